@@ -1,0 +1,37 @@
+# patchsep: from the sky to the tensor-to-scalar ratio r.
+# The settings are in config/ (config/README.md documents every key); each stage has its
+# rules in workflow/rules/, in the order of the data.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if not workflow.overwrite_configfiles:
+    configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    input:
+        TABLES,
+        FIGURES,
+    default_target: True
+
+
+include: "workflow/rules/simulate.smk"
+include: "workflow/rules/regions.smk"
+include: "workflow/rules/patches.smk"
+include: "workflow/rules/fit.smk"
+include: "workflow/rules/residuals.smk"
+include: "workflow/rules/likelihood.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+onsuccess:
+    print("\n" + Path(f"{RESULTS}/tables/summary.txt").read_text())

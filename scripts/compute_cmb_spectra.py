@@ -1,0 +1,16 @@
+"""Compute CMB polarization spectra with CAMB."""
+
+from patchsep.cmb import PUBLISHED_TEMPLATES, cmb_spectra
+from patchsep.files import write_table
+from patchsep.logs import log_to
+
+
+def main(snakemake):
+    lmax = 3 * snakemake.params.nside - 1
+    write_table(snakemake.output.sky, cmb_spectra(snakemake.params.cosmology, lmax))
+    write_table(snakemake.output.published, cmb_spectra(PUBLISHED_TEMPLATES, lmax))
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

@@ -1,0 +1,31 @@
+"""Divide a region into the patches that a method's configurations need."""
+
+import logging
+
+import healpy as hp
+import numpy as np
+
+from patchsep.files import read_maps, write_partitions
+from patchsep.logs import log_to
+from patchsep.patches import partition
+from patchsep.regions import region_pixels
+
+
+def main(snakemake):
+    strategy, seed = snakemake.params.strategy, snakemake.params.seed
+    labels = read_maps(snakemake.input.regions)["REGION"]
+    pixels = region_pixels(labels, snakemake.wildcards.region, snakemake.params.zones)
+    nside = hp.npix2nside(len(labels))
+    partitions = partition(strategy, nside, pixels, snakemake.params.values, seed)
+    for value, patches in partitions.items():
+        logging.info("%s %d: %d patches", strategy, value, len(np.unique(patches)))
+    about = (
+        f"patchsep, {strategy} patches of region {snakemake.wildcards.region}, seed {seed}\n"
+        "VALUE_n holds the partition that the config asks for with n; -1 = outside"
+    )
+    write_partitions(snakemake.output.patches, partitions, pixels, nside, about)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

@@ -1,0 +1,32 @@
+"""Draw the Galactic regions."""
+
+from pathlib import Path
+
+from patchsep.files import read_maps, write_maps
+from patchsep.logs import log_to
+from patchsep.regions import (
+    draw_regions,
+    dust_intensity_masks,
+    planck_masks,
+    region_names,
+)
+
+
+def main(snakemake):
+    settings, nside = snakemake.params.regions, snakemake.params.nside
+    if settings["method"] == "planck_masks":
+        masks = planck_masks(Path(snakemake.input.masks), settings["masks"], nside)
+    else:
+        (intensity,) = read_maps(snakemake.input.intensity).values()
+        masks = dust_intensity_masks(intensity, settings["sky_fractions"], settings["smoothing"])
+    labels = draw_regions(masks, settings["zones"])
+    names = ", ".join(
+        f"{index} = {name}" for index, name in enumerate(region_names(settings["zones"]), start=1)
+    )
+    about = f"patchsep, regions from {settings['method']}: 0 = masked, {names}"
+    write_maps(snakemake.output.regions, {"REGION": labels}, "", about)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

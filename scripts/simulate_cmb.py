@@ -1,0 +1,17 @@
+"""Draw the CMB polarization sky."""
+
+from patchsep.cmb import simulate_cmb
+from patchsep.files import read_table, write_polarization
+from patchsep.logs import log_to
+
+
+def main(snakemake):
+    r, seed = snakemake.params.r, snakemake.params.seed
+    cmb = simulate_cmb(read_table(snakemake.input.spectra), r, snakemake.params.nside, seed)
+    about = f"patchsep, CMB with r = {r}, seed {seed}, lensed scalars of CAMB"
+    write_polarization(snakemake.output.cmb, cmb[None], ["CMB"], about)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

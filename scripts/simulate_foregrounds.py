@@ -1,0 +1,33 @@
+"""Simulate Galactic foregrounds in the instrument's bands."""
+
+import numpy as np
+
+from patchsep.files import write_maps, write_polarization
+from patchsep.foregrounds import INTENSITY_FREQUENCY, simulate_foregrounds
+from patchsep.instrument import read_instrument
+from patchsep.logs import log_to
+
+
+def main(snakemake):
+    settings = snakemake.params.foregrounds
+    instrument = read_instrument(snakemake.input.instrument)
+    sky = simulate_foregrounds(
+        settings["model"], instrument, snakemake.params.nside, settings["seed"]
+    )
+    model = "embedded stand-in" if settings["model"] == "embedded" else "PySM 3"
+    about = f"patchsep, {model} foregrounds {settings}, {instrument.name} bands"
+    bands = [f"{frequency:g}GHZ".replace(".", "P") for frequency in instrument.frequency]
+    write_polarization(snakemake.output.polarization, sky.polarization, bands, about)
+    write_maps(
+        snakemake.output.intensity,
+        {f"I_{INTENSITY_FREQUENCY:g}GHZ": sky.dust_intensity},
+        "uK_RJ",
+        about,
+    )
+    parameters = {name.upper(): values.astype(np.float64) for name, values in sky.parameters.items()}
+    write_maps(snakemake.output.parameters, parameters, ["", "K", ""], about)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

@@ -1,0 +1,116 @@
+"""Files: HEALPix FITS maps and tables, written whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import healpy as hp
+import numpy as np
+import pandas as pd
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """A temporary path in the same folder that takes `path`'s name if all goes well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_maps(path: str | Path, maps: dict[str, np.ndarray], units: str | list[str], about: str):
+    """Write full-sky maps in RING order, Galactic coordinates, one column per map.
+
+    Parameters
+    ----------
+    maps : dict of str to array (n_pixels,)
+        Columns by name; floats in float64, integers in int32. NaN becomes UNSEEN.
+    units : str or list of str
+        One unit for all or one per column.
+    about : str
+        What the file holds, for the header; several lines make several cards.
+    """
+    columns = [
+        values.astype(np.int32)
+        if np.issubdtype(values.dtype, np.integer)
+        else np.where(np.isnan(values), hp.UNSEEN, values)
+        for values in maps.values()
+    ]
+    with whole(path) as temporary:
+        hp.write_map(
+            temporary,
+            columns,
+            nest=False,
+            coord="G",
+            column_names=list(maps),
+            column_units=units,
+            dtype=[column.dtype for column in columns],
+            extra_header=[("POLCCONV", "COSMO")]
+            + [("COMMENT", line) for line in about.splitlines()],
+            overwrite=True,
+        )
+
+
+def read_maps(path: str | Path) -> dict[str, np.ndarray]:
+    """Read the columns of a map file; UNSEEN becomes NaN in columns of floats."""
+    columns, header = hp.read_map(path, field=None, dtype=None, h=True)
+    names = [value for key, value in header if key.startswith("TTYPE")]
+    columns = np.atleast_2d(columns) if len(names) == 1 else columns
+    return {
+        name: np.where(column == hp.UNSEEN, np.nan, column)
+        if np.issubdtype(column.dtype, np.floating)
+        else column
+        for name, column in zip(names, columns, strict=True)
+    }
+
+
+def write_table(path: str | Path, table: pd.DataFrame):
+    """Write a table as CSV or Parquet, by the path's ending."""
+    with whole(path) as temporary:
+        if temporary.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a CSV or Parquet table."""
+    return pd.read_csv(path) if Path(path).suffix == ".csv" else pd.read_parquet(path)
+
+
+def write_polarization(path: str | Path, maps: np.ndarray, names: list[str], about: str):
+    """Write Q, U maps (n_maps, 2, n_pixels) in µK_CMB as columns `name`_Q, `name`_U."""
+    columns = {
+        f"{name}_{stokes}": component
+        for name, qu in zip(names, maps, strict=True)
+        for stokes, component in zip("QU", qu, strict=True)
+    }
+    write_maps(path, columns, "uK_CMB", about)
+
+
+def read_polarization(path: str | Path) -> np.ndarray:
+    """Read what `write_polarization` wrote: array (n_maps, 2, n_pixels)."""
+    columns = np.stack(list(read_maps(path).values()))
+    return columns.reshape(-1, 2, columns.shape[-1])
+
+
+def write_partitions(path: str | Path, partitions: dict[int, np.ndarray], pixels, nside, about):
+    """Write patch labels of a region by value: columns VALUE_<value>, -1 elsewhere."""
+    columns = {}
+    for value, labels in partitions.items():
+        sky = np.full(hp.nside2npix(nside), -1, dtype=np.int32)
+        sky[pixels] = labels
+        columns[f"VALUE_{value}"] = sky
+    write_maps(path, columns, "", about)
+
+
+def read_partitions(path: str | Path, pixels: np.ndarray) -> dict[int, np.ndarray]:
+    """Read what `write_partitions` wrote: labels (n_pixels,) by value."""
+    return {
+        int(name.removeprefix("VALUE_")): labels[pixels] for name, labels in read_maps(path).items()
+    }

@@ -1,0 +1,181 @@
+"""The likelihood of the tensor-to-scalar ratio r, and what is read off it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq, minimize_scalar
+
+# Content of the half of the likelihood on one side of its peak that σ₊ or σ₋ spans.
+HALF_CONTENT = 0.68
+
+
+@dataclass(frozen=True)
+class REstimate:
+    """r from one observed spectrum.
+
+    Attributes
+    ----------
+    r_hat : float
+        Where the likelihood peaks.
+    sigma_minus, sigma_plus : float
+        Distance from the peak at which 68 % of the likelihood below (above) it is
+        reached.
+    r, likelihood : arrays (n_points,)
+        The likelihood over r, one at its peak.
+    """
+
+    r_hat: float
+    sigma_minus: float
+    sigma_plus: float
+    r: np.ndarray
+    likelihood: np.ndarray
+
+    @property
+    def r_upper68(self) -> float:
+        """The published "68 % upper limit", r_hat + sigma_plus."""
+        return self.r_hat + self.sigma_plus
+
+
+def log_likelihood(r, observed, tensor, floor, f_sky: float) -> np.ndarray:
+    """ln L(r) of a masked BB spectrum (arXiv:2604.08463).
+
+    -2 ln L = f_sky Σ_ell (2 ell + 1) [C_obs / C_model + ln C_model], with
+    C_model = r C_tensor + C_floor, ell = 2, 3, …
+
+    Parameters
+    ----------
+    r : array (...)
+    observed, tensor, floor : arrays (n_ell,)
+        Observed BB spectrum, tensor spectrum at r = 1, and lensing plus statistical
+        residual, all in the same unit.
+    f_sky : float
+
+    Returns
+    -------
+    array (...)
+        -inf where C_model is not positive.
+    """
+    ell = np.arange(2, 2 + len(tensor))
+    model = np.asarray(r, dtype=float)[..., None] * tensor + floor
+    positive = np.all(model > 0, axis=-1)
+    model = np.where(model > 0, model, 1.0)
+    misfit = np.sum((2 * ell + 1) * (observed / model + np.log(model)), axis=-1)
+    return np.where(positive, -0.5 * f_sky * misfit, -np.inf)
+
+
+def estimate_r(
+    observed: np.ndarray,
+    tensor: np.ndarray,
+    floor: np.ndarray,
+    f_sky: float,
+    n_points: int = 2001,
+    delta_chi2: float = 40.0,
+) -> REstimate:
+    """Estimate r on a grid that goes where the likelihood is.
+
+    Parameters
+    ----------
+    observed, tensor, floor, f_sky :
+        See `log_likelihood`.
+    n_points : int
+        Points of the grid, shared between the two sides of the peak.
+    delta_chi2 : float
+        The grid reaches to where -2 ln L has risen by this much above its minimum, or
+        to the lowest r that leaves the model spectrum positive.
+
+    Raises
+    ------
+    ValueError
+        For spectra that are not finite or not positive where they must be.
+    """
+    for name, spectrum in (("observed", observed), ("tensor", tensor), ("floor", floor)):
+        if not np.all(np.isfinite(spectrum) & (spectrum > 0)):
+            raise ValueError(f"estimate_r: the {name} spectrum must be finite and positive")
+
+    def chi2(r):
+        return -2 * log_likelihood(r, observed, tensor, floor, f_sky)
+
+    # Search in a variable in which the allowed range of r is all that lies above zero.
+    lowest = -np.min(floor / tensor)
+    # r of the multipoles one by one brackets r of them all.
+    single = (observed - floor) / tensor - lowest
+    bracket = np.log([max(single.min(), -lowest * 1e-9) / 2, single.max() * 2])
+    peak = minimize_scalar(
+        lambda log: chi2(lowest + np.exp(log)),
+        bounds=bracket,
+        method="bounded",
+        options={"xatol": 1e-10},
+    )
+    r_hat = lowest + np.exp(peak.x)
+
+    def excess(r):
+        return chi2(r) - chi2(r_hat) - delta_chi2
+
+    width = r_hat - lowest
+    upper = r_hat + width
+    while excess(upper) < 0:
+        upper += upper - r_hat
+    upper = brentq(excess, r_hat, upper)
+    nearly_lowest = lowest + 1e-9 * width
+    lower = brentq(excess, nearly_lowest, r_hat) if excess(nearly_lowest) > 0 else nearly_lowest
+
+    half = n_points // 2 + 1
+    below, above = np.linspace(r_hat, lower, half), np.linspace(r_hat, upper, half)
+    r = np.concatenate([below[:0:-1], above])
+    return REstimate(
+        r_hat=float(r_hat),
+        sigma_minus=_half_width(below, chi2),
+        sigma_plus=_half_width(above, chi2),
+        r=r,
+        likelihood=np.exp(-(chi2(r) - chi2(r_hat)) / 2),
+    )
+
+
+def _half_width(r, chi2):
+    """Distance from r[0], the peak, within which 68 % of the likelihood along r lies."""
+    density = np.exp(-(chi2(r) - chi2(r[0])) / 2)
+    content = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    distance = np.abs(r - r[0])
+    return float(np.interp(HALF_CONTENT, content / content[-1], distance))
+
+
+def spectra_to_r(
+    spectra: pd.DataFrame,
+    templates: pd.DataFrame,
+    sky_templates: pd.DataFrame,
+    r_input: float,
+    f_sky: float,
+    **grid,
+) -> REstimate:
+    """r from the residual spectra of one configuration.
+
+    C_obs = C_lens + <C_total> + r_input C_tensor and C_model = r C_tensor + C_lens +
+    <C_stat> (arXiv:2604.08463), averages over realisations.
+
+    Parameters
+    ----------
+    spectra : DataFrame
+        See `residuals.residual_spectra`.
+    templates, sky_templates : DataFrame
+        `cmb.cmb_spectra` that r is measured with, and that the sky was drawn from.
+    r_input : float
+        r of the sky; its tensor power is that of the sky's own cosmology.
+    grid :
+        `n_points` and `delta_chi2` of `estimate_r`.
+    """
+    mean = spectra.groupby("ell")[["total", "statistical"]].mean()
+    fit, sky = (table.set_index("ell").loc[mean.index] for table in (templates, sky_templates))
+    lensing = fit["bb_lensing"].to_numpy()
+    return estimate_r(
+        observed=lensing + mean["total"].to_numpy() + r_input * sky["bb_tensor"].to_numpy(),
+        tensor=fit["bb_tensor"].to_numpy(),
+        floor=lensing + mean["statistical"].to_numpy(),
+        f_sky=f_sky,
+        **grid,
+    )
+
+
+def best_configuration(table: pd.DataFrame) -> str:
+    """The configuration with the lowest r_upper68, as published."""
+    return table.loc[table["r_upper68"].idxmin(), "configuration"]

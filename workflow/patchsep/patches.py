@@ -1,0 +1,163 @@
+"""Patches: the groups of pixels that share one value of a spectral parameter.
+
+A strategy is a function of the region's pixels that returns their patch labels. A new
+one is a function here and its name in `STRATEGIES`; the config then knows the word.
+"""
+
+from collections.abc import Callable
+from itertools import product
+
+import healpy as hp
+import numpy as np
+from scipy.spatial import cKDTree
+
+PARAMETERS = ("beta_dust", "temp_dust", "beta_synch")
+
+# Patch labels (n_pixels,) of one region, by the value in the config that made them.
+Partitions = dict[int, np.ndarray]
+
+
+def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: int) -> np.ndarray:
+    """Spherical K-means of pixel directions (Dhillon & Modha 2001).
+
+    Centres are drawn by greedy k-means++ (Arthur & Vassilvitskii 2007) and moved to the
+    normalised mean direction of their pixels until no pixel changes patch. A centre
+    left without pixels moves to the pixel farthest from its own centre.
+
+    Parameters
+    ----------
+    nside : int
+    pixels : int array (n_pixels,)
+        The region's pixels, RING order.
+    n_patches : int
+        Number of patches; with as many as pixels, or more, each pixel is its own.
+    seed : int
+
+    Returns
+    -------
+    int array (n_pixels,)
+        Labels 0 … n_patches - 1, every one of them used.
+    """
+    if n_patches >= len(pixels):
+        return np.arange(len(pixels))
+    directions = np.stack(hp.pix2vec(nside, pixels), axis=1)
+    rng = np.random.default_rng([seed, n_patches])
+    # Few patches have many poor local minima and cost nothing: keep the best of several.
+    n_starts = 10 if n_patches <= 50 else 1
+    starts = [_lloyd(directions, _spread_centres(directions, n_patches, rng)) for _ in range(n_starts)]
+    return min(starts, key=lambda labels: spherical_inertia(directions, labels))
+
+
+def spherical_inertia(directions: np.ndarray, labels: np.ndarray) -> float:
+    """Sum of squared chord distances of pixels (n_pixels, 3) to their patch's mean direction."""
+    sums = _patch_sums(directions, labels, labels.max() + 1)
+    return 2 * (len(directions) - np.linalg.norm(sums, axis=1).sum())
+
+
+def _patch_sums(directions, labels, n_patches):
+    return np.stack(
+        [np.bincount(labels, weights=axis, minlength=n_patches) for axis in directions.T], axis=1
+    )
+
+
+def _spread_centres(directions, n_patches, rng):
+    """Greedy k-means++: of a few pixels drawn by squared distance, the most useful one."""
+    n_trials = 2 + int(np.log(n_patches))
+    chosen = [rng.integers(len(directions))]
+    nearest = 2 - 2 * directions @ directions[chosen[0]]
+    while len(chosen) < n_patches:
+        cumulative = np.cumsum(np.maximum(nearest, 0))
+        draws = rng.random(n_trials) * cumulative[-1]
+        trials = np.minimum(np.searchsorted(cumulative, draws), len(directions) - 1)
+        # Squared chord distance on the unit sphere.
+        squared = np.minimum(nearest, 2 - 2 * directions[trials] @ directions.T)
+        best = np.argmin(squared.sum(axis=1))
+        chosen.append(trials[best])
+        nearest = squared[best]
+    return directions[chosen]
+
+
+def _lloyd(directions, centres, max_iterations=300):
+    """Move centres to their pixels' mean direction until no pixel changes patch."""
+    n_patches = len(centres)
+    labels = np.full(len(directions), -1)
+    for _ in range(max_iterations):
+        distance, nearest = cKDTree(centres).query(directions)
+        for empty in np.setdiff1d(np.arange(n_patches), nearest):
+            # Only a pixel that shares its patch may be given away.
+            shared = np.bincount(nearest, minlength=n_patches)[nearest] > 1
+            farthest = np.argmax(np.where(shared, distance, -1.0))
+            nearest[farthest], distance[farthest] = empty, 0.0
+        if np.array_equal(nearest, labels):
+            break
+        labels = nearest
+        centres = _patch_sums(directions, labels, n_patches)
+        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    return labels
+
+
+def multiresolution(nside: int, pixels: np.ndarray, coarse_nside: int, seed: int) -> np.ndarray:
+    """Patches are the HEALPix pixels of a coarser nside (arXiv:2202.02773); 0 is one patch.
+
+    Labels are numbered in RING order of the coarse pixels that the region touches.
+
+    Raises
+    ------
+    ValueError
+        If `coarse_nside` is finer than the maps.
+    """
+    if coarse_nside == 0:
+        return np.zeros(len(pixels), dtype=int)
+    if coarse_nside > nside:
+        raise ValueError(
+            f"multiresolution: patches of nside {coarse_nside} are finer than the maps' {nside}"
+        )
+    nested = hp.ring2nest(nside, pixels) // (nside // coarse_nside) ** 2
+    return np.unique(hp.nest2ring(coarse_nside, nested), return_inverse=True)[1]
+
+
+def uniform(nside: int, pixels: np.ndarray, value: int, seed: int) -> np.ndarray:
+    """One patch for the whole region."""
+    return np.zeros(len(pixels), dtype=int)
+
+
+# strategy(nside, pixels, value, seed) -> labels; `value` is the number in the config.
+STRATEGIES: dict[str, Callable[[int, np.ndarray, int, int], np.ndarray]] = {
+    "kmeans": kmeans,
+    "multiresolution": multiresolution,
+    "uniform": uniform,
+}
+
+
+def partition(
+    strategy: str, nside: int, pixels: np.ndarray, values: dict[str, list[int]], seed: int
+) -> Partitions:
+    """All partitions that a grid of configurations needs, one per distinct value.
+
+    Parameters
+    ----------
+    values : dict of str to list of int
+        Values that each spectral parameter takes in the grid.
+
+    Returns
+    -------
+    dict of int to int array (n_pixels,)
+        Labels by value. Parameters with the same value share a partition.
+    """
+    distinct = sorted(set().union(*values.values()))
+    return {value: STRATEGIES[strategy](nside, pixels, value, seed) for value in distinct}
+
+
+def configurations(values: dict[str, list[int]]) -> list[str]:
+    """Names of all configurations of a grid of values per parameter.
+
+    "100-20-10" has the values 100 for beta_dust, 20 for temp_dust and 10 for beta_synch.
+    """
+    triples = product(*(values[parameter] for parameter in PARAMETERS))
+    return ["-".join(map(str, triple)) for triple in triples]
+
+
+def configuration_patches(configuration: str, partitions: Partitions) -> dict[str, np.ndarray]:
+    """Patch labels (n_pixels,) of each spectral parameter in a configuration."""
+    values = map(int, configuration.split("-"))
+    return {name: partitions[value] for name, value in zip(PARAMETERS, values, strict=True)}

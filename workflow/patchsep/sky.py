@@ -1,0 +1,75 @@
+"""The simulated sky of one region: what an observation of it is made of."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import healpy as hp
+import numpy as np
+
+from .files import read_maps, read_polarization
+from .instrument import read_instrument
+from .noise import FOREGROUNDS_ONLY, simulate_noise
+from .regions import region_pixels
+
+@dataclass(frozen=True)
+class RegionSky:
+    """Foregrounds, CMB and noise of one region.
+
+    Attributes
+    ----------
+    region : str
+    nside : int
+    pixels : int array (n_pixels,), RING order
+    frequencies, sigma : arrays (n_bands,)
+        GHz; noise rms per pixel in µK_CMB.
+    foregrounds : array (n_bands, 2, n_pixels), µK_CMB
+    cmb : array (2, n_pixels), µK_CMB
+    noise_seed : int
+    """
+
+    region: str
+    nside: int
+    pixels: np.ndarray
+    frequencies: np.ndarray
+    sigma: np.ndarray
+    foregrounds: np.ndarray
+    cmb: np.ndarray
+    noise_seed: int
+
+    @classmethod
+    def read(
+        cls,
+        region: str,
+        zones: str,
+        noise_seed: int,
+        instrument: str | Path,
+        regions: str | Path,
+        foregrounds: str | Path,
+        cmb: str | Path | None = None,
+    ) -> "RegionSky":
+        """Read a region's part of the map files; without `cmb` the CMB is zero."""
+        bands = read_instrument(instrument)
+        labels = read_maps(regions)["REGION"]
+        pixels = region_pixels(labels, region, zones)
+        return cls(
+            region=region,
+            nside=hp.npix2nside(len(labels)),
+            pixels=pixels,
+            frequencies=bands.frequency,
+            sigma=bands.sigma(hp.npix2nside(len(labels))),
+            foregrounds=read_polarization(foregrounds)[:, :, pixels],
+            cmb=np.zeros((2, len(pixels))) if cmb is None else read_polarization(cmb)[0][:, pixels],
+            noise_seed=noise_seed,
+        )
+
+    def observe(self, realization: int) -> np.ndarray:
+        """Frequency maps (n_bands, 2, n_pixels) in µK_CMB of one noise realisation.
+
+        Foregrounds + CMB + noise, or foregrounds alone for `FOREGROUNDS_ONLY`.
+        """
+        if realization == FOREGROUNDS_ONLY:
+            return self.foregrounds
+        noise = simulate_noise(
+            self.sigma, len(self.pixels), self.noise_seed, realization, self.region
+        )
+        return self.foregrounds + self.cmb + noise

@@ -1,0 +1,54 @@
+import os
+import sys
+from pathlib import Path
+
+# The package of this checkout is the one that runs, here and in every job's script.
+PACKAGE_HOME = str(Path(workflow.basedir) / "workflow")
+sys.path.insert(0, PACKAGE_HOME)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [PACKAGE_HOME, os.environ.get("PYTHONPATH")])
+)
+
+from patchsep.noise import shards
+from patchsep.patches import configurations
+from patchsep.regions import find_mask_file, region_names
+from patchsep.settings import SettingsError, load_settings
+
+try:
+    SETTINGS = load_settings(
+        config, source=" + ".join(str(path) for path in workflow.configfiles)
+    )
+except SettingsError as error:
+    sys.exit(f"The configuration cannot be used:\n{error}")
+
+RESULTS = f"results/{SETTINGS['run']}"
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+REGIONS = region_names(SETTINGS["regions"]["zones"])
+# Where r is estimated: each region, and all of them together.
+AREAS = [*REGIONS, "combined"]
+METHODS = SETTINGS["methods"]
+SHARDS = shards(
+    SETTINGS["noise"]["realizations"], SETTINGS["fit"]["realizations_per_shard"]
+)
+FIT = {key: SETTINGS["fit"][key] for key in ("bounds", "start", "max_iterations", "tolerance")}
+
+
+wildcard_constraints:
+    method="|".join(METHODS),
+    region="|".join(REGIONS),
+    area="|".join(AREAS),
+    shard="|".join(SHARDS),
+
+
+def patch_values(wildcards):
+    """Values per spectral parameter of a method in a region, from those of its ring."""
+    return METHODS[wildcards.method]["patches"][wildcards.region.split("_")[0]]
+
+
+def method_configurations(wildcards):
+    return configurations(patch_values(wildcards))
+
+
+FIGURES = []
+TABLES = expand(f"{RESULTS}/tables/{{table}}", table=["summary.csv", "configurations.csv"])

@@ -1,0 +1,41 @@
+# A shard is one region's configurations of one method × some noise realisations, or × the
+# foregrounds alone, whose fit gives the systematic residual.
+
+
+def fit_input(wildcards):
+    noisy = wildcards.shard != "foregrounds"
+    return {"cmb": f"{RESULTS}/maps/cmb.fits"} if noisy else {}
+
+
+def noise_seed(wildcards):
+    return SETTINGS["noise"]["seed"] if wildcards.shard != "foregrounds" else None
+
+
+rule fit_patches:
+    message:
+        "Fitting {wildcards.region}, {wildcards.method}: {wildcards.shard}"
+    input:
+        unpack(fit_input),
+        instrument=SETTINGS["instrument"],
+        regions=f"{RESULTS}/maps/regions.fits",
+        foregrounds=f"{RESULTS}/maps/foregrounds.fits",
+        patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
+    output:
+        fits=f"{RESULTS}/fits/{{method}}/{{region}}/{{shard}}.parquet",
+    params:
+        configurations=method_configurations,
+        realizations=lambda wildcards: SHARDS[wildcards.shard],
+        noise_seed=noise_seed,
+        zones=SETTINGS["regions"]["zones"],
+        fit=FIT,
+    log:
+        f"{LOGS}/fit_patches/{{method}}/{{region}}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/fit_patches/{{method}}/{{region}}/{{shard}}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    conda:
+        "../../envs/environment.yaml"
+    script:
+        "../../scripts/fit_patches.py"

@@ -1,0 +1,25 @@
+rule estimate_r:
+    message:
+        "Estimating r in {wildcards.area}: {wildcards.method}"
+    input:
+        spectra=f"{RESULTS}/residuals/{{method}}/{{area}}_spectra.parquet",
+        metrics=f"{RESULTS}/residuals/{{method}}/{{area}}_metrics.parquet",
+        templates=f"{RESULTS}/spectra/cmb_{SETTINGS['likelihood']['templates']}.csv",
+        sky_templates=f"{RESULTS}/spectra/cmb_consistent.csv",
+    output:
+        estimates=f"{RESULTS}/likelihood/{{method}}/{{area}}.csv",
+        curves=f"{RESULTS}/likelihood/{{method}}/{{area}}_curves.parquet",
+    params:
+        r_input=SETTINGS["cmb"]["r"],
+        r_grid=SETTINGS["likelihood"]["r_grid"],
+    log:
+        f"{LOGS}/estimate_r/{{method}}/{{area}}.log",
+    benchmark:
+        f"{BENCHMARKS}/estimate_r/{{method}}/{{area}}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../../envs/environment.yaml"
+    script:
+        "../../scripts/estimate_r.py"

@@ -1,0 +1,28 @@
+rule summarize:
+    message:
+        "Writing tables of r"
+    input:
+        estimates=[
+            f"{RESULTS}/likelihood/{method}/{area}.csv" for method in METHODS for area in AREAS
+        ],
+    output:
+        summary=report(
+            multiext(f"{RESULTS}/tables/summary", ".csv", ".parquet"),
+            caption="../report/summary.rst",
+            category="Tables",
+        ),
+        configurations=multiext(f"{RESULTS}/tables/configurations", ".csv", ".parquet"),
+        text=f"{RESULTS}/tables/summary.txt",
+    params:
+        areas=[(method, area) for method in METHODS for area in AREAS],
+        about={
+            "run": SETTINGS["run"],
+            "templates": SETTINGS["likelihood"]["templates"],
+            "figures": f"{RESULTS}/figures/",
+        },
+    log:
+        f"{LOGS}/summarize.log",
+    conda:
+        "../../envs/environment.yaml"
+    script:
+        "../../scripts/summarize.py"
