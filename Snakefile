@@ -7,6 +7,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 if not workflow.overwrite_configfiles:
+
     configfile: "config/config.yaml"
 
 
@@ -17,10 +18,10 @@ include: "workflow/rules/common.smk"
 
 
 rule all:
+    default_target: True
     input:
         TABLES,
         FIGURES,
-    default_target: True
 
 
 include: "workflow/rules/simulate.smk"

@@ -53,7 +53,9 @@ def main(snakemake):
     fits = [read_table(path).assign(path=path) for path in snakemake.input.fits]
     fits = pd.concat(fits, ignore_index=True)
     regions = [
-        clean_region(snakemake, region, choice, patches, fits[fits["path"].str.contains(f"/{region}/")])
+        clean_region(
+            snakemake, region, choice, patches, fits[fits["path"].str.contains(f"/{region}/")]
+        )
         for region, choice, patches in zip(
             snakemake.params.region_names,
             snakemake.input.choices,
@@ -68,9 +70,7 @@ def main(snakemake):
     nside, pixels, recovered = snakemake.params.nside, joined("pixels"), joined("recovered")
     spectra = residual_spectra(recovered, joined("cmb"), joined("systematic"), pixels, nside)
     metrics = combine_metrics([region["metrics"] for region in regions], recovered)
-    write_table(
-        snakemake.output.spectra, spectra.assign(configuration=metrics["configuration"])
-    )
+    write_table(snakemake.output.spectra, spectra.assign(configuration=metrics["configuration"]))
     write_table(snakemake.output.metrics, pd.DataFrame([metrics]))
 
     def columns(names, values):

@@ -10,6 +10,8 @@ from patchsep.logs import log_to
 from patchsep.patches import partition
 from patchsep.regions import region_pixels
 
+log = logging.getLogger("patchsep.script")
+
 
 def main(snakemake):
     strategy, seed = snakemake.params.strategy, snakemake.params.seed
@@ -18,7 +20,7 @@ def main(snakemake):
     nside = hp.npix2nside(len(labels))
     partitions = partition(strategy, nside, pixels, snakemake.params.values, seed)
     for value, patches in partitions.items():
-        logging.info("%s %d: %d patches", strategy, value, len(np.unique(patches)))
+        log.info("%s %d: %d patches", strategy, value, len(np.unique(patches)))
     about = (
         f"patchsep, {strategy} patches of region {snakemake.wildcards.region}, seed {seed}\n"
         "VALUE_n holds the partition that the config asks for with n; -1 = outside"

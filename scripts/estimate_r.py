@@ -8,6 +8,8 @@ from patchsep.files import read_table, write_table
 from patchsep.likelihood import spectra_to_r
 from patchsep.logs import log_to
 
+log = logging.getLogger("patchsep.script")
+
 
 def main(snakemake):
     spectra = read_table(snakemake.input.spectra)
@@ -33,7 +35,7 @@ def main(snakemake):
         rows.append(row)
         curve = pd.DataFrame({"r": estimate.r, "likelihood": estimate.likelihood})
         curves.append(curve.assign(configuration=row["configuration"]))
-        logging.info("%(configuration)s: r_hat %(r_hat).3g, r_upper68 %(r_upper68).3g", row)
+        log.info("%(configuration)s: r_hat %(r_hat).3g, r_upper68 %(r_upper68).3g", row)
     write_table(snakemake.output.estimates, pd.DataFrame(rows))
     write_table(snakemake.output.curves, pd.concat(curves, ignore_index=True))
 

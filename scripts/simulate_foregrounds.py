@@ -24,7 +24,9 @@ def main(snakemake):
         "uK_RJ",
         about,
     )
-    parameters = {name.upper(): values.astype(np.float64) for name, values in sky.parameters.items()}
+    parameters = {
+        name.upper(): values.astype(np.float64) for name, values in sky.parameters.items()
+    }
     write_maps(snakemake.output.parameters, parameters, ["", "K", ""], about)
 
 

@@ -107,9 +107,7 @@ def separate(
     )
 
 
-def parameter_maps(
-    parameters: dict[str, np.ndarray], patches: dict[str, np.ndarray]
-) -> np.ndarray:
+def parameter_maps(parameters: dict[str, np.ndarray], patches: dict[str, np.ndarray]) -> np.ndarray:
     """Patch values (n_patches,) spread over pixels: array (3, n_pixels)."""
     return np.stack([np.asarray(parameters[name])[patches[name]] for name in PARAMETERS])
 
@@ -147,11 +145,13 @@ def _check(data, sigma, frequencies, patches):
 class _Problem:
     """Patches of the three parameters as one vector of unknowns.
 
-    The vector is padded to a power of two with unknowns that no pixel uses, so that few
-    shapes are compiled.
+    Every shape costs seconds of compilation and padding next to nothing, so pixels are
+    padded with empty ones to a multiple of 256, and the vector to a power of two, 1024 at
+    least. Empty pixels belong to its last element.
     """
 
-    labels: np.ndarray  # (3, n_pixels), indices into the vector
+    labels: np.ndarray  # (3, n_padded_pixels), indices into the vector
+    n_pixels: int
     counts: tuple[int, int, int]
     lower: np.ndarray  # (n_unknowns,), as are upper, start and used
     upper: np.ndarray
@@ -162,15 +162,18 @@ class _Problem:
     def from_patches(cls, patches, bounds, start):
         counts = tuple(int(np.max(patches[name])) + 1 for name in PARAMETERS)
         offsets = np.cumsum((0, *counts))
-        n_unknowns = 1 << int(offsets[-1] - 1).bit_length()
+        n_unknowns = max(1024, 1 << int(offsets[-1]).bit_length())
         labels = np.stack(
             [patches[name] + offset for name, offset in zip(PARAMETERS, offsets, strict=False)]
         )
         # Padding takes the last parameter's bounds.
         kind = np.repeat(range(3), (*counts[:2], n_unknowns - offsets[2]))
         lower, upper = np.array([bounds[name] for name in PARAMETERS], dtype=float)[kind].T
+        n_pixels = labels.shape[1]
+        padding = ((0, 0), (0, -n_pixels % 256))
         return cls(
-            labels=labels,
+            labels=np.pad(labels, padding, constant_values=n_unknowns - 1),
+            n_pixels=n_pixels,
             counts=counts,
             lower=lower,
             upper=upper,
@@ -186,6 +189,8 @@ class _Problem:
 
 
 def _fit(data, sigma, frequencies, problem, max_iterations, tolerance):
+    n_empty = problem.labels.shape[1] - problem.n_pixels
+    data = np.pad(data, ((0, 0), (0, 0), (0, n_empty)))
     white_data = whiten(data, sigma)
     instrument = (frequencies, sigma)
     unknowns, iterations = problem.start, 0
@@ -207,12 +212,13 @@ def _fit(data, sigma, frequencies, problem, max_iterations, tolerance):
         scaled = np.where(problem.used, np.abs(step) / errors, 0.0)
         if scaled.max() < tolerance or iterations >= max_iterations:
             break
+    cmb = component_maps(unknowns[problem.labels], data, *instrument)[0]
     margin = np.minimum(unknowns - problem.lower, problem.upper - unknowns)
     return {
         "parameters": np.asarray(unknowns),
         "errors": np.asarray(errors),
         "nll": float(nll),
-        "cmb": np.asarray(component_maps(unknowns[problem.labels], data, *instrument)[0]),
+        "cmb": np.asarray(cmb)[:, : problem.n_pixels],
         "iterations": iterations,
         "gradient": float(scaled.max()),
         "n_at_bounds": int(np.sum(problem.used & (margin < 1e-3 * errors))),

@@ -86,7 +86,7 @@ def true_parameters(sky: pysm3.Sky) -> dict[str, np.ndarray]:
     return maps
 
 
-# Embedded sky. Amplitudes are D_80^EE over the 60 % of the sky outside the plane.
+# Embedded sky. Amplitudes are D_80^EE over the 60 % of the sky with the faintest dust.
 #
 # Dust: C_ell ∝ ell^alpha with alpha_EE = -2.42, alpha_BB = -2.54 (Planck 2018 XI,
 # arXiv:1801.04945, abstract) and B/E = 0.5; 160 µK²_CMB at 353 GHz.
@@ -96,16 +96,18 @@ def true_parameters(sky: pysm3.Sky) -> dict[str, np.ndarray]:
 DUST_FREQUENCY, SYNCH_FREQUENCY = 353.0, 23.0
 DUST_SPECTRUM = dict(d80_ee=160.0, alpha_ee=-2.42, alpha_bb=-2.54, b_to_e=0.5)
 SYNCH_SPECTRUM = dict(d80_ee=10.6, alpha_ee=-3.15, alpha_bb=-3.15, b_to_e=0.5)
+# Below this multipole the spectra are flat: the largest scales come from the brightness.
+EMISSION_KNEE = 10
 
-# Mean, scatter and slope of C_ell of the spectral parameters: mean and scatter are
-# those of PySM's d1 and s1 maps (which go back to Planck 2015 X, arXiv:1502.01588, and
-# Miville-Deschênes et al. 2008, arXiv:0802.3345), as are the slopes of the two dust
-# maps (-2.0 and -2.3 for ell = 4 … 100). s1's beta_synch has no structure below 5°; the
-# slope used is the -2.6 that S-PASS suggests (arXiv:1802.01145).
+# Mean, scatter and slope of C_ell of the spectral parameters: those of PySM's d1 and s1
+# maps on GAL060 (which go back to Planck 2015 X, arXiv:1502.01588, and Miville-Deschênes
+# et al. 2008, arXiv:0802.3345); slopes of the two dust maps are fitted to ell = 4 … 100.
+# s1's beta_synch has no structure below 5°; its slope is what S-PASS suggests, -2.6
+# (arXiv:1802.01145).
 PARAMETER_FIELDS = {
-    "beta_dust": dict(mean=1.54, scatter=0.037, slope=-2.0),
-    "temp_dust": dict(mean=20.9, scatter=2.15, slope=-2.3),
-    "beta_synch": dict(mean=-3.0, scatter=0.063, slope=-2.6),
+    "beta_dust": dict(mean=1.54, scatter=0.029, slope=-2.0),
+    "temp_dust": dict(mean=20.9, scatter=1.56, slope=-2.3),
+    "beta_synch": dict(mean=-3.0, scatter=0.047, slope=-2.6),
 }
 
 
@@ -113,31 +115,31 @@ def embedded_sky(nside: int, seed: int) -> pysm3.Sky:
     """A seeded dust and synchrotron sky for runs without templates.
 
     A stand-in for PySM's templates, not a model of our Galaxy: Gaussian Q, U with the
-    published E/B spectra, multiplied by a profile in Galactic latitude so that the plane
-    is bright, and Gaussian maps of beta_dust, temp_dust and beta_synch with the scatter
-    and the coherence of those templates. Every field has a random stream of its own.
+    published E/B spectra, multiplied by a brightness that grows towards the plane, and
+    Gaussian maps of beta_dust, temp_dust and beta_synch with the scatter and the coherence
+    of those templates. Every field has a random stream of its own.
 
     Returns
     -------
     pysm3.Sky
         One `ModifiedBlackBody` and one `PowerLaw`, both with spatially varying spectra.
     """
-    dust_qu, synch_qu, intensity, *parameters = np.random.SeedSequence(seed).spawn(6)
+    dust_stream, synch_stream, texture_stream, *parameter_streams = map(
+        np.random.default_rng, np.random.SeedSequence(seed).spawn(6)
+    )
     field = {
-        name: parameter_field(nside, np.random.default_rng(stream), **PARAMETER_FIELDS[name])
-        for name, stream in zip(PARAMETER_FIELDS, parameters, strict=True)
+        name: parameter_field(nside, rng, **PARAMETER_FIELDS[name])
+        for name, rng in zip(PARAMETER_FIELDS, parameter_streams, strict=True)
     }
-    brightness = latitude_profile(nside)
+    brightness = galactic_brightness(nside, texture_stream)
     to_rj = (1 * u.uK_CMB).to_value(
         u.uK_RJ, equivalencies=u.cmb_equivalencies(DUST_FREQUENCY * u.GHz)
     )
-    dust = to_rj * brightness * polarized_emission(nside, dust_qu, **DUST_SPECTRUM)
-    synch = brightness * polarized_emission(nside, synch_qu, **SYNCH_SPECTRUM)
-    # Polarized at 5 % of a smooth, log-normal intensity; only regions are drawn from it.
-    texture = np.exp(
-        parameter_field(nside, np.random.default_rng(intensity), mean=0, scatter=0.3, slope=-2.5)
-    )
-    total = brightness**2 * texture * np.std(dust) / 0.05
+    dust = to_rj * brightness * polarized_emission(nside, dust_stream, **DUST_SPECTRUM)
+    # Synchrotron rises less towards the plane than dust does.
+    synch = np.sqrt(brightness) * polarized_emission(nside, synch_stream, **SYNCH_SPECTRUM)
+    # Regions are drawn from the intensity, polarized at 5 %; nothing else uses it.
+    total = brightness * np.std(dust) / 0.05
 
     def unit(values, of):
         return values << of
@@ -169,22 +171,23 @@ def embedded_sky(nside: int, seed: int) -> pysm3.Sky:
     )
 
 
-def latitude_profile(nside: int) -> np.ndarray:
-    """Brightness against Galactic latitude, (n_pixels,): softened cosec|b|.
+def galactic_brightness(nside: int, rng: np.random.Generator) -> np.ndarray:
+    """Brightness of the Galaxy, (n_pixels,): softened cosec|b| with log-normal texture.
 
-    Normalised to unit mean square over |b| > 24°, the 60 % of the sky farthest from
-    the plane, so that a field multiplied by it keeps its power there.
+    Normalised to unit mean square over the faintest 60 % of the sky, so that a field
+    multiplied by it keeps its power there.
     """
     _, latitude = hp.pix2ang(nside, np.arange(hp.nside2npix(nside)), lonlat=True)
-    sine = np.abs(np.sin(np.radians(latitude)))
-    profile = 1 / np.sqrt(sine**2 + 0.1**2)
-    outside = sine > 0.4
-    return profile / np.sqrt(np.mean(profile[outside] ** 2))
+    cosecant = 1 / np.hypot(np.sin(np.radians(latitude)), 0.1)
+    texture = parameter_field(nside, rng, mean=0.0, scatter=0.4, slope=-3.0)
+    brightness = cosecant * np.exp(texture)
+    faint = brightness <= np.quantile(brightness, 0.6)
+    return brightness / np.sqrt(np.mean(brightness[faint] ** 2))
 
 
 def polarized_emission(
     nside: int,
-    stream: np.random.SeedSequence,
+    rng: np.random.Generator,
     d80_ee: float,
     alpha_ee: float,
     alpha_bb: float,
@@ -192,12 +195,9 @@ def polarized_emission(
 ) -> np.ndarray:
     """Gaussian Q, U (2, n_pixels) with C_ell ∝ ell^alpha and D_80^EE = `d80_ee`."""
     amplitude = d80_ee * 2 * np.pi / (80 * 81)
-    return gaussian_qu(
-        amplitude * _power_law(nside, alpha_ee),
-        b_to_e * amplitude * _power_law(nside, alpha_bb),
-        nside,
-        np.random.default_rng(stream),
-    )
+    cl_ee = amplitude * _power_law(nside, alpha_ee, EMISSION_KNEE)
+    cl_bb = b_to_e * amplitude * _power_law(nside, alpha_bb, EMISSION_KNEE)
+    return gaussian_qu(cl_ee, cl_bb, nside, rng)
 
 
 def parameter_field(nside: int, rng, mean: float, scatter: float, slope: float) -> np.ndarray:
@@ -206,7 +206,7 @@ def parameter_field(nside: int, rng, mean: float, scatter: float, slope: float) 
     return mean + scatter * (field - field.mean()) / field.std()
 
 
-def _power_law(nside: int, alpha: float) -> np.ndarray:
-    """(ell / 80)^alpha up to 3 nside - 1, zero below the quadrupole."""
+def _power_law(nside: int, alpha: float, knee: int = 1) -> np.ndarray:
+    """(ell / 80)^alpha up to 3 nside - 1, flat below `knee`, zero below the quadrupole."""
     ell = np.arange(3 * nside, dtype=float)
-    return np.where(ell >= 2, (np.maximum(ell, 1) / 80) ** alpha, 0.0)
+    return np.where(ell >= 2, (np.maximum(ell, knee) / 80) ** alpha, 0.0)

@@ -3,6 +3,7 @@
 import logging
 from time import monotonic
 
+import jax
 import numpy as np
 import pandas as pd
 
@@ -11,6 +12,7 @@ from .patches import PARAMETERS, Partitions, configuration_patches
 from .sky import RegionSky
 
 log = logging.getLogger(__name__)
+
 
 def fit_configurations(
     names: list[str],
@@ -40,6 +42,15 @@ def fit_configurations(
         `converged`, `n_at_bounds` and, as lists over patches, the three parameters.
     """
     observations = np.stack([sky.observe(realization) for realization in realizations])
+    log.info(
+        "%s: %d configurations × %d realisations, %d pixels in %d bands, on %s",
+        sky.region,
+        len(names),
+        len(realizations),
+        len(sky.pixels),
+        len(sky.frequencies),
+        jax.devices()[0].device_kind,
+    )
     tables, start = [], monotonic()
     for done, name in enumerate(names, start=1):
         patches = configuration_patches(name, partitions)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def log_to(path: str | Path):
-    """Send log messages, warnings and an uncaught error to the file at `path`.
+    """Send patchsep's messages, all warnings and an uncaught error to the file at `path`.
 
     The error goes to standard error as well, where Snakemake shows it.
     """
@@ -15,11 +15,12 @@ def log_to(path: str | Path):
         filename=path,
         filemode="w",
         force=True,
-        level=logging.INFO,
+        level=logging.WARNING,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         datefmt="%Y-%m-%d %H:%M:%S",
     )
     logging.captureWarnings(True)
+    logging.getLogger("patchsep").setLevel(logging.INFO)
 
     def report(kind, error, traceback):
         logging.getLogger("patchsep").error("stopped", exc_info=(kind, error, traceback))

@@ -44,7 +44,9 @@ def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: int) -> np.ndar
     rng = np.random.default_rng([seed, n_patches])
     # Few patches have many poor local minima and cost nothing: keep the best of several.
     n_starts = 10 if n_patches <= 50 else 1
-    starts = [_lloyd(directions, _spread_centres(directions, n_patches, rng)) for _ in range(n_starts)]
+    starts = [
+        _lloyd(directions, _spread_centres(directions, n_patches, rng)) for _ in range(n_starts)
+    ]
     return min(starts, key=lambda labels: spherical_inertia(directions, labels))
 
 

@@ -11,6 +11,7 @@ from .instrument import read_instrument
 from .noise import FOREGROUNDS_ONLY, simulate_noise
 from .regions import region_pixels
 
+
 @dataclass(frozen=True)
 class RegionSky:
     """Foregrounds, CMB and noise of one region.

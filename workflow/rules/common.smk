@@ -8,6 +8,11 @@ sys.path.insert(0, PACKAGE_HOME)
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [PACKAGE_HOME, os.environ.get("PYTHONPATH")])
 )
+# Jobs share what XLA compiles: fits of one shape compile once per machine.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(".snakemake/jax").resolve())
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 from patchsep.noise import shards
 from patchsep.patches import configurations
@@ -31,7 +36,10 @@ METHODS = SETTINGS["methods"]
 SHARDS = shards(
     SETTINGS["noise"]["realizations"], SETTINGS["fit"]["realizations_per_shard"]
 )
-FIT = {key: SETTINGS["fit"][key] for key in ("bounds", "start", "max_iterations", "tolerance")}
+FIT = {
+    key: SETTINGS["fit"][key]
+    for key in ("bounds", "start", "max_iterations", "tolerance")
+}
 
 
 wildcard_constraints:
@@ -51,4 +59,6 @@ def method_configurations(wildcards):
 
 
 FIGURES = []
-TABLES = expand(f"{RESULTS}/tables/{{table}}", table=["summary.csv", "configurations.csv"])
+TABLES = expand(
+    f"{RESULTS}/tables/{{table}}", table=["summary.csv", "configurations.csv"]
+)

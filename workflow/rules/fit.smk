@@ -12,8 +12,6 @@ def noise_seed(wildcards):
 
 
 rule fit_patches:
-    message:
-        "Fitting {wildcards.region}, {wildcards.method}: {wildcards.shard}"
     input:
         unpack(fit_input),
         instrument=SETTINGS["instrument"],
@@ -22,20 +20,22 @@ rule fit_patches:
         patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
     output:
         fits=f"{RESULTS}/fits/{{method}}/{{region}}/{{shard}}.parquet",
+    log:
+        f"{LOGS}/fit_patches/{{method}}/{{region}}/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/fit_patches/{{method}}/{{region}}/{{shard}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
     params:
         configurations=method_configurations,
         realizations=lambda wildcards: SHARDS[wildcards.shard],
         noise_seed=noise_seed,
         zones=SETTINGS["regions"]["zones"],
         fit=FIT,
-    log:
-        f"{LOGS}/fit_patches/{{method}}/{{region}}/{{shard}}.log",
-    benchmark:
-        f"{BENCHMARKS}/fit_patches/{{method}}/{{region}}/{{shard}}.tsv"
-    resources:
-        mem_mb=4000,
-        runtime=240,
-    conda:
-        "../../envs/environment.yaml"
+    message:
+        "Fitting {wildcards.region}, {wildcards.method}: {wildcards.shard}"
     script:
         "../../scripts/fit_patches.py"

@@ -1,6 +1,4 @@
 rule estimate_r:
-    message:
-        "Estimating r in {wildcards.area}: {wildcards.method}"
     input:
         spectra=f"{RESULTS}/residuals/{{method}}/{{area}}_spectra.parquet",
         metrics=f"{RESULTS}/residuals/{{method}}/{{area}}_metrics.parquet",
@@ -9,17 +7,19 @@ rule estimate_r:
     output:
         estimates=f"{RESULTS}/likelihood/{{method}}/{{area}}.csv",
         curves=f"{RESULTS}/likelihood/{{method}}/{{area}}_curves.parquet",
-    params:
-        r_input=SETTINGS["cmb"]["r"],
-        r_grid=SETTINGS["likelihood"]["r_grid"],
     log:
         f"{LOGS}/estimate_r/{{method}}/{{area}}.log",
     benchmark:
         f"{BENCHMARKS}/estimate_r/{{method}}/{{area}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../../envs/environment.yaml"
+    params:
+        r_input=SETTINGS["cmb"]["r"],
+        r_grid=SETTINGS["likelihood"]["r_grid"],
+    message:
+        "Estimating r in {wildcards.area}: {wildcards.method}"
     script:
         "../../scripts/estimate_r.py"

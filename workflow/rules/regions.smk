@@ -7,23 +7,23 @@ REGION_INPUT = (
 
 
 rule draw_regions:
-    message:
-        "Drawing Galactic regions: {params.regions[method]}"
     input:
         **REGION_INPUT,
     output:
         regions=f"{RESULTS}/maps/regions.fits",
-    params:
-        regions=SETTINGS["regions"],
-        nside=SETTINGS["nside"],
     log:
         f"{LOGS}/draw_regions.log",
     benchmark:
         f"{BENCHMARKS}/draw_regions.tsv"
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=4000,
         runtime=15,
-    conda:
-        "../../envs/environment.yaml"
+    params:
+        regions=SETTINGS["regions"],
+        nside=SETTINGS["nside"],
+    message:
+        "Drawing Galactic regions: {params.regions[method]}"
     script:
         "../../scripts/draw_regions.py"

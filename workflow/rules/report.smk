@@ -1,9 +1,9 @@
 rule summarize:
-    message:
-        "Writing tables of r"
     input:
         estimates=[
-            f"{RESULTS}/likelihood/{method}/{area}.csv" for method in METHODS for area in AREAS
+            f"{RESULTS}/likelihood/{method}/{area}.csv"
+            for method in METHODS
+            for area in AREAS
         ],
     output:
         summary=report(
@@ -13,6 +13,10 @@ rule summarize:
         ),
         configurations=multiext(f"{RESULTS}/tables/configurations", ".csv", ".parquet"),
         text=f"{RESULTS}/tables/summary.txt",
+    log:
+        f"{LOGS}/summarize.log",
+    conda:
+        "../../envs/environment.yaml"
     params:
         areas=[(method, area) for method in METHODS for area in AREAS],
         about={
@@ -20,9 +24,7 @@ rule summarize:
             "templates": SETTINGS["likelihood"]["templates"],
             "figures": f"{RESULTS}/figures/",
         },
-    log:
-        f"{LOGS}/summarize.log",
-    conda:
-        "../../envs/environment.yaml"
+    message:
+        "Writing tables of r"
     script:
         "../../scripts/summarize.py"

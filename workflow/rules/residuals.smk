@@ -1,30 +1,33 @@
 rule measure_residuals:
-    message:
-        "Measuring residuals in {wildcards.region}: {wildcards.method}"
     input:
         instrument=SETTINGS["instrument"],
         regions=f"{RESULTS}/maps/regions.fits",
         foregrounds=f"{RESULTS}/maps/foregrounds.fits",
         cmb=f"{RESULTS}/maps/cmb.fits",
         patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
-        fits=expand(f"{RESULTS}/fits/{{{{method}}}}/{{{{region}}}}/{{shard}}.parquet", shard=SHARDS),
+        fits=expand(
+            f"{RESULTS}/fits/{{{{method}}}}/{{{{region}}}}/{{shard}}.parquet",
+            shard=SHARDS,
+        ),
     output:
         spectra=f"{RESULTS}/residuals/{{method}}/{{region}}_spectra.parquet",
         metrics=f"{RESULTS}/residuals/{{method}}/{{region}}_metrics.parquet",
+    log:
+        f"{LOGS}/measure_residuals/{{method}}/{{region}}.log",
+    benchmark:
+        f"{BENCHMARKS}/measure_residuals/{{method}}/{{region}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
     params:
         configurations=method_configurations,
         n_realizations=SETTINGS["noise"]["realizations"],
         noise_seed=SETTINGS["noise"]["seed"],
         zones=SETTINGS["regions"]["zones"],
-    log:
-        f"{LOGS}/measure_residuals/{{method}}/{{region}}.log",
-    benchmark:
-        f"{BENCHMARKS}/measure_residuals/{{method}}/{{region}}.tsv"
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    conda:
-        "../../envs/environment.yaml"
+    message:
+        "Measuring residuals in {wildcards.region}: {wildcards.method}"
     script:
         "../../scripts/measure_residuals.py"
 
@@ -32,38 +35,42 @@ rule measure_residuals:
 # Spectra of all regions combined are those of the combined map, in which every region has
 # the configuration that its own r likelihood prefers.
 rule combine_regions:
-    message:
-        "Combining regions: {wildcards.method}"
     input:
         instrument=SETTINGS["instrument"],
         regions=f"{RESULTS}/maps/regions.fits",
         foregrounds=f"{RESULTS}/maps/foregrounds.fits",
         cmb=f"{RESULTS}/maps/cmb.fits",
-        patches=expand(f"{RESULTS}/patches/{{{{method}}}}/{{region}}.fits", region=REGIONS),
+        patches=expand(
+            f"{RESULTS}/patches/{{{{method}}}}/{{region}}.fits", region=REGIONS
+        ),
         fits=expand(
             f"{RESULTS}/fits/{{{{method}}}}/{{region}}/{{shard}}.parquet",
             region=REGIONS,
             shard=SHARDS,
         ),
-        choices=expand(f"{RESULTS}/likelihood/{{{{method}}}}/{{region}}.csv", region=REGIONS),
+        choices=expand(
+            f"{RESULTS}/likelihood/{{{{method}}}}/{{region}}.csv", region=REGIONS
+        ),
     output:
         spectra=f"{RESULTS}/residuals/{{method}}/combined_spectra.parquet",
         metrics=f"{RESULTS}/residuals/{{method}}/combined_metrics.parquet",
         maps=f"{RESULTS}/maps/recovered_{{method}}.fits",
+    log:
+        f"{LOGS}/combine_regions/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/combine_regions/{{method}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
     params:
         region_names=REGIONS,
         n_realizations=SETTINGS["noise"]["realizations"],
         noise_seed=SETTINGS["noise"]["seed"],
         zones=SETTINGS["regions"]["zones"],
         nside=SETTINGS["nside"],
-    log:
-        f"{LOGS}/combine_regions/{{method}}.log",
-    benchmark:
-        f"{BENCHMARKS}/combine_regions/{{method}}.tsv"
-    resources:
-        mem_mb=8000,
-        runtime=60,
-    conda:
-        "../../envs/environment.yaml"
+    message:
+        "Combining regions: {wildcards.method}"
     script:
         "../../scripts/combine_regions.py"
