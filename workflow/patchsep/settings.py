@@ -1,6 +1,7 @@
 """Settings: the configuration, checked as a whole before the first job runs."""
 
 import os
+import tomllib
 from collections.abc import Iterator
 from copy import deepcopy
 from difflib import get_close_matches
@@ -8,7 +9,6 @@ from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
-import tomllib
 import yaml
 from jsonschema import Draft202012Validator
 
