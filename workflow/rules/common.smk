@@ -58,7 +58,16 @@ def method_configurations(wildcards):
     return configurations(patch_values(wildcards))
 
 
-FIGURES = []
-TABLES = expand(
-    f"{RESULTS}/tables/{{table}}", table=["summary.csv", "configurations.csv"]
+# Every figure, one rule each, and every table that the run ends with.
+FIGURES = expand(
+    f"{RESULTS}/figures/{{name}}.{{suffix}}",
+    name=["regions", "patches", "residual_spectra", "r_likelihoods", "parameters"],
+    suffix=["pdf", "png"],
+)
+TABLES = multiext(
+    f"{RESULTS}/tables/",
+    "summary.csv",
+    "summary.parquet",
+    "configurations.csv",
+    "summary.txt",
 )

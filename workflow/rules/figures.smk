@@ -1,0 +1,130 @@
+# A figure's inputs are its data, and its params the style: nothing else can change it.
+FIGURE_STYLE = SETTINGS["figures"]
+
+
+def figure_files(name):
+    """PDF and PNG of a figure; the PNG is shown in the report."""
+    return {
+        "pdf": f"{RESULTS}/figures/{name}.pdf",
+        "png": report(
+            f"{RESULTS}/figures/{name}.png",
+            caption=f"../report/{name}.rst",
+            category="Figures",
+            labels={"figure": name.replace("_", " ")},
+        ),
+    }
+
+
+RECOVERED = expand(f"{RESULTS}/maps/recovered_{{method}}.fits", method=METHODS)
+
+
+rule fig_regions:
+    input:
+        regions=f"{RESULTS}/maps/regions.fits",
+    output:
+        **figure_files("regions"),
+    log:
+        f"{LOGS}/fig_regions.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        style=FIGURE_STYLE,
+        names=REGIONS,
+    message:
+        "Drawing the regions"
+    script:
+        "../../scripts/fig_regions.py"
+
+
+rule fig_patches:
+    input:
+        regions=f"{RESULTS}/maps/regions.fits",
+        recovered=RECOVERED,
+    output:
+        **figure_files("patches"),
+    log:
+        f"{LOGS}/fig_patches.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        style=FIGURE_STYLE,
+        methods=list(METHODS),
+    message:
+        "Drawing the patches of every method"
+    script:
+        "../../scripts/fig_patches.py"
+
+
+rule fig_parameters:
+    input:
+        true=f"{RESULTS}/maps/spectral_parameters.fits",
+        recovered=RECOVERED,
+    output:
+        **figure_files("parameters"),
+    log:
+        f"{LOGS}/fig_parameters.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        style=FIGURE_STYLE,
+        methods=list(METHODS),
+    message:
+        "Drawing true and recovered spectral parameters"
+    script:
+        "../../scripts/fig_parameters.py"
+
+
+rule fig_residual_spectra:
+    input:
+        spectra=[
+            f"{RESULTS}/residuals/{method}/{area}_spectra.parquet"
+            for method in METHODS
+            for area in AREAS
+        ],
+        # Names the configuration that is shown of every region.
+        combined=expand(
+            f"{RESULTS}/residuals/{{method}}/combined_metrics.parquet", method=METHODS
+        ),
+        templates=f"{RESULTS}/spectra/cmb_consistent.csv",
+    output:
+        **figure_files("residual_spectra"),
+    log:
+        f"{LOGS}/fig_residual_spectra.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        style=FIGURE_STYLE,
+        areas=[(method, area) for method in METHODS for area in AREAS],
+        regions=REGIONS,
+    message:
+        "Drawing residual spectra"
+    script:
+        "../../scripts/fig_residual_spectra.py"
+
+
+rule fig_r_likelihoods:
+    input:
+        estimates=[
+            f"{RESULTS}/likelihood/{method}/{area}.csv"
+            for method in METHODS
+            for area in AREAS
+        ],
+        curves=[
+            f"{RESULTS}/likelihood/{method}/{area}_curves.parquet"
+            for method in METHODS
+            for area in AREAS
+        ],
+    output:
+        **figure_files("r_likelihoods"),
+    log:
+        f"{LOGS}/fig_r_likelihoods.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        style=FIGURE_STYLE,
+        areas=[(method, area) for method in METHODS for area in AREAS],
+        r_input=SETTINGS["cmb"]["r"],
+    message:
+        "Drawing likelihoods of r"
+    script:
+        "../../scripts/fig_r_likelihoods.py"

@@ -1,0 +1,133 @@
+"""What several test files share: real sky data, an instrument, spectra and a dense reference."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pysm3.units as u
+import pytest
+from astropy.modeling.physical_models import BlackBody
+
+from patchsep.cmb import cmb_spectra
+from patchsep.instrument import Instrument, read_instrument
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real sky data: PySM's templates and reference maps, Planck's masks."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared (sky data), which is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def litebird() -> Instrument:
+    return read_instrument(ROOT / "config/instruments/litebird.yaml")
+
+
+@pytest.fixture(scope="session")
+def cosmology() -> dict:
+    """Planck 2018 (arXiv:1807.06209, Table 2)."""
+    return {
+        "H0": 67.36,
+        "ombh2": 0.02237,
+        "omch2": 0.12,
+        "mnu": 0.06,
+        "tau": 0.0544,
+        "As": 2.1e-9,
+        "ns": 0.9649,
+        "nt": 0.0,
+    }
+
+
+@pytest.fixture(scope="session")
+def spectra(cosmology):
+    """`cmb_spectra` of that cosmology up to ell = 129."""
+    return cmb_spectra(cosmology, 129)
+
+
+@dataclass(frozen=True)
+class DenseModel:
+    """The data model written out again, pixel by pixel, in dense algebra and astropy's units."""
+
+    frequency: np.ndarray
+    sigma: np.ndarray
+
+    def mixing(self, beta_dust, temp_dust, beta_synch) -> np.ndarray:
+        """A of one pixel, (n_bands, 3)."""
+        nu = self.frequency * u.GHz
+        black_body = BlackBody(temp_dust * u.K)
+
+        def brightness_temperature(nu):
+            return (nu / (160 * u.GHz)) ** (beta_dust - 2) * black_body(nu)
+
+        dust = brightness_temperature(nu) / brightness_temperature(160 * u.GHz)
+        synch = (nu / (20 * u.GHz)) ** beta_synch
+        to_cmb = [
+            (1 * u.uK_RJ).to_value(u.uK_CMB, equivalencies=u.cmb_equivalencies(band)) for band in nu
+        ]
+        foregrounds = np.stack([dust.to_value(""), synch.to_value("")], axis=1)
+        return np.column_stack([np.ones(len(nu)), foregrounds * np.array(to_cmb)[:, None]])
+
+    def white_mixing(self, *parameters) -> np.ndarray:
+        return self.mixing(*parameters) / self.sigma[:, None]
+
+    def white_derivative(self, parameters, index, step=1e-5) -> np.ndarray:
+        """Derivative of the whitened A by one parameter, central differences."""
+        shift = step * np.eye(3)[index]
+        above, below = self.white_mixing(*parameters + shift), self.white_mixing(*parameters - shift)
+        return (above - below) / (2 * step)
+
+    def solve(self, parameters, data) -> tuple[np.ndarray, float]:
+        """Component maps (3, 2, n_pixels) by generalised least squares, and half the misfit."""
+        maps, misfit = np.empty((3, 2, data.shape[-1])), 0.0
+        for pixel, values in enumerate(np.transpose(parameters)):
+            matrix, white = self.white_mixing(*values), data[..., pixel] / self.sigma[:, None]
+            maps[..., pixel] = np.linalg.lstsq(matrix, white)[0]
+            misfit += np.sum((white - matrix @ maps[..., pixel]) ** 2) / 2
+        return maps, misfit
+
+    def sky(self, parameters, maps) -> np.ndarray:
+        """Noiseless data (n_bands, 2, n_pixels) of component maps (3, 2, n_pixels)."""
+        pixels = [self.mixing(*v) @ maps[..., p] for p, v in enumerate(np.transpose(parameters))]
+        return np.stack(pixels, axis=-1)
+
+
+@pytest.fixture(scope="session")
+def dense(litebird) -> DenseModel:
+    return DenseModel(litebird.frequency, litebird.sigma(64))
+
+
+@pytest.fixture(scope="session")
+def bright_sky(dense) -> SimpleNamespace:
+    """64 bright pixels in overlapping patches of known parameters; no noise.
+
+    Foregrounds are some hundred times the noise, so that errors are Gaussian and far
+    from the bounds.
+    """
+    rng = np.random.default_rng(10)
+    pixel = np.arange(64)
+    patches = {"beta_dust": pixel // 16, "temp_dust": pixel // 8 % 2, "beta_synch": pixel % 3}
+    truth = {
+        "beta_dust": np.array([1.4, 1.5, 1.6, 1.7]),
+        "temp_dust": np.array([18.0, 22.0]),
+        "beta_synch": np.array([-3.2, -3.0, -2.9]),
+    }
+    amplitude = np.array([1.0, 100.0, 1000.0])  # CMB, dust at 160 GHz, synchrotron at 20 GHz
+    maps = amplitude[:, None, None] * rng.standard_normal((3, 2, 64))
+    parameters = np.stack([truth[name][labels] for name, labels in patches.items()])
+    return SimpleNamespace(
+        patches=patches,
+        truth=truth,
+        parameters=parameters,
+        maps=maps,
+        data=dense.sky(parameters, maps),
+        bounds={"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.0, -0.5)},
+        start={"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0},
+        frequencies=dense.frequency,
+        sigma=dense.sigma,
+    )

@@ -1,0 +1,78 @@
+"""config/README.md, the configuration's schema and the shipped files say the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from patchsep.patches import PARAMETERS
+from patchsep.regions import RINGS
+from patchsep.settings import load_settings, read_schema
+
+ROOT = Path(__file__).parents[1]
+CONFIG_FILES = sorted((ROOT / "config").glob("*.yaml"))
+ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+
+
+def schema_keys():
+    """Full dotted path of every leaf key of the schema, and its default, or None."""
+    schema = read_schema("config")
+    keys = {}
+
+    def walk(node, path):
+        if "$ref" in node:
+            target = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+            node = target | node
+        if isinstance(node.get("additionalProperties"), dict):
+            walk(node["additionalProperties"], [*path, "<name>"])
+        elif "properties" in node:
+            for name, child in node["properties"].items():
+                if "patches" in path:
+                    name = {**dict.fromkeys(RINGS, "<ring>")}.get(name, name)
+                    name = {**dict.fromkeys(PARAMETERS, "<parameter>")}.get(name, name)
+                walk(child, [*path, name])
+        else:
+            keys[".".join(path)] = node.get("default")
+
+    walk(schema, [])
+    return keys
+
+
+def readme_rows():
+    """The README's rows of keys: (unit, default, meaning) by key."""
+    rows = ROW.findall((ROOT / "config/README.md").read_text())
+    return {key: tuple(cells) for key, *cells in rows if not key.endswith((".yaml", "/"))}
+
+
+@pytest.mark.parametrize(("key", "default"), schema_keys().items())
+def test_every_key_is_documented_with_its_default(key, default):
+    _, stated, _ = readme_rows()[key]
+    if default is None:
+        assert stated == "required"
+    else:
+        assert yaml.safe_load(stated.strip("`")) == default
+
+
+def test_every_documented_key_exists():
+    assert set(readme_rows()) == set(schema_keys())
+
+
+def test_every_key_has_a_unit_and_a_meaning():
+    for unit, _, meaning in readme_rows().values():
+        assert unit and meaning.endswith(".")
+
+
+@pytest.mark.parametrize("path", CONFIG_FILES, ids=lambda path: path.name)
+def test_every_shipped_configuration_can_be_used(path, monkeypatch, request):
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load(path.read_text())
+    if config["foregrounds"]["model"] != "embedded":
+        shared = request.getfixturevalue("shared")
+        monkeypatch.setenv("PYSM_LOCAL_DATA", str(shared / "sky/pysm"))
+    assert load_settings(config, str(path))["run"]
+
+
+@pytest.mark.parametrize("path", CONFIG_FILES, ids=lambda path: path.name)
+def test_every_shipped_configuration_is_named_in_the_readme(path):
+    assert f"`{path.name}`" in (ROOT / "config/README.md").read_text()
