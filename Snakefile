@@ -35,4 +35,4 @@ include: "workflow/rules/report.smk"
 
 
 onsuccess:
-    print("\n" + Path(f"{RESULTS}/tables/summary.txt").read_text())
+    print(Path(f"{RESULTS}/tables/summary.txt").read_text())

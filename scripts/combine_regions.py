@@ -1,5 +1,7 @@
 """Put the best configuration of every region together: maps, residual spectra, metrics."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -22,8 +24,8 @@ from patchsep.sky import RegionSky
 SHOWN = 0
 
 
-def clean_region(snakemake, region, choice, patches, fits):
-    """The best configuration of one region: its sky, cleaned maps, parameters and metrics."""
+def clean_region(snakemake, region, name, patches, fits):
+    """One configuration of one region: its sky, cleaned maps, parameters and metrics."""
     sky = RegionSky.read(
         region=region,
         zones=snakemake.params.zones,
@@ -33,7 +35,6 @@ def clean_region(snakemake, region, choice, patches, fits):
         foregrounds=snakemake.input.foregrounds,
         cmb=snakemake.input.cmb,
     )
-    name = best_configuration(read_table(choice))
     partitions = read_partitions(patches, sky.pixels)
     labels = configuration_patches(name, partitions)
     shown = fits.query("configuration == @name and realization == @SHOWN").iloc[0]
@@ -50,19 +51,17 @@ def clean_region(snakemake, region, choice, patches, fits):
 
 
 def main(snakemake):
-    fits = [read_table(path).assign(path=path) for path in snakemake.input.fits]
-    fits = pd.concat(fits, ignore_index=True)
-    regions = [
-        clean_region(
-            snakemake, region, choice, patches, fits[fits["path"].str.contains(f"/{region}/")]
-        )
-        for region, choice, patches in zip(
-            snakemake.params.region_names,
-            snakemake.input.choices,
-            snakemake.input.patches,
-            strict=True,
-        )
-    ]
+    best = {
+        Path(path).stem: best_configuration(read_table(path)) for path in snakemake.input.choices
+    }
+    regions = []
+    for (region, names), patches in zip(
+        snakemake.params.configurations.items(), snakemake.input.patches, strict=True
+    ):
+        shards = [path for path in snakemake.input.fits if Path(path).parent.name == region]
+        fits = pd.concat(map(read_table, shards), ignore_index=True)
+        name = best.get(region, names[0])
+        regions.append(clean_region(snakemake, region, name, patches, fits))
 
     def joined(name):
         return np.concatenate([region[name] for region in regions], axis=-1)

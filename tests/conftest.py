@@ -46,8 +46,8 @@ def cosmology() -> dict:
 
 @pytest.fixture(scope="session")
 def spectra(cosmology):
-    """`cmb_spectra` of that cosmology up to ell = 129."""
-    return cmb_spectra(cosmology, 129)
+    """`cmb_spectra` of that cosmology up to ell = 300."""
+    return cmb_spectra(cosmology, 300)
 
 
 @dataclass(frozen=True)

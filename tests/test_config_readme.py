@@ -12,6 +12,8 @@ from patchsep.settings import load_settings, read_schema
 
 ROOT = Path(__file__).parents[1]
 CONFIG_FILES = sorted((ROOT / "config").glob("*.yaml"))
+# In methods.<name>.patches rings and parameters all have the same row.
+FREE = dict.fromkeys(RINGS, "<ring>") | dict.fromkeys(PARAMETERS, "<parameter>")
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
 
@@ -22,16 +24,12 @@ def schema_keys():
 
     def walk(node, path):
         if "$ref" in node:
-            target = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-            node = target | node
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]] | node
         if isinstance(node.get("additionalProperties"), dict):
             walk(node["additionalProperties"], [*path, "<name>"])
         elif "properties" in node:
             for name, child in node["properties"].items():
-                if "patches" in path:
-                    name = {**dict.fromkeys(RINGS, "<ring>")}.get(name, name)
-                    name = {**dict.fromkeys(PARAMETERS, "<parameter>")}.get(name, name)
-                walk(child, [*path, name])
+                walk(child, [*path, FREE.get(name, name) if "patches" in path else name])
         else:
             keys[".".join(path)] = node.get("default")
 
@@ -42,7 +40,8 @@ def schema_keys():
 def readme_rows():
     """The README's rows of keys: (unit, default, meaning) by key."""
     rows = ROW.findall((ROOT / "config/README.md").read_text())
-    return {key: tuple(cells) for key, *cells in rows if not key.endswith((".yaml", "/"))}
+    assert len({key for key, *_ in rows}) == len(rows), "a key has two rows"
+    return {key: cells for key, *cells in rows}
 
 
 @pytest.mark.parametrize(("key", "default"), schema_keys().items())

@@ -296,7 +296,7 @@ def plot_r_likelihoods(
         right = 1e3 * max(
             rows[method]["r_hat"] + 3.5 * rows[method]["sigma_r_plus"]
             for method in methods
-            if rows[method]["r_hat"] < 5 * best
+            if rows[method]["r_hat"] < 3 * best
         )
         beyond = 0
         for method, curve in methods.items():

@@ -5,8 +5,8 @@ from pathlib import Path
 # The package of this checkout is the one that runs, here and in every job's script.
 PACKAGE_HOME = str(Path(workflow.basedir) / "workflow")
 sys.path.insert(0, PACKAGE_HOME)
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [PACKAGE_HOME, os.environ.get("PYTHONPATH")])
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(filter(None, [PACKAGE_HOME, os.getenv("PYTHONPATH")]))
 )
 # Jobs share what XLA compiles: fits of one shape compile once per machine.
 os.environ.setdefault(
@@ -49,13 +49,54 @@ wildcard_constraints:
     shard="|".join(SHARDS),
 
 
-def patch_values(wildcards):
-    """Values per spectral parameter of a method in a region, from those of its ring."""
-    return METHODS[wildcards.method]["patches"][wildcards.region.split("_")[0]]
+def patch_values(method, region):
+    """Values per spectral parameter of a method in a region: those of its ring."""
+    return METHODS[method]["patches"][region.split("_")[0]]
 
 
-def method_configurations(wildcards):
-    return configurations(patch_values(wildcards))
+def region_configurations(wildcards):
+    """All configurations of a method in a region."""
+    return configurations(patch_values(wildcards.method, wildcards.region))
+
+
+def configurations_by_region(wildcards):
+    """All configurations of a method in every region."""
+    return {
+        region: configurations(patch_values(wildcards.method, region))
+        for region in REGIONS
+    }
+
+
+def contested_estimates(wildcards):
+    """Estimates of r in those regions where a method has a choice of configurations."""
+    return [
+        f"{RESULTS}/likelihood/{wildcards.method}/{region}.csv"
+        for region, names in configurations_by_region(wildcards).items()
+        if len(names) > 1
+    ]
+
+
+def fit_input(wildcards):
+    """The CMB, but for the fit to foregrounds alone, which needs none and no noise."""
+    noisy = wildcards.shard != "foregrounds"
+    return {"cmb": f"{RESULTS}/maps/cmb.fits"} if noisy else {}
+
+
+def noise_seed(wildcards):
+    return SETTINGS["noise"]["seed"] if wildcards.shard != "foregrounds" else None
+
+
+def figure_files(name):
+    """PDF and PNG of a figure; the PNG is shown in the report."""
+    return {
+        "pdf": f"{RESULTS}/figures/{name}.pdf",
+        "png": report(
+            f"{RESULTS}/figures/{name}.png",
+            caption=f"../report/{name}.rst",
+            category="Figures",
+            labels={"figure": name.replace("_", " ")},
+        ),
+    }
 
 
 # Every figure, one rule each, and every table that the run ends with.

@@ -1,20 +1,5 @@
 # A figure's inputs are its data, and its params the style: nothing else can change it.
 FIGURE_STYLE = SETTINGS["figures"]
-
-
-def figure_files(name):
-    """PDF and PNG of a figure; the PNG is shown in the report."""
-    return {
-        "pdf": f"{RESULTS}/figures/{name}.pdf",
-        "png": report(
-            f"{RESULTS}/figures/{name}.png",
-            caption=f"../report/{name}.rst",
-            category="Figures",
-            labels={"figure": name.replace("_", " ")},
-        ),
-    }
-
-
 RECOVERED = expand(f"{RESULTS}/maps/recovered_{{method}}.fits", method=METHODS)
 
 

@@ -1,16 +1,5 @@
 # A shard is one region's configurations of one method × some noise realisations, or × the
 # foregrounds alone, whose fit gives the systematic residual.
-
-
-def fit_input(wildcards):
-    noisy = wildcards.shard != "foregrounds"
-    return {"cmb": f"{RESULTS}/maps/cmb.fits"} if noisy else {}
-
-
-def noise_seed(wildcards):
-    return SETTINGS["noise"]["seed"] if wildcards.shard != "foregrounds" else None
-
-
 rule fit_patches:
     input:
         unpack(fit_input),
@@ -30,7 +19,7 @@ rule fit_patches:
         mem_mb=4000,
         runtime=240,
     params:
-        configurations=method_configurations,
+        configurations=region_configurations,
         realizations=lambda wildcards: SHARDS[wildcards.shard],
         noise_seed=noise_seed,
         zones=SETTINGS["regions"]["zones"],

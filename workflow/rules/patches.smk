@@ -15,7 +15,7 @@ rule draw_patches:
     params:
         strategy=lambda wildcards: METHODS[wildcards.method]["strategy"],
         seed=lambda wildcards: METHODS[wildcards.method]["seed"],
-        values=patch_values,
+        values=lambda wildcards: patch_values(wildcards.method, wildcards.region),
         zones=SETTINGS["regions"]["zones"],
     message:
         "Dividing {wildcards.region} into patches: {wildcards.method}"

@@ -22,7 +22,7 @@ rule measure_residuals:
         mem_mb=4000,
         runtime=60,
     params:
-        configurations=method_configurations,
+        configurations=region_configurations,
         n_realizations=SETTINGS["noise"]["realizations"],
         noise_seed=SETTINGS["noise"]["seed"],
         zones=SETTINGS["regions"]["zones"],
@@ -48,9 +48,7 @@ rule combine_regions:
             region=REGIONS,
             shard=SHARDS,
         ),
-        choices=expand(
-            f"{RESULTS}/likelihood/{{{{method}}}}/{{region}}.csv", region=REGIONS
-        ),
+        choices=contested_estimates,
     output:
         spectra=f"{RESULTS}/residuals/{{method}}/combined_spectra.parquet",
         metrics=f"{RESULTS}/residuals/{{method}}/combined_metrics.parquet",
@@ -65,7 +63,7 @@ rule combine_regions:
         mem_mb=8000,
         runtime=60,
     params:
-        region_names=REGIONS,
+        configurations=configurations_by_region,
         n_realizations=SETTINGS["noise"]["realizations"],
         noise_seed=SETTINGS["noise"]["seed"],
         zones=SETTINGS["regions"]["zones"],

@@ -1,0 +1,151 @@
+"""Patches: complete, compact, repeatable, and as good as scikit-learn's and healpy's."""
+
+import healpy as hp
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+
+from patchsep.patches import (
+    PARAMETERS,
+    STRATEGIES,
+    configuration_patches,
+    configurations,
+    kmeans,
+    multiresolution,
+    partition,
+)
+
+
+def sky_above(nside, upper_fraction, lower_fraction=0.0):
+    """Pixels between the |latitudes| that cut off two fractions of the sky."""
+    height = np.abs(hp.pix2vec(nside, np.arange(hp.nside2npix(nside)))[2])
+    return np.flatnonzero((height > 1 - upper_fraction) & (height <= 1 - lower_fraction))
+
+
+def directions(nside, pixels):
+    return np.stack(hp.pix2vec(nside, pixels), axis=1)
+
+
+def centres(points, labels):
+    """Normalised mean direction of every patch."""
+    means = np.stack([points[labels == label].mean(axis=0) for label in np.unique(labels)])
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def squared_distances(points, labels):
+    return np.sum((points - centres(points, labels)[labels]) ** 2)
+
+
+def one_to_one(first, second):
+    """Whether two labellings make the same patches."""
+    pairs = len(set(zip(first.tolist(), second.tolist(), strict=True)))
+    return pairs == len(np.unique(first)) == len(np.unique(second))
+
+
+CAP, RING = (64, sky_above(64, 0.2)), (32, sky_above(32, 0.4, 0.2))
+VALUES = [
+    ("kmeans", 1),
+    ("kmeans", 7),
+    ("kmeans", 300),
+    ("kmeans", "all but one"),
+    ("kmeans", "all"),
+    ("kmeans", 10**6),
+    ("multiresolution", 0),
+    ("multiresolution", 1),
+    ("multiresolution", 8),
+    ("multiresolution", 32),
+    ("uniform", 1),
+]
+
+
+@pytest.mark.parametrize("nside, pixels", [(32, sky_above(32, 0.2)), RING], ids=["cap", "ring"])
+@pytest.mark.parametrize("strategy, value", VALUES)
+def test_labels_run_from_zero_with_none_left_out(nside, pixels, strategy, value):
+    value = {"all but one": len(pixels) - 1, "all": len(pixels)}.get(value, value)
+    labels = STRATEGIES[strategy](nside, pixels, value, seed=0)
+    assert labels.shape == pixels.shape
+    used = np.unique(labels)
+    np.testing.assert_array_equal(used, np.arange(len(used)))
+    if strategy == "kmeans":
+        assert len(used) == min(value, len(pixels))
+
+
+@pytest.mark.parametrize("n_patches", [5, 40, 200, 1000])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_kmeans_is_as_good_as_scikit_learns(n_patches, seed):
+    """Within 1 % of the sum of squared distances that scikit-learn reaches from 10 starts."""
+    points = directions(*CAP)
+    labels = kmeans(*CAP, n_patches, seed)
+    n_starts = 10 if n_patches <= 200 else 1
+    peer = KMeans(n_patches, n_init=n_starts, random_state=seed).fit(points).labels_
+    assert squared_distances(points, labels) < 1.01 * squared_distances(points, peer)
+
+
+@pytest.mark.parametrize("nside, pixels", [CAP, RING], ids=["cap", "ring"])
+@pytest.mark.parametrize("n_patches", [2, 30, 500])
+def test_every_pixel_is_in_the_patch_of_the_nearest_centre(nside, pixels, n_patches):
+    points = directions(nside, pixels)
+    labels = kmeans(nside, pixels, n_patches, seed=0)
+    distance = np.linalg.norm(points[:, None] - centres(points, labels), axis=2)
+    own = distance[np.arange(len(points)), labels]
+    np.testing.assert_allclose(own, distance.min(axis=1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_patches", [5, 300])
+def test_kmeans_is_repeatable_and_its_seed_matters(n_patches):
+    first = kmeans(*RING, n_patches, seed=0)
+    np.testing.assert_array_equal(kmeans(*RING, n_patches, seed=0), first)
+    assert not one_to_one(kmeans(*RING, n_patches, seed=1), first)
+
+
+def test_kmeans_of_one_patch_per_pixel_separates_all_pixels():
+    labels = kmeans(*RING, 10**6, seed=0)
+    assert len(np.unique(labels)) == len(RING[1])
+
+
+@pytest.mark.parametrize("coarse_nside", [1, 2, 4, 16, 32])
+def test_multiresolution_patches_are_healpys_coarse_pixels(coarse_nside):
+    nside, pixels = RING
+    coarse = np.arange(hp.nside2npix(coarse_nside))
+    parent = hp.ud_grade(coarse.astype(float), nside)[pixels].astype(int)
+    labels = multiresolution(nside, pixels, coarse_nside, seed=0)
+    assert one_to_one(labels, parent)
+    # Numbered in RING order of the coarse pixels.
+    assert np.all(np.diff(parent[np.argsort(labels, kind="stable")]) >= 0)
+
+
+def test_multiresolution_zero_is_one_patch():
+    assert not multiresolution(*RING, 0, seed=0).any()
+
+
+def test_multiresolution_finer_than_the_maps_is_refused():
+    with pytest.raises(ValueError, match="64 are finer than the maps' 32"):
+        multiresolution(*RING, 64, seed=0)
+
+
+def test_uniform_is_one_patch():
+    assert not STRATEGIES["uniform"](*RING, 1, seed=0).any()
+
+
+GRID = {"beta_dust": [8, 16], "temp_dust": [0], "beta_synch": [2, 0, 8]}
+
+
+def test_configurations_are_all_combinations_named_in_the_order_of_the_parameters():
+    names = configurations(GRID)
+    expected = {f"{dust}-0-{synch}" for dust in (8, 16) for synch in (2, 0, 8)}
+    assert len(names) == 6
+    assert set(names) == expected
+
+
+def test_a_partition_is_made_once_per_distinct_value():
+    partitions = partition("multiresolution", *RING, GRID, seed=0)
+    assert sorted(partitions) == [0, 2, 8, 16]
+
+
+def test_a_configuration_has_the_patches_of_its_values():
+    partitions = partition("multiresolution", *RING, GRID, seed=0)
+    for name in configurations(GRID):
+        patches = configuration_patches(name, partitions)
+        for parameter, value in zip(PARAMETERS, name.split("-"), strict=True):
+            expected = multiresolution(*RING, int(value), seed=0)
+            np.testing.assert_array_equal(patches[parameter], expected)

@@ -1,0 +1,132 @@
+"""Regions: rings and hemispheres of nested masks, drawn on dust or read from Planck's file."""
+
+import healpy as hp
+import numpy as np
+import pysm3
+import pysm3.units as u
+import pytest
+
+from patchsep.regions import (
+    HEMISPHERES,
+    RINGS,
+    draw_regions,
+    dust_intensity_masks,
+    find_mask_file,
+    mask_columns,
+    planck_masks,
+    region_names,
+    region_pixels,
+)
+
+NSIDE = 32
+N_PIXELS = hp.nside2npix(NSIDE)
+LATITUDE = hp.pix2ang(NSIDE, np.arange(N_PIXELS), lonlat=True)[1]
+MASKS = ["GAL020", "GAL040", "GAL060"]
+
+
+@pytest.fixture
+def cumulative():
+    """Nested masks that keep everything above three latitudes."""
+    return np.stack([np.abs(LATITUDE) > limit for limit in (60, 40, 20)])
+
+
+@pytest.fixture
+def planck_file(shared):
+    return shared / "sky/masks/gal_masks_nside64.npz"
+
+
+@pytest.mark.parametrize("zones", ["rings", "north_south"])
+def test_regions_are_disjoint_and_cover_the_largest_mask(cumulative, zones):
+    labels = draw_regions(cumulative, zones)
+    pixels = [region_pixels(labels, region, zones) for region in region_names(zones)]
+    together = np.concatenate(pixels)
+    np.testing.assert_array_equal(np.sort(together), np.flatnonzero(cumulative[2]))
+    assert all(len(region) > 0 for region in pixels)
+
+
+def test_rings_are_what_each_mask_adds_to_the_one_before(cumulative):
+    labels = draw_regions(cumulative, "rings")
+    limits = [90, 60, 40, 20]
+    for ring, upper, lower in zip(RINGS, limits, limits[1:]):
+        inside = (np.abs(LATITUDE) > lower) & (np.abs(LATITUDE) <= upper)
+        np.testing.assert_array_equal(region_pixels(labels, ring, "rings"), np.flatnonzero(inside))
+
+
+def test_hemispheres_split_each_ring_by_latitude(cumulative):
+    rings, halves = (draw_regions(cumulative, zones) for zones in ("rings", "north_south"))
+    for ring in RINGS:
+        north, south = (region_pixels(halves, f"{ring}_{s}", "north_south") for s in HEMISPHERES)
+        assert LATITUDE[north].min() > 0 >= LATITUDE[south].max()
+        whole = region_pixels(rings, ring, "rings")
+        np.testing.assert_array_equal(np.union1d(north, south), whole)
+
+
+def test_masks_that_are_not_nested_are_refused(cumulative):
+    with pytest.raises(ValueError, match="mask 2 does not contain mask 1"):
+        draw_regions(cumulative[[1, 0, 2]], "rings")
+
+
+def test_dust_masks_keep_the_faintest_sky_in_the_fractions_asked_for():
+    """Dust that only depends on latitude is masked by latitude, smoothed or not."""
+    fractions = [0.2, 0.4, 0.6]
+    masks = dust_intensity_masks(1 / (0.1 + np.abs(np.sin(np.radians(LATITUDE)))), fractions, 5)
+    np.testing.assert_allclose(masks.mean(axis=1), fractions, atol=1 / N_PIXELS)
+    for mask, fraction in zip(masks, fractions, strict=True):
+        expected = np.abs(np.sin(np.radians(LATITUDE))) > 1 - fraction
+        # One ring of pixels on either side may be cut anywhere.
+        assert np.sum(mask != expected) <= 2 * 4 * NSIDE
+
+
+def test_dust_masks_are_smoothed():
+    """A single bright pixel darkens its neighbourhood, not itself alone."""
+    intensity = np.ones(N_PIXELS)
+    centre = hp.ang2pix(NSIDE, 30, 40, lonlat=True)
+    intensity[centre] = 1e4
+    fraction = 1 - np.radians(5) ** 2 / 4  # all but a disc of 5 degrees
+    masked = np.flatnonzero(~dust_intensity_masks(intensity, [0.2, 0.4, fraction], 10)[2])
+    distance = hp.rotator.angdist(hp.pix2vec(NSIDE, centre), hp.pix2vec(NSIDE, masked))
+    assert centre in masked
+    assert np.degrees(distance.max()) < 5 + 2 * hp.nside2resol(NSIDE, arcmin=True) / 60
+
+
+def test_planck_masks_have_their_published_pixel_counts(planck_file):
+    masks = planck_masks(planck_file, MASKS, 64)
+    assert masks.sum(axis=1).tolist() == [9695, 19324, 29009]
+
+
+def test_dust_masks_of_d1_nearly_are_plancks(planck_file, shared, monkeypatch):
+    """Intersection over union of the nested masks, as published with the sky data."""
+    monkeypatch.setenv("PYSM_LOCAL_DATA", str(shared / "sky/pysm"))
+    planck = planck_masks(planck_file, MASKS, 64)
+    dust = pysm3.Sky(nside=64, preset_strings=["d1"]).get_emission(353 * u.GHz)[0].value
+    drawn = dust_intensity_masks(dust, planck.mean(axis=1).tolist(), 10)
+    overlap = np.sum(planck & drawn, axis=1) / np.sum(planck | drawn, axis=1)
+    np.testing.assert_allclose(overlap, [0.90, 0.94, 0.99], atol=0.0051)
+
+
+@pytest.mark.parametrize("nest", [False, True], ids=["ring", "nested"])
+def test_masks_read_alike_from_fits_and_from_npz(cumulative, tmp_path, nest):
+    maps = cumulative.astype(np.float32)
+    np.savez(tmp_path / "masks.npz", **dict(zip(MASKS, maps, strict=True)))
+    stored = [hp.reorder(mask, r2n=True) for mask in maps] if nest else list(maps)
+    hp.write_map(tmp_path / "masks.fits", stored, nest=nest, column_names=MASKS)
+    wanted = ["GAL040", "GAL020", "GAL060"]
+    for path in (tmp_path / "masks.npz", tmp_path / "masks.fits"):
+        assert mask_columns(path) == dict.fromkeys(MASKS, NSIDE)
+        np.testing.assert_array_equal(planck_masks(path, wanted, NSIDE), cumulative[[1, 0, 2]])
+
+
+def test_coarser_masks_keep_pixels_that_are_mostly_kept(cumulative, tmp_path):
+    path = tmp_path / "masks.npz"
+    np.savez(path, **dict(zip(MASKS, cumulative, strict=True)))
+    children = hp.reorder(cumulative.T.astype(float).T, r2n=True).reshape(3, -1, 4)
+    expected = hp.reorder((children.sum(axis=2) > 2).astype(float), n2r=True) > 0
+    np.testing.assert_array_equal(planck_masks(path, MASKS, NSIDE // 2), expected)
+
+
+def test_the_first_mask_file_that_exists_is_used(tmp_path, monkeypatch):
+    (tmp_path / "here.npz").touch()
+    monkeypatch.setenv("MASKS", str(tmp_path))
+    candidates = [str(tmp_path / "missing.npz"), "${MASKS}/here.npz"]
+    assert find_mask_file(candidates) == tmp_path / "here.npz"
+    assert find_mask_file(candidates[0]) is None

@@ -1,0 +1,352 @@
+"""Settings are checked as a whole, and what is wrong is said in the user's words."""
+
+import subprocess
+import sys
+from copy import deepcopy
+from pathlib import Path
+
+import healpy as hp
+import numpy as np
+import pytest
+import yaml
+
+from patchsep.patches import PARAMETERS
+from patchsep.regions import RINGS
+from patchsep.settings import SettingsError, load_settings
+
+ROOT = Path(__file__).parents[1]
+SOURCE = "my_config.yaml"
+REMOVED = object()
+JARGON = (
+    "Traceback",
+    'File "',
+    "Error",
+    "is not valid under any of the given schemas",
+    "is a required property",
+    "Additional properties",
+    "non-unique",
+    "does not match '",
+)
+
+
+@pytest.fixture(autouse=True)
+def repository(monkeypatch):
+    """Instrument paths are relative to the repository; PySM has no local templates."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("PYSM_LOCAL_DATA", raising=False)
+
+
+def config_with(changes=None):
+    """config/config.yaml with other values for keys given as dotted paths."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    for path, value in (changes or {}).items():
+        *sections, key = path.split(".")
+        section = config
+        for name in sections:
+            section = section.setdefault(name, {})
+        section[key] = value
+        if value is REMOVED:
+            del section[key]
+    return config
+
+
+def problems_of(changes):
+    """The lines of the message that a configuration with these changes is refused with."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings(config_with(changes), SOURCE)
+    message = str(caught.value)
+    assert not [word for word in JARGON if word in message]
+    return message.splitlines()
+
+
+def planck_masks(path, masks=("GAL020", "GAL040", "GAL060")):
+    return {"method": "planck_masks", "mask_file": str(path), "masks": list(masks)}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "mend"),
+    [
+        # Wrong numbers
+        ("nside", 60, "not a power of two; use 32 or 64"),
+        ("nside", 2, "use 4 or more"),
+        ("nside", 2048, "use 1024 or less"),
+        ("cmb.r", -0.1, "use 0 or more"),
+        ("cmb.cosmology.As", 3.04, "use 1e-08 or less"),
+        ("noise.seed", -1, "use 0 or more"),
+        ("noise.realizations", 0, "use 1 or more"),
+        ("fit.realizations_per_shard", 0, "use 1 or more"),
+        ("fit.tolerance", 0, "must be above 0"),
+        ("likelihood.r_grid.n_points", 10, "use 101 or more"),
+        # Wrong kinds of value
+        ("nside", "sixty-four", "must be of type integer"),
+        ("nside", None, "must be of type integer"),
+        ("noise.realizations", [10], "must be of type integer"),
+        ("cmb.r", "small", "must be of type number"),
+        ("run", 12, "must be of type string"),
+        ("cmb", 2, "must be of type object"),
+        ("fit", None, "must be of type object"),
+        ("methods", ["kmeans"], "must be of type object"),
+        ("regions.masks", "GAL020", "must be of type array"),
+        ("foregrounds.model", "d1", "or a list of PySM 3 presets such as [d1, s1]"),
+        # Wrong words
+        ("regions.method", "planck", "did you mean planck_masks?"),
+        ("regions.zones", "thirds", "known are rings, north_south"),
+        ("likelihood.templates", "publish", "did you mean published?"),
+        ("figures.projection", "molweide", "did you mean mollweide?"),
+        ("methods.kmeans.strategy", "k-means", "did you mean kmeans?"),
+        ("methods.kmeans.strategy", "healpix", "known are kmeans, multiresolution, uniform"),
+        ("foregrounds.model", ["d1x", "s1"], "did you mean d1?"),
+        # Keys that do not exist
+        ("noize", {}, "unknown key; did you mean noise?"),
+        ("n_side", 64, "unknown key; did you mean nside?"),
+        ("xyz", 1, "known are run, nside, instrument"),
+        ("noise.realisations", 10, "did you mean realizations?"),
+        ("cmb.cosmology.H_0", 70, "did you mean H0?"),
+        ("fit.bounds.beta_sync", [-4, -2], "did you mean beta_synch?"),
+        ("methods.kmeans.patchs", {}, "did you mean patches?"),
+        ("methods.kmeans.patches.high", {}, "did you mean hi?"),
+        ("methods.kmeans.patches.hi.beta", 1, "did you mean beta_dust?"),
+        # Keys that are missing
+        ("nside", REMOVED, "missing; add this key"),
+        ("noise.realizations", REMOVED, "missing; add this key"),
+        ("foregrounds.model", REMOVED, "missing; add this key"),
+        ("methods.kmeans.strategy", REMOVED, "missing; add this key"),
+        ("methods.kmeans.patches", REMOVED, "missing; give hi, mid and low"),
+        ("methods.kmeans.patches.mid", REMOVED, "missing; add this key"),
+        ("methods.kmeans.patches.low.temp_dust", REMOVED, "missing; add this key"),
+        # Patches
+        ("methods.kmeans.patches.hi.beta_dust", 0, "0 patches; use 1 or more"),
+        ("methods.kmeans.patches.hi.beta_dust", [100, 0], "0 patches; use 1 or more"),
+        ("methods.kmeans.patches.hi.beta_dust", -5, "-5 does not fit here"),
+        ("methods.multiresolution.patches.low.temp_dust", 3, "neither 0 nor a power of two"),
+        ("methods.multiresolution.patches.low.temp_dust", 128, "use 32 or less"),
+        (
+            "methods.uniform.patches",
+            {ring: dict.fromkeys(PARAMETERS, 1) for ring in RINGS},
+            "remove",
+        ),
+        # Bounds, and numbers that must agree
+        ("fit.bounds.beta_dust", [3, 0.5], "give the lower bound first"),
+        ("fit.bounds.beta_dust", [3], "at least 2 are needed"),
+        ("fit.start.temp_dust", 50, "not inside the bounds 10.0 … 40.0"),
+        ("regions.sky_fractions", [0.6, 0.4, 0.2], "must increase"),
+        ("regions.sky_fractions", [0.2, 0.2, 0.6], "must increase"),
+        ("regions.sky_fractions", [0.2, 0.4], "at least 3 are needed"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_key_its_file_and_the_mend(key, value, mend):
+    line, *_ = problems_of({key: value})
+    assert line.startswith(f"{SOURCE}: {key}")
+    assert mend in line
+
+
+def test_all_problems_are_listed_at_once_one_line_each():
+    lines = problems_of({"nside": 2, "cmb.r": -1, "noise.seeds": 3})
+    assert [line.split(": ")[1] for line in lines] == ["cmb.r", "noise.seeds", "nside"]
+
+
+def test_a_configuration_that_is_not_a_mapping_is_refused():
+    with pytest.raises(SettingsError, match=f"{SOURCE}: the file"):
+        load_settings([], SOURCE)
+
+
+def test_an_empty_configuration_is_refused_with_the_first_key_that_it_needs():
+    with pytest.raises(SettingsError, match=f"{SOURCE}: run: missing; add this key"):
+        load_settings({}, SOURCE)
+
+
+# Instruments
+
+
+@pytest.fixture
+def instrument(tmp_path):
+    """Write LiteBIRD's description with changes to a file; returns its path."""
+
+    def write(**changes):
+        content = yaml.safe_load((ROOT / "config/instruments/litebird.yaml").read_text())
+        path = tmp_path / "instrument.yaml"
+        path.write_text(yaml.safe_dump(content | changes))
+        return str(path)
+
+    return write
+
+
+def test_a_missing_instrument_file_is_named_with_one_that_exists():
+    (line,) = problems_of({"instrument": "config/instruments/litebrid.yaml"})
+    assert line == (
+        f"{SOURCE}: instrument: config/instruments/litebrid.yaml does not exist; "
+        "did you mean config/instruments/litebird.yaml?"
+    )
+
+
+@pytest.mark.parametrize("key", ["depth_p", "beam"])
+def test_an_instrument_needs_one_depth_and_one_beam_per_band(instrument, key):
+    path = instrument(**{key: [1.0, 2.0, 3.0, 4.0]})
+    (line,) = problems_of({"instrument": path})
+    assert line == (f"{path}: {key}: 4 values for 15 bands in frequency; give one per band")
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "mend"),
+    [
+        ({"depth_p": [-1.0] * 15}, "depth_p.0", "must be above 0"),
+        ({"beam": 30}, "beam", "must be of type array"),
+        ({"frequency": [40, 50, 60]}, "frequency", "at least 4 are needed"),
+        ({"depth": [1.0] * 15}, "depth", "did you mean depth_p?"),
+    ],
+)
+def test_an_instrument_file_is_checked_like_a_configuration(instrument, changes, key, mend):
+    path = instrument(**changes)
+    line, *_ = problems_of({"instrument": path})
+    assert line.startswith(f"{path}: {key}")
+    assert mend in line
+
+
+# Planck's masks
+
+
+@pytest.fixture
+def mask_file(tmp_path):
+    """Three nested masks at nside 32."""
+    path = tmp_path / "masks.npz"
+    n_pixels = hp.nside2npix(32)
+    kept = {f"GAL0{percent}": n_pixels * percent // 100 for percent in (20, 40, 60)}
+    np.savez(path, **{name: np.arange(n_pixels) < count for name, count in kept.items()})
+    return path
+
+
+def test_masks_from_an_npz_file_can_be_used(mask_file):
+    settings = load_settings(config_with({"regions": planck_masks(mask_file)}), SOURCE)
+    assert settings["regions"]["mask_file"] == str(mask_file)
+
+
+def test_nside_above_that_of_the_masks_is_refused(mask_file):
+    line, *_ = problems_of({"nside": 64, "regions": planck_masks(mask_file)})
+    assert line.startswith(f"{SOURCE}: nside: 64 is above the 32 of mask GAL020 in {mask_file}")
+    assert line.endswith("use 32 or less")
+
+
+def test_a_mask_that_the_file_does_not_hold_is_refused(mask_file):
+    regions = planck_masks(mask_file, ["gal020", "GAL040", "GAL060"])
+    (line,) = problems_of({"regions": regions})
+    assert line == (
+        f"{SOURCE}: regions.masks: {mask_file} has no mask 'gal020'; did you mean GAL020?"
+    )
+
+
+def test_a_missing_mask_file_is_named_with_two_ways_out(tmp_path):
+    (line,) = problems_of({"regions": planck_masks(tmp_path / "none.fits")})
+    assert line.startswith(f"{SOURCE}: regions.mask_file: found no {tmp_path / 'none.fits'}; ")
+    assert "download Planck's Galactic masks" in line
+    assert "or use regions.method dust_intensity" in line
+
+
+def test_all_places_tried_for_the_mask_file_are_named():
+    places = ["data/one.fits", "${NOWHERE}/two.npz"]
+    (line,) = problems_of({"regions": planck_masks("") | {"mask_file": places}})
+    assert all(place in line for place in places)
+
+
+# PySM's templates
+
+
+@pytest.fixture
+def templates(tmp_path, monkeypatch):
+    """A PYSM_LOCAL_DATA with the templates of d0, and of nothing else, at nside 16."""
+    folder = tmp_path / "pysm_2"
+    folder.mkdir()
+    for stokes in "tqu":
+        hp.write_map(
+            folder / f"dust_{stokes}_new.fits", np.ones(hp.nside2npix(16)), dtype=np.float32
+        )
+    monkeypatch.setenv("PYSM_LOCAL_DATA", str(tmp_path))
+    return folder
+
+
+def test_nside_above_that_of_the_templates_is_refused(templates):
+    line, *_ = problems_of({"foregrounds.model": ["d0"]})
+    assert line.startswith(f"{SOURCE}: nside: 32 is above the 16 of the template {templates}")
+    assert line.endswith("use 16 or less")
+
+
+def test_nside_above_that_of_real_templates_is_refused(shared, monkeypatch):
+    monkeypatch.setenv("PYSM_LOCAL_DATA", str(shared / "sky/pysm"))
+    line, *_ = problems_of({"foregrounds.model": ["d1", "s1"], "nside": 128})
+    assert line.startswith(f"{SOURCE}: nside: 128 is above the 64 of the template")
+
+
+def test_a_preset_whose_templates_are_not_in_the_local_data_is_refused(templates):
+    line, *_ = problems_of({"foregrounds.model": ["d0", "d4"]})
+    assert line.startswith(f"{SOURCE}: foregrounds.model: {templates}/dust2comp")
+    assert "choose presets that PYSM_LOCAL_DATA holds, or unset it" in line
+
+
+def test_without_local_data_every_preset_is_left_to_pysm():
+    settings = load_settings(config_with({"foregrounds.model": ["d4", "s5"]}), SOURCE)
+    assert settings["foregrounds"]["model"] == ["d4", "s5"]
+
+
+# What comes back
+
+
+def test_defaults_are_filled_in_all_the_way_down():
+    settings = load_settings(
+        config_with({"likelihood": REMOVED, "cmb.cosmology.tau": 0.06, "fit": {}}), SOURCE
+    )
+    assert settings["cmb"]["cosmology"] == {
+        "H0": 67.36,
+        "ombh2": 0.02237,
+        "omch2": 0.12,
+        "mnu": 0.06,
+        "tau": 0.06,
+        "As": 2.1e-9,
+        "ns": 0.9649,
+        "nt": 0.0,
+    }
+    assert settings["fit"]["bounds"]["temp_dust"] == [10.0, 40.0]
+    assert settings["fit"]["start"] == {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0}
+    assert settings["likelihood"]["templates"] == "consistent"
+    assert settings["likelihood"]["r_grid"] == {"n_points": 2001, "delta_chi2": 40.0}
+    assert settings["methods"]["uniform"]["seed"] == 0
+
+
+def test_every_method_has_a_list_of_values_per_ring_and_parameter():
+    methods = load_settings(config_with(), SOURCE)["methods"]
+    assert methods["kmeans"]["patches"]["hi"] == {
+        "beta_dust": [500, 1500, 10000],
+        "temp_dust": [200],
+        "beta_synch": [50],
+    }
+    assert methods["multiresolution"]["patches"]["low"]["temp_dust"] == [8]
+    assert methods["uniform"]["patches"] == {
+        ring: {parameter: [1] for parameter in PARAMETERS} for ring in RINGS
+    }
+
+
+def test_the_configuration_that_is_passed_in_stays_as_it_is():
+    config = config_with()
+    before = deepcopy(config)
+    load_settings(config, SOURCE)
+    assert config == before
+
+
+def test_changing_one_runs_settings_leaves_those_of_the_next_alone():
+    load_settings(config_with(), SOURCE)["fit"]["bounds"]["beta_dust"][0] = 99
+    assert load_settings(config_with(), SOURCE)["fit"]["bounds"]["beta_dust"] == [0.5, 3.0]
+
+
+@pytest.mark.workflow
+def test_snakemake_stops_with_the_message_alone():
+    run = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--config", "nside=60"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    output = run.stdout + run.stderr
+    assert run.returncode != 0
+    assert "The configuration cannot be used" in output
+    assert "config/config.yaml: nside: 60 is not a power of two; use 32 or 64" in output
+    assert "Traceback" not in output
+    assert 'File "' not in output
