@@ -79,7 +79,10 @@ class DenseModel:
     def white_derivative(self, parameters, index, step=1e-5) -> np.ndarray:
         """Derivative of the whitened A by one parameter, central differences."""
         shift = step * np.eye(3)[index]
-        above, below = self.white_mixing(*parameters + shift), self.white_mixing(*parameters - shift)
+        above, below = (
+            self.white_mixing(*parameters + shift),
+            self.white_mixing(*parameters - shift),
+        )
         return (above - below) / (2 * step)
 
     def solve(self, parameters, data) -> tuple[np.ndarray, float]:

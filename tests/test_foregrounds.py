@@ -179,9 +179,7 @@ FIT = slice(30, 121)
 
 def power_law(spectrum):
     """D_80 and the exponent of C_ell, from a straight line weighted by the number of modes."""
-    line = np.polyfit(
-        np.log(ELL[FIT] / 80), np.log(spectrum[FIT]), 1, w=np.sqrt(2 * ELL[FIT] + 1)
-    )
+    line = np.polyfit(np.log(ELL[FIT] / 80), np.log(spectrum[FIT]), 1, w=np.sqrt(2 * ELL[FIT] + 1))
     return np.exp(line[1]) * 80 * 81 / (2 * np.pi), line[0]
 
 

@@ -17,6 +17,8 @@ from patchsep.settings import SettingsError, load_settings
 ROOT = Path(__file__).parents[1]
 SOURCE = "my_config.yaml"
 REMOVED = object()
+# Multiresolution at the default run's nside is too fine for coarser maps.
+UNIFORM = {"methods": {"uniform": {"strategy": "uniform"}}}
 JARGON = (
     "Traceback",
     'File "',
@@ -78,15 +80,23 @@ def planck_masks(path, masks=("GAL020", "GAL040", "GAL060")):
         ("fit.tolerance", 0, "must be above 0"),
         ("likelihood.r_grid.n_points", 10, "use 101 or more"),
         # Wrong kinds of value
-        ("nside", "sixty-four", "must be of type integer"),
-        ("nside", None, "must be of type integer"),
-        ("noise.realizations", [10], "must be of type integer"),
-        ("cmb.r", "small", "must be of type number"),
-        ("run", 12, "must be of type string"),
-        ("cmb", 2, "must be of type object"),
-        ("fit", None, "must be of type object"),
-        ("methods", ["kmeans"], "must be of type object"),
-        ("regions.masks", "GAL020", "must be of type array"),
+        ("nside", "sixty-four", "needed is a whole number"),
+        ("nside", None, "needed is a whole number"),
+        ("noise.realizations", [10], "needed is a whole number"),
+        ("cmb.r", "small", "needed is a number"),
+        ("nside", 64.0, "needed is a whole number"),
+        ("noise.realizations", 10.0, "needed is a whole number"),
+        ("cmb.r", float("nan"), "needed is a number"),
+        ("cmb.r", "1e-3", "needed is a number, such as 0.5 or 1.0e-3"),
+        ("run", "my/run", "letters, digits"),
+        ("methods", {}, "one or more"),
+        ("methods", {"K-means": {"strategy": "uniform"}}, "small letters, digits"),
+        ("methods", {1: {"strategy": "uniform"}}, "start with a letter"),
+        ("run", 12, "needed is text, in quotes"),
+        ("cmb", 2, "needed is a section with keys"),
+        ("fit", None, "needed is a section with keys"),
+        ("methods", ["kmeans"], "needed is a section with keys"),
+        ("regions.masks", "GAL020", "needed is a list"),
         ("foregrounds.model", "d1", "or a list of PySM 3 presets such as [d1, s1]"),
         # Wrong words
         ("regions.method", "planck", "did you mean planck_masks?"),
@@ -96,6 +106,9 @@ def planck_masks(path, masks=("GAL020", "GAL040", "GAL060")):
         ("methods.kmeans.strategy", "k-means", "did you mean kmeans?"),
         ("methods.kmeans.strategy", "healpix", "known are kmeans, multiresolution, uniform"),
         ("foregrounds.model", ["d1x", "s1"], "did you mean d1?"),
+        ("foregrounds.model", ["dl", "s1"], "known are d0, d1, d2"),
+        ("foregrounds.model", ["D1", "s1"], "did you mean d1?"),
+        ("foregrounds.model", ["d1", "c1"], "c1 is a CMB; remove it"),
         # Keys that do not exist
         ("noize", {}, "unknown key; did you mean noise?"),
         ("n_side", 64, "unknown key; did you mean nside?"),
@@ -117,7 +130,7 @@ def planck_masks(path, masks=("GAL020", "GAL040", "GAL060")):
         # Patches
         ("methods.kmeans.patches.hi.beta_dust", 0, "0 patches; use 1 or more"),
         ("methods.kmeans.patches.hi.beta_dust", [100, 0], "0 patches; use 1 or more"),
-        ("methods.kmeans.patches.hi.beta_dust", -5, "-5 does not fit here"),
+        ("methods.kmeans.patches.hi.beta_dust", -5, "-5 does not fit here. Give a whole number"),
         ("methods.multiresolution.patches.low.temp_dust", 3, "neither 0 nor a power of two"),
         ("methods.multiresolution.patches.low.temp_dust", 128, "use 32 or less"),
         (
@@ -125,12 +138,17 @@ def planck_masks(path, masks=("GAL020", "GAL040", "GAL060")):
             {ring: dict.fromkeys(PARAMETERS, 1) for ring in RINGS},
             "remove",
         ),
+        ("methods.kmeans.patches.hi.beta_dust", 100.0, "Give a whole number"),
+        ("methods.kmeans.patches.hi.beta_dust", [5, 5], "without repeats"),
         # Bounds, and numbers that must agree
         ("fit.bounds.beta_dust", [3, 0.5], "give the lower bound first"),
         ("fit.bounds.beta_dust", [3], "at least 2 are needed"),
+        ("fit.bounds.temp_dust", [0, 40], "must be above 0"),
+        ("regions.masks", ["GAL020", "GAL020", "GAL060"], "give each once"),
+        ("regions.sky_fractions", [1e-6, 0.4, 0.6], "by a pixel or more"),
         ("fit.start.temp_dust", 50, "not inside the bounds 10.0 … 40.0"),
-        ("regions.sky_fractions", [0.6, 0.4, 0.2], "must increase"),
-        ("regions.sky_fractions", [0.2, 0.2, 0.6], "must increase"),
+        ("regions.sky_fractions", [0.6, 0.4, 0.2], "let them increase"),
+        ("regions.sky_fractions", [0.2, 0.2, 0.6], "let them increase"),
         ("regions.sky_fractions", [0.2, 0.4], "at least 3 are needed"),
     ],
 )
@@ -150,9 +168,12 @@ def test_a_configuration_that_is_not_a_mapping_is_refused():
         load_settings([], SOURCE)
 
 
-def test_an_empty_configuration_is_refused_with_the_first_key_that_it_needs():
-    with pytest.raises(SettingsError, match=f"{SOURCE}: run: missing; add this key"):
+def test_an_empty_configuration_is_refused_with_every_key_that_it_needs():
+    with pytest.raises(SettingsError) as caught:
         load_settings({}, SOURCE)
+    needed = ["run", "nside", "instrument", "foregrounds", "cmb", "noise", "regions", "methods"]
+    lines = [f"{SOURCE}: {key}: missing; add this key" for key in needed]
+    assert str(caught.value).splitlines() == lines
 
 
 # Instruments
@@ -174,7 +195,7 @@ def instrument(tmp_path):
 def test_a_missing_instrument_file_is_named_with_one_that_exists():
     (line,) = problems_of({"instrument": "config/instruments/litebrid.yaml"})
     assert line == (
-        f"{SOURCE}: instrument: config/instruments/litebrid.yaml does not exist; "
+        f"{SOURCE}: instrument: 'config/instruments/litebrid.yaml' is not a file; "
         "did you mean config/instruments/litebird.yaml?"
     )
 
@@ -190,7 +211,7 @@ def test_an_instrument_needs_one_depth_and_one_beam_per_band(instrument, key):
     ("changes", "key", "mend"),
     [
         ({"depth_p": [-1.0] * 15}, "depth_p.0", "must be above 0"),
-        ({"beam": 30}, "beam", "must be of type array"),
+        ({"beam": 30}, "beam", "needed is a list"),
         ({"frequency": [40, 50, 60]}, "frequency", "at least 4 are needed"),
         ({"depth": [1.0] * 15}, "depth", "did you mean depth_p?"),
     ],
@@ -200,6 +221,19 @@ def test_an_instrument_file_is_checked_like_a_configuration(instrument, changes,
     line, *_ = problems_of({"instrument": path})
     assert line.startswith(f"{path}: {key}")
     assert mend in line
+
+
+def test_an_instrument_given_by_name_is_answered_with_the_files_there_are():
+    (line,) = problems_of({"instrument": "LiteBIRD"})
+    assert line.startswith(f"{SOURCE}: instrument: 'LiteBIRD' is not a file; known are config/")
+
+
+@pytest.mark.parametrize("content", [b"name: [1,", b"name:\n\t- a", b"\xff\xfe\x00"])
+def test_an_instrument_file_that_is_not_yaml_is_refused(tmp_path, content):
+    path = tmp_path / "instrument.yaml"
+    path.write_bytes(content)
+    (line,) = problems_of({"instrument": str(path)})
+    assert line.startswith(f"{path}: this is not YAML")
 
 
 # Planck's masks
@@ -221,7 +255,7 @@ def test_masks_from_an_npz_file_can_be_used(mask_file):
 
 
 def test_nside_above_that_of_the_masks_is_refused(mask_file):
-    line, *_ = problems_of({"nside": 64, "regions": planck_masks(mask_file)})
+    (line,) = problems_of({"nside": 64, "regions": planck_masks(mask_file)})
     assert line.startswith(f"{SOURCE}: nside: 64 is above the 32 of mask GAL020 in {mask_file}")
     assert line.endswith("use 32 or less")
 
@@ -247,6 +281,16 @@ def test_all_places_tried_for_the_mask_file_are_named():
     assert all(place in line for place in places)
 
 
+@pytest.mark.parametrize("name", ["masks.npz", "masks.fits"])
+def test_a_mask_file_that_holds_something_else_is_refused(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("<html>not found</html>")
+    (line,) = problems_of({"regions": planck_masks(path)})
+    assert line == (
+        f"{SOURCE}: regions.mask_file: {path} does not hold HEALPix maps; download it again"
+    )
+
+
 # PySM's templates
 
 
@@ -264,21 +308,49 @@ def templates(tmp_path, monkeypatch):
 
 
 def test_nside_above_that_of_the_templates_is_refused(templates):
-    line, *_ = problems_of({"foregrounds.model": ["d0"]})
-    assert line.startswith(f"{SOURCE}: nside: 32 is above the 16 of the template {templates}")
+    (line,) = problems_of({"foregrounds.model": ["d0"]})
+    assert line.startswith(f"{SOURCE}: nside: 32 is above the 16 of d0's templates")
+    assert str(templates.parent) in line
     assert line.endswith("use 16 or less")
 
 
 def test_nside_above_that_of_real_templates_is_refused(shared, monkeypatch):
     monkeypatch.setenv("PYSM_LOCAL_DATA", str(shared / "sky/pysm"))
-    line, *_ = problems_of({"foregrounds.model": ["d1", "s1"], "nside": 128})
-    assert line.startswith(f"{SOURCE}: nside: 128 is above the 64 of the template")
+    lines = problems_of({"foregrounds.model": ["d1", "s1"], "nside": 128})
+    for line, preset in zip(lines, ["d1", "s1"], strict=True):
+        assert line.startswith(f"{SOURCE}: nside: 128 is above the 64 of {preset}'s templates")
 
 
-def test_a_preset_whose_templates_are_not_in_the_local_data_is_refused(templates):
-    line, *_ = problems_of({"foregrounds.model": ["d0", "d4"]})
-    assert line.startswith(f"{SOURCE}: foregrounds.model: {templates}/dust2comp")
-    assert "choose presets that PYSM_LOCAL_DATA holds, or unset it" in line
+@pytest.mark.parametrize(
+    ("preset", "template"),
+    [
+        ("d4", "pysm_2/dust2comp_I1_ns512_545.fits and 9 more"),
+        ("d10", "dust_gnilc/gnilc_dust_Td_nside{nside}_2023.06.06.fits and 2 more"),
+        ("s6", "synch/raw/synch_amplitude_modulation_alms_lmax768.fits.gz and 7 more"),
+    ],
+)
+def test_a_preset_whose_templates_are_not_in_the_local_data_is_refused(templates, preset, template):
+    (line,) = problems_of({"foregrounds.model": ["d0", preset], "nside": 16, **UNIFORM})
+    assert line.startswith(f"{SOURCE}: foregrounds.model: {preset} needs {template}, not in ")
+    assert f"PYSM_LOCAL_DATA ({templates.parent})" in line
+    assert line.endswith("choose presets that it holds, or unset it to let PySM download them")
+
+
+def test_templates_with_nside_or_layer_in_their_name_are_found(templates):
+    folder = templates.parent / "mkd_dust/2048"
+    folder.mkdir(parents=True)
+    for kind in ("ampl", "specind", "temp"):
+        (folder / f"thermaldust_{kind}1.fits").hardlink_to(templates / "dust_t_new.fits")
+    changes = {"foregrounds.model": ["d12"], "nside": 16, **UNIFORM}
+    assert load_settings(config_with(changes), SOURCE)["foregrounds"]["model"] == ["d12"]
+
+
+def test_a_template_that_is_not_a_map_is_refused(templates):
+    (templates / "dust_q_new.fits").write_text("<html>not found</html>")
+    (line,) = problems_of({"foregrounds.model": ["d0"], "nside": 16, **UNIFORM})
+    assert line == (
+        f"{SOURCE}: foregrounds.model: {templates}/dust_q_new.fits is not a map; copy it again"
+    )
 
 
 def test_without_local_data_every_preset_is_left_to_pysm():
@@ -347,6 +419,6 @@ def test_snakemake_stops_with_the_message_alone():
     output = run.stdout + run.stderr
     assert run.returncode != 0
     assert "The configuration cannot be used" in output
-    assert "config/config.yaml: nside: 60 is not a power of two; use 32 or 64" in output
+    assert "config/config.yaml + --config: nside: 60 is not a power of two; use 32 or 64" in output
     assert "Traceback" not in output
     assert 'File "' not in output

@@ -80,9 +80,7 @@ def test_likelihood_is_the_misfit_of_generalised_least_squares(dense, nll, param
     assert nll(parameters, noisy) == pytest.approx(dense.solve(parameters, noisy)[1], rel=1e-10)
 
 
-def test_likelihood_is_the_published_one_up_to_the_power_of_the_data(
-    dense, nll, parameters, noisy
-):
+def test_likelihood_is_the_published_one_up_to_the_power_of_the_data(dense, nll, parameters, noisy):
     """NLL + ln L = ½ dᵀN⁻¹d with ln L = ½ (AᵀN⁻¹d)ᵀ (AᵀN⁻¹A)⁻¹ (AᵀN⁻¹d)."""
     inverse_noise, log_likelihood = np.diag(dense.sigma**-2), 0.0
     for pixel, values in enumerate(parameters.T):

@@ -1,8 +1,9 @@
 """Settings: the configuration, checked as a whole before the first job runs."""
 
+import math
 import os
+import re
 import tomllib
-from collections.abc import Iterator
 from copy import deepcopy
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -11,11 +12,38 @@ from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
 
 from .patches import PARAMETERS, STRATEGIES
 from .regions import RINGS, find_mask_file, mask_columns
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
+
+# The schema's types in the words of a message.
+TYPES = {
+    "object": "a section with keys of its own",
+    "array": "a list",
+    "integer": "a whole number",
+    "number": "a number, such as 0.5 or 1.0e-3",
+    "string": "text, in quotes where it looks like a number",
+}
+
+
+def _is_whole(_, value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_, value) -> bool:
+    return _is_whole(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+# Whole numbers are written without a point; infinity and NaN are no numbers.
+Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_whole, "number": _is_number}
+    ),
+)
 
 
 class SettingsError(ValueError):
@@ -43,6 +71,7 @@ def load_settings(config: dict, source: str) -> dict:
         With one line for each thing that is wrong.
     """
     schema = read_schema("config")
+    config = _with_text_keys(config)
     problems = _schema_problems(config, schema)
     if not problems:
         settings = _with_defaults(config, schema)
@@ -65,14 +94,22 @@ def read_schema(name: str) -> dict:
     return yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text())
 
 
+def _with_text_keys(content):
+    """YAML reads keys such as 1 and yes as numbers and truth values."""
+    if isinstance(content, dict):
+        return {str(key): _with_text_keys(value) for key, value in content.items()}
+    return content
+
+
 def _raise(problems: list[str], source: str):
     if problems:
         raise SettingsError("\n".join(f"{source}: {problem}" for problem in problems))
 
 
 def _schema_problems(content, schema) -> list[str]:
-    errors = Draft202012Validator(schema).iter_errors(content)
-    return list(chain.from_iterable(map(_explain, sorted(errors, key=lambda e: list(e.path)))))
+    errors = sorted(Validator(schema).iter_errors(content), key=lambda e: list(e.path))
+    # There is an error for each missing key, and each names all of them.
+    return list(dict.fromkeys(chain.from_iterable(map(_explain, errors))))
 
 
 def _explain(error) -> list[str]:
@@ -88,19 +125,24 @@ def _explain(error) -> list[str]:
         ]
     if error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
-        return [f"{key + '.' if key else ''}{name}: missing; add this key" for name in missing[:1]]
-    if error.validator == "anyOf":
+        return [f"{key + '.' if key else ''}{name}: missing; add this key" for name in missing]
+    if error.validator in ("anyOf", "pattern", "minProperties"):
         about = error.schema.get("description", "see config/README.md for what it may be")
         return [f"{key}: {error.instance!r} does not fit here. {' '.join(about.split())}"]
     if error.validator == "enum":
-        return [f"{key}: {error.instance!r}; {_suggest(error.instance, error.validator_value)}"]
+        mend = _suggest(error.instance, error.validator_value)
+        return [f"{key}: {error.instance!r} is unknown; {mend}"]
+    if error.validator == "type":
+        needed = TYPES[error.validator_value]
+        given = "nothing" if error.instance is None else repr(error.instance)
+        return [f"{key or 'the file'}: {given} is given; needed is {needed}"]
     mends = {
         "minimum": "is below {limit}; use {limit} or more",
         "exclusiveMinimum": "must be above {limit}",
         "maximum": "is above {limit}; use {limit} or less",
-        "type": "must be of type {limit}",
         "minItems": "has too few entries; at least {limit} are needed",
         "maxItems": "has too many entries; at most {limit} are allowed",
+        "uniqueItems": "has an entry twice; give each once",
     }
     if error.validator in mends:
         mend = mends[error.validator].format(limit=error.validator_value)
@@ -109,8 +151,9 @@ def _explain(error) -> list[str]:
 
 
 def _suggest(name, known) -> str:
-    close = get_close_matches(str(name), [str(item) for item in known], n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(map(str, known))}"
+    by_lower = {str(item).lower(): str(item) for item in known}
+    close = get_close_matches(str(name).lower(), by_lower, n=1)
+    return f"did you mean {by_lower[close[0]]}?" if close else f"known are {', '.join(known)}"
 
 
 def _with_defaults(content, schema):
@@ -201,22 +244,32 @@ def _foreground_problems(model, nside) -> list[str]:
             f"foregrounds.model: PySM has no preset {name!r}; {_suggest(name, presets)}"
             for name in unknown
         ]
+    cmb = [name for name in model if re.fullmatch(r"c\d", name)]
+    if cmb:
+        return [f"foregrounds.model: {name} is a CMB; remove it, cmb describes it" for name in cmb]
     local = os.environ.get("PYSM_LOCAL_DATA")
     if not local:
         return []
-    templates = set(chain.from_iterable(_templates(presets[preset]) for preset in model))
     problems = []
-    for template in sorted(templates):
-        path = Path(local) / template
-        if not path.is_file():
+    for name in model:
+        templates = _templates(presets[name])
+        files = {template: _local_files(local, template) for template in templates}
+        missing = [template for template in templates if not files[template]]
+        if missing:
+            others = f" and {len(missing) - 1} more" if missing[1:] else ""
             problems.append(
-                f"foregrounds.model: {path} does not exist; choose presets that PYSM_LOCAL_DATA "
-                "holds, or unset it to let PySM download them"
+                f"foregrounds.model: {name} needs {missing[0]}{others}, not in PYSM_LOCAL_DATA "
+                f"({local}); choose presets that it holds, or unset it to let PySM download them"
             )
-        elif (available := _fits_nside(path)) < nside:
+            continue
+        resolutions = {path: _fits_nside(path) for paths in files.values() for path in paths}
+        broken = [path for path, available in resolutions.items() if available is None]
+        if broken:
+            problems.append(f"foregrounds.model: {broken[0]} is not a map; copy it again")
+        elif resolutions and (available := min(resolutions.values())) < nside:
             problems.append(
-                f"nside: {nside} is above the {available} of the template {path}; "
-                f"use {available} or less"
+                f"nside: {nside} is above the {available} of {name}'s templates in "
+                f"PYSM_LOCAL_DATA ({local}); use {available} or less"
             )
     return problems
 
@@ -227,55 +280,80 @@ def pysm_presets() -> dict[str, dict]:
     return tomllib.loads((folder / "data" / "presets.cfg").read_text())
 
 
-def _templates(component) -> Iterator[str]:
-    """Template files of a preset; those that PySM stores per nside are left to PySM."""
+def _templates(component) -> list[str]:
+    """Template files of a preset; their names may have {nside} or {layer} in them."""
+    templates = []
     for value in component.values():
         if isinstance(value, dict):
-            yield from _templates(value)
-        elif isinstance(value, str) and value.endswith(".fits") and "{nside}" not in value:
-            yield value
+            templates += _templates(value)
+        elif isinstance(value, str) and value.endswith((".fits", ".fits.gz", ".txt", ".h5")):
+            templates.append(value)
+    return sorted(set(templates))
 
 
-def _fits_nside(path) -> int:
+def _local_files(local, template) -> list[Path]:
+    return sorted(Path(local).glob(re.sub(r"\{\w+\}", "*", template)))
+
+
+def _fits_nside(path) -> float | None:
+    """nside of a map, infinite where the file holds something else, None if unreadable."""
     from astropy.io import fits
 
-    return fits.getheader(path, 1)["NSIDE"]
+    if path.suffix != ".fits":
+        return math.inf
+    try:
+        return fits.getheader(path, 1).get("NSIDE", math.inf)
+    except (OSError, IndexError):
+        return None
 
 
 def _region_problems(regions, nside) -> list[str]:
     if regions["method"] == "dust_intensity":
         fractions = regions["sky_fractions"]
-        if sorted(set(fractions)) == fractions:
+        n_pixels = [round(fraction * 12 * nside**2) for fraction in fractions]
+        if sorted({0, *n_pixels}) == [0, *n_pixels]:
             return []
-        return [f"regions.sky_fractions: {fractions} are cumulative and must increase"]
+        return [
+            f"regions.sky_fractions: {fractions} are cumulative; let them increase, by a pixel "
+            "or more"
+        ]
     path = find_mask_file(regions["mask_file"])
     if path is None:
-        tried = " nor ".join(str(candidate) for candidate in _as_list(regions["mask_file"]))
+        tried = " and no ".join(map(os.path.expandvars, _as_list(regions["mask_file"])))
         return [
-            f"regions.mask_file: found no {tried}; download Planck's Galactic masks (README, "
-            "Planck regions) or use regions.method dust_intensity"
+            f"regions.mask_file: found no {tried}; download Planck's Galactic masks "
+            "(config/README.md, Planck regions) or use regions.method dust_intensity"
         ]
-    available = mask_columns(path)
-    problems = []
-    for name in regions["masks"]:
-        if name not in available:
-            problems.append(
-                f"regions.masks: {path} has no mask {name!r}; {_suggest(name, available)}"
-            )
-        elif available[name] < nside:
-            problems.append(
-                f"nside: {nside} is above the {available[name]} of mask {name} in {path}; "
-                f"use {available[name]} or less"
-            )
-    return problems
+    try:
+        available = mask_columns(path)
+    except (OSError, ValueError, KeyError, IndexError, AttributeError):
+        return [f"regions.mask_file: {path} does not hold HEALPix maps; download it again"]
+    unknown = [name for name in regions["masks"] if name not in available]
+    if unknown:
+        return [
+            f"regions.masks: {path} has no mask {name!r}; {_suggest(name, available)}"
+            for name in unknown
+        ]
+    coarsest = min(regions["masks"], key=available.get)
+    if available[coarsest] < nside:
+        return [
+            f"nside: {nside} is above the {available[coarsest]} of mask {coarsest} in {path}; "
+            f"use {available[coarsest]} or less"
+        ]
+    return []
 
 
 def _check_instrument(path, source):
     if not Path(path).is_file():
-        folder = Path(path).parent
-        known = sorted(str(file) for file in folder.glob("*.yaml"))
-        _raise([f"instrument: {path} does not exist; {_suggest(path, known)}"], source)
-    content = yaml.safe_load(Path(path).read_text())
+        known = sorted(map(str, Path("config/instruments").glob("*.yaml")))
+        mend = _suggest(path, known) if known else "paths are relative to the working directory"
+        _raise([f"instrument: {path!r} is not a file; {mend}"], source)
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        _raise([f"this is not YAML{where}; see config/instruments/ for examples"], path)
     problems = _schema_problems(content, read_schema("instrument"))
     if not problems:
         n_bands = len(content["frequency"])

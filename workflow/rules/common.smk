@@ -19,10 +19,12 @@ from patchsep.patches import configurations
 from patchsep.regions import find_mask_file, region_names
 from patchsep.settings import SettingsError, load_settings
 
+CONFIG_SOURCES = [
+    *workflow.configfiles,
+    *(["--config"] if workflow.config_settings.config else []),
+]
 try:
-    SETTINGS = load_settings(
-        config, source=" + ".join(str(path) for path in workflow.configfiles)
-    )
+    SETTINGS = load_settings(config, source=" + ".join(map(str, CONFIG_SOURCES)))
 except SettingsError as error:
     sys.exit(f"The configuration cannot be used:\n{error}")
 
