@@ -67,11 +67,11 @@ class DenseModel:
 
         dust = brightness_temperature(nu) / brightness_temperature(160 * u.GHz)
         synch = (nu / (20 * u.GHz)) ** beta_synch
-        to_cmb = [
-            (1 * u.uK_RJ).to_value(u.uK_CMB, equivalencies=u.cmb_equivalencies(band)) for band in nu
-        ]
+        to_cmb = (np.ones(len(nu)) * u.uK_RJ).to_value(
+            u.uK_CMB, equivalencies=u.cmb_equivalencies(nu)
+        )
         foregrounds = np.stack([dust.to_value(""), synch.to_value("")], axis=1)
-        return np.column_stack([np.ones(len(nu)), foregrounds * np.array(to_cmb)[:, None]])
+        return np.column_stack([np.ones(len(nu)), foregrounds * to_cmb[:, None]])
 
     def white_mixing(self, *parameters) -> np.ndarray:
         return self.mixing(*parameters) / self.sigma[:, None]

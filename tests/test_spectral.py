@@ -99,8 +99,7 @@ def test_likelihood_vanishes_for_the_true_parameters_of_a_noiseless_sky(nll, par
 
 def test_likelihood_does_not_see_the_cmb(nll, parameters, noisy):
     cmb = 1000 * np.random.default_rng(3).standard_normal((2, N_PIXELS))
-    # Rounding grows with the square of the CMB, 1e6 times the misfit's own.
-    assert nll(parameters, noisy + cmb) == pytest.approx(nll(parameters, noisy), rel=1e-9)
+    np.testing.assert_allclose(nll(parameters, noisy + cmb), nll(parameters, noisy), rtol=1e-9)
 
 
 def test_gradient_is_that_of_the_dense_likelihood(dense, nll, parameters, noisy):
@@ -118,7 +117,7 @@ def test_gradient_is_that_of_its_own_finite_differences(nll, parameters, noisy):
     step = 1e-5
     change = nll(parameters + step * direction, noisy) - nll(parameters - step * direction, noisy)
     along = np.sum(jax.grad(nll)(parameters, noisy) * direction)
-    assert along == pytest.approx(change / (2 * step), rel=1e-6)
+    np.testing.assert_allclose(along, change / (2 * step), rtol=1e-6)
 
 
 def test_component_maps_are_generalised_least_squares(dense, parameters, noisy):

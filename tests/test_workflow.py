@@ -28,9 +28,9 @@ FIGURES = {
 def snakemake(folder, settings, *options):
     """Run Snakemake in `folder` with `settings`; returns what it printed."""
     (folder / "tiny.yaml").write_text(yaml.safe_dump(settings))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2"]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
     done = subprocess.run(
-        [*command, "--configfile", "tiny.yaml", *options],
+        [*command, *options, "--cores", "2", "--configfile", "tiny.yaml"],
         cwd=folder,
         env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "jax")},
         capture_output=True,

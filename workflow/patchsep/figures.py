@@ -11,6 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from .files import whole
 from .patches import PARAMETERS
@@ -227,6 +228,9 @@ def plot_residual_spectra(
         axis.fill_between(ell, *(r * tensor for r in R_BAND), color="0.8", lw=0)
         axis.plot(ell, factor * cmb["bb_lensing"].to_numpy(), color="0.4", lw=1)
         axis.set(xscale="log", yscale="log", xlim=(ell.min(), ell.max()), title=_area_title(area))
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_minor_formatter(NullFormatter())
         highest = max(line.get_ydata().max() for line in axis.lines)
         axis.set_ylim(tensor.min() * R_BAND[0] / 100, 2 * highest)
         axis.label_outer()

@@ -6,17 +6,16 @@ rule summarize:
             for area in AREAS
         ],
     output:
-        summary=report(
-            multiext(f"{RESULTS}/tables/summary", ".csv", ".parquet"),
-            caption="../report/summary.rst",
-            category="Tables",
-        ),
+        summary=[
+            report(
+                f"{RESULTS}/tables/summary.csv",
+                caption="../report/summary.rst",
+                category="Tables",
+            ),
+            f"{RESULTS}/tables/summary.parquet",
+        ],
         configurations=multiext(f"{RESULTS}/tables/configurations", ".csv", ".parquet"),
         text=f"{RESULTS}/tables/summary.txt",
-    log:
-        f"{LOGS}/summarize.log",
-    conda:
-        "../../envs/environment.yaml"
     params:
         areas=[(method, area) for method in METHODS for area in AREAS],
         about={
