@@ -207,9 +207,11 @@ def _fit(data, sigma, frequencies, problem, max_iterations, tolerance):
         )
         iterations += int(used_iterations)
         nll, gradient, errors = _diagnose(unknowns, white_data, *instrument, problem.labels)
-        # How far the curvature would move each parameter, bounds respected.
+        # How far the curvature would move each parameter, bounds respected. A patch without
+        # signal has no curvature, and nothing to converge.
         step = np.clip(unknowns - gradient * errors**2, problem.lower, problem.upper) - unknowns
-        scaled = np.where(problem.used, np.abs(step) / errors, 0.0)
+        constrained = problem.used & np.isfinite(errors)
+        scaled = np.where(constrained, np.abs(step) / errors, 0.0)
         if scaled.max() < tolerance or iterations >= max_iterations:
             break
     cmb = component_maps(unknowns[problem.labels], data, *instrument)[0]
@@ -221,7 +223,7 @@ def _fit(data, sigma, frequencies, problem, max_iterations, tolerance):
         "cmb": np.asarray(cmb)[:, : problem.n_pixels],
         "iterations": iterations,
         "gradient": float(scaled.max()),
-        "n_at_bounds": int(np.sum(problem.used & (margin < 1e-3 * errors))),
+        "n_at_bounds": int(np.sum(constrained & (margin < 1e-3 * errors))),
     }
 
 

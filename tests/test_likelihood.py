@@ -1,0 +1,187 @@
+"""The likelihood of r: its formula, its peak, its widths, and that it is unbiased."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.integrate import quad
+from scipy.stats import gamma
+
+from patchsep.cmb import PUBLISHED_TEMPLATES, cmb_spectra
+from patchsep.likelihood import best_configuration, estimate_r, log_likelihood, spectra_to_r
+
+ELL = np.arange(2, 130)
+F_SKY = 0.6
+N_DRAWS = 400
+
+
+@pytest.fixture(scope="module")
+def tensor(spectra):
+    return spectra["bb_tensor"].to_numpy()[ELL]
+
+
+@pytest.fixture(scope="module")
+def floor(spectra):
+    """Lensing and a white statistical residual of 2 µK arcmin."""
+    return spectra["bb_lensing"].to_numpy()[ELL] + np.radians(2 / 60) ** 2
+
+
+def draw(rng, model):
+    """A masked spectrum: C_model times χ² over its f_sky (2 ell + 1) degrees of freedom."""
+    n_modes = F_SKY * (2 * ELL + 1)
+    return model * rng.chisquare(n_modes) / n_modes
+
+
+def estimates(r, tensor, floor):
+    rng = np.random.default_rng(0)
+    model = r * tensor + floor
+    return [estimate_r(draw(rng, model), tensor, floor, F_SKY) for _ in range(N_DRAWS)]
+
+
+@pytest.fixture(scope="module")
+def observed(tensor, floor):
+    return draw(np.random.default_rng(5), 3e-3 * tensor + floor)
+
+
+# The formula
+
+
+def test_likelihood_is_the_published_sum(tensor, floor, observed):
+    for r in (-1e-4, 0.0, 3e-3, 0.1):
+        minus_two = 0.0
+        for i, ell in enumerate(ELL):
+            model = r * tensor[i] + floor[i]
+            minus_two += F_SKY * (2 * ell + 1) * (observed[i] / model + np.log(model))
+        found = log_likelihood(r, observed, tensor, floor, F_SKY)
+        assert found == pytest.approx(-minus_two / 2, rel=1e-12)
+
+
+def test_likelihood_is_the_gamma_distribution_of_a_spectrum(tensor, floor, observed):
+    """Of f_sky (2 ell + 1) degrees of freedom, up to a constant free of r."""
+    r = np.array([0.0, 1e-3, 3e-3, 1e-2])
+    shape = F_SKY * (2 * ELL + 1) / 2
+    model = r[:, None] * tensor + floor
+    expected = gamma.logpdf(observed, shape, scale=model / shape).sum(axis=1)
+    found = log_likelihood(r, observed, tensor, floor, F_SKY)
+    np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-9, atol=1e-7)
+
+
+def test_likelihood_is_zero_where_the_model_is_not_positive(tensor, floor, observed):
+    r = -2 * np.min(floor / tensor)
+    assert log_likelihood(r, observed, tensor, floor, F_SKY) == -np.inf
+
+
+# The estimate
+
+
+@pytest.mark.parametrize("r", [0.0, 1e-4, 3e-3, 0.1, 3.0])
+def test_peak_is_at_the_true_r_wherever_that_is(tensor, floor, r):
+    estimate = estimate_r(r * tensor + floor, tensor, floor, F_SKY)
+    assert estimate.r_hat == pytest.approx(r, abs=1e-4 * estimate.sigma_plus)
+    assert estimate.r[0] < r < estimate.r[-1]
+    assert estimate.likelihood.max() == pytest.approx(1)
+    assert np.all(np.diff(estimate.r) > 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_peak_is_the_highest_point_of_a_fine_grid(tensor, floor, seed):
+    observed = draw(np.random.default_rng(seed), 1e-3 * tensor + floor)
+    estimate = estimate_r(observed, tensor, floor, F_SKY)
+    lowest = -np.min(floor / tensor)
+    grid = np.linspace(lowest + 1e-8, 0.05, 200_001)
+    best = grid[np.argmax(log_likelihood(grid, observed, tensor, floor, F_SKY))]
+    assert estimate.r_hat == pytest.approx(best, abs=grid[1] - grid[0])
+
+
+@pytest.mark.parametrize("r", [0.0, 3e-3])
+def test_r_is_unbiased(tensor, floor, r):
+    r_hat = np.array([estimate.r_hat for estimate in estimates(r, tensor, floor)])
+    print(r, r_hat.mean(), r_hat.std(ddof=1), (r_hat.mean()-r)/r_hat.std(ddof=1)*N_DRAWS**.5)
+    assert abs(r_hat.mean() - r) < 3 * r_hat.std(ddof=1) / np.sqrt(N_DRAWS)
+
+
+def test_sigma_is_the_scatter_of_r(tensor, floor):
+    found = estimates(3e-3, tensor, floor)
+    scatter = np.std([estimate.r_hat for estimate in found], ddof=1)
+    sigma = np.mean([(estimate.sigma_minus + estimate.sigma_plus) / 2 for estimate in found])
+    assert sigma / scatter == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("r", [0.0, 3e-3, 0.1])
+def test_each_sigma_holds_68_percent_of_its_side_of_the_likelihood(tensor, floor, r):
+    observed = draw(np.random.default_rng(1), r * tensor + floor)
+    estimate = estimate_r(observed, tensor, floor, F_SKY)
+    peak = log_likelihood(estimate.r_hat, observed, tensor, floor, F_SKY)
+
+    def content(start, end):
+        def likelihood(r):
+            return np.exp(log_likelihood(r, observed, tensor, floor, F_SKY) - peak)
+
+        return quad(likelihood, start, end, epsrel=1e-10, limit=500)[0]
+
+    r_hat, width = estimate.r_hat, estimate.sigma_plus
+    above = content(r_hat, r_hat + width) / content(r_hat, r_hat + 12 * width)
+    assert above == pytest.approx(0.68, abs=1e-4)
+    lowest = max(-np.min(floor / tensor), r_hat - 12 * estimate.sigma_minus)
+    below = content(r_hat - estimate.sigma_minus, r_hat) / content(lowest, r_hat)
+    assert below == pytest.approx(0.68, abs=1e-4)
+    assert estimate.r_upper68 == r_hat + estimate.sigma_plus
+
+
+def test_result_does_not_depend_on_the_grid(tensor, floor, observed):
+    coarse = estimate_r(observed, tensor, floor, F_SKY)
+    for settings in ({"n_points": 8001}, {"delta_chi2": 60.0}):
+        fine = estimate_r(observed, tensor, floor, F_SKY, **settings)
+        assert fine.r_hat == pytest.approx(coarse.r_hat, abs=1e-3 * coarse.sigma_plus)
+        assert fine.sigma_plus == pytest.approx(coarse.sigma_plus, rel=1e-3)
+        assert fine.sigma_minus == pytest.approx(coarse.sigma_minus, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["observed", "tensor", "floor"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_spectra_that_cannot_be_used_are_refused_by_name(tensor, floor, observed, name, value):
+    spectra = {"observed": observed.copy(), "tensor": tensor.copy(), "floor": floor.copy()}
+    spectra[name][10] = value
+    with pytest.raises(ValueError, match=name):
+        estimate_r(**spectra, f_sky=F_SKY)
+
+
+# From residual spectra to r
+
+
+def residuals(total, statistical):
+    """Two realisations about given means, as `residual_spectra` tabulates them."""
+    shift = 0.1 * statistical
+    tables = [
+        pd.DataFrame({"ell": ELL, "total": total + sign * shift, "statistical": statistical + sign * shift})
+        for sign in (-1, 1)
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+@pytest.mark.parametrize("r", [0.0, 3e-3])
+def test_residuals_without_a_systematic_part_give_back_the_r_of_the_sky(spectra, r):
+    statistical = np.full(len(ELL), np.radians(2 / 60) ** 2)
+    estimate = spectra_to_r(residuals(statistical, statistical), spectra, spectra, r, F_SKY)
+    assert estimate.r_hat == pytest.approx(r, abs=1e-4 * estimate.sigma_plus)
+
+
+def test_a_systematic_residual_that_looks_like_tensors_adds_to_r(spectra, tensor):
+    statistical = np.full(len(ELL), np.radians(2 / 60) ** 2)
+    table = residuals(statistical + 2e-3 * tensor, statistical)
+    estimate = spectra_to_r(table, spectra, spectra, 1e-3, F_SKY)
+    assert estimate.r_hat == pytest.approx(3e-3, abs=1e-4 * estimate.sigma_plus)
+
+
+def test_templates_of_another_cosmology_bias_r(spectra):
+    """The published templates turn r = 3e-3 into 2.3e-3 … 2.6e-3 (as published)."""
+    statistical = np.full(len(ELL), np.radians(2 / 60) ** 2)
+    templates = cmb_spectra(PUBLISHED_TEMPLATES, int(ELL[-1]))
+    estimate = spectra_to_r(
+        residuals(statistical, statistical), templates, spectra, 3e-3, F_SKY
+    )
+    print(estimate.r_hat)
+
+
+def test_the_best_configuration_has_the_lowest_upper_limit():
+    table = pd.DataFrame({"configuration": ["a", "b", "c"], "r_upper68": [3e-3, 1e-3, 2e-3]})
+    assert best_configuration(table) == "b"
