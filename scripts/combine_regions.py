@@ -26,19 +26,12 @@ SHOWN = 0
 
 def clean_region(snakemake, region, name, patches, fits):
     """One configuration of one region: its sky, cleaned maps, parameters and metrics."""
-    sky = RegionSky.read(
-        region=region,
-        zones=snakemake.params.zones,
-        noise_seed=snakemake.params.noise_seed,
-        instrument=snakemake.input.instrument,
-        regions=snakemake.input.regions,
-        foregrounds=snakemake.input.foregrounds,
-        cmb=snakemake.input.cmb,
-    )
+    params = snakemake.params
+    sky = RegionSky.read(region, params.zones, params.noise_seed, snakemake.input)
     partitions = read_partitions(patches, sky.pixels)
     labels = configuration_patches(name, partitions)
     shown = fits.query("configuration == @name and realization == @SHOWN").iloc[0]
-    recovered = recover(fits, name, partitions, sky, list(range(snakemake.params.n_realizations)))
+    recovered = recover(fits, name, partitions, sky, list(range(params.n_realizations)))
     return {
         "pixels": sky.pixels,
         "cmb": sky.cmb,

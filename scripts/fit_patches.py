@@ -7,21 +7,16 @@ from patchsep.sky import RegionSky
 
 
 def main(snakemake):
+    params = snakemake.params
     sky = RegionSky.read(
-        region=snakemake.wildcards.region,
-        zones=snakemake.params.zones,
-        noise_seed=snakemake.params.noise_seed,
-        instrument=snakemake.input.instrument,
-        regions=snakemake.input.regions,
-        foregrounds=snakemake.input.foregrounds,
-        cmb=snakemake.input.get("cmb"),
+        snakemake.wildcards.region, params.zones, params.noise_seed, snakemake.input
     )
     fits = fit_configurations(
-        snakemake.params.configurations,
+        params.configurations,
         read_partitions(snakemake.input.patches, sky.pixels),
         sky,
-        snakemake.params.realizations,
-        **snakemake.params.fit,
+        params.realizations,
+        **params.fit,
     )
     write_table(snakemake.output.fits, fits)
 

@@ -10,20 +10,15 @@ from patchsep.sky import RegionSky
 
 
 def main(snakemake):
+    params = snakemake.params
     sky = RegionSky.read(
-        region=snakemake.wildcards.region,
-        zones=snakemake.params.zones,
-        noise_seed=snakemake.params.noise_seed,
-        instrument=snakemake.input.instrument,
-        regions=snakemake.input.regions,
-        foregrounds=snakemake.input.foregrounds,
-        cmb=snakemake.input.cmb,
+        snakemake.wildcards.region, params.zones, params.noise_seed, snakemake.input
     )
     partitions = read_partitions(snakemake.input.patches, sky.pixels)
     fits = pd.concat([read_table(path) for path in snakemake.input.fits], ignore_index=True)
-    realizations = list(range(snakemake.params.n_realizations))
+    realizations = list(range(params.n_realizations))
     spectra, metrics = [], []
-    for name in snakemake.params.configurations:
+    for name in params.configurations:
         recovered = recover(fits, name, partitions, sky, realizations)
         (systematic,) = recover(fits, name, partitions, sky, [FOREGROUNDS_ONLY])
         table = residual_spectra(recovered, sky.cmb, systematic, sky.pixels, sky.nside)

@@ -56,7 +56,7 @@ def test_spectra_add_up_to_cambs_total(spectra, with_tensors):
 
 
 def test_published_templates_are_the_consistency_relation_and_reionization_at_z_10():
-    """Slow roll to second order, at r = 1: n_t = -r/8 (2 - n_s - r/8), running r/8 (r/8 + n_s - 1)."""
+    """At r = 1 and to second order, n_t = -r/8 (2 - n_s - r/8) runs by r/8 (r/8 + n_s - 1)."""
     found = cmb_spectra(PUBLISHED_TEMPLATES, LMAX)
     shared_keys = {key: PUBLISHED_TEMPLATES[key] for key in ("H0", "ombh2", "omch2", "mnu", "As")}
     ns = PUBLISHED_TEMPLATES["ns"]

@@ -228,6 +228,18 @@ def test_a_label_without_pixels_is_nan_and_changes_nothing_else(bright_sky, nois
     assert result.converged.all()
 
 
+def test_a_patch_without_signal_keeps_the_start_and_holds_up_nothing(bright_sky):
+    """The first patch of beta_dust is dark; the rest of the sky is fitted as ever."""
+    data = np.where(bright_sky.patches["beta_dust"] == 0, 0.0, bright_sky.data)
+    result = fit(bright_sky, data[None], tolerance=1e-3)
+    beta_dust = result.parameters["beta_dust"][0]
+    assert result.converged.all()
+    assert beta_dust[0] == pytest.approx(bright_sky.start["beta_dust"])
+    assert np.isinf(result.errors["beta_dust"][0, 0])
+    np.testing.assert_allclose(beta_dust[1:], bright_sky.truth["beta_dust"][1:], rtol=1e-4)
+    assert result.n_at_bounds.tolist() == [0]
+
+
 def test_the_order_of_pixels_does_not_matter(bright_sky, noisy, reference):
     order = np.random.default_rng(0).permutation(64)
     patches = {name: labels[order] for name, labels in bright_sky.patches.items()}

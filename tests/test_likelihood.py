@@ -6,7 +6,6 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import gamma
 
-from patchsep.cmb import PUBLISHED_TEMPLATES, cmb_spectra
 from patchsep.likelihood import best_configuration, estimate_r, log_likelihood, spectra_to_r
 
 ELL = np.arange(2, 130)
@@ -25,16 +24,22 @@ def floor(spectra):
     return spectra["bb_lensing"].to_numpy()[ELL] + np.radians(2 / 60) ** 2
 
 
-def draw(rng, model):
+def draw(rng, model, f_sky=F_SKY):
     """A masked spectrum: C_model times χ² over its f_sky (2 ell + 1) degrees of freedom."""
-    n_modes = F_SKY * (2 * ELL + 1)
+    n_modes = f_sky * (2 * ELL + 1)
     return model * rng.chisquare(n_modes) / n_modes
 
 
-def estimates(r, tensor, floor):
+@pytest.fixture(scope="module", params=[0.0, 3e-3], ids=lambda r: f"r={r}")
+def estimates(request, tensor, floor):
+    """The true r, and its estimates from as many draws."""
     rng = np.random.default_rng(0)
-    model = r * tensor + floor
-    return [estimate_r(draw(rng, model), tensor, floor, F_SKY) for _ in range(N_DRAWS)]
+    model = request.param * tensor + floor
+    found = [estimate_r(draw(rng, model), tensor, floor, F_SKY) for _ in range(N_DRAWS)]
+    columns = ("r_hat", "sigma_minus", "sigma_plus")
+    return request.param, pd.DataFrame(
+        [[getattr(e, c) for c in columns] for e in found], columns=columns
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,28 +87,33 @@ def test_peak_is_at_the_true_r_wherever_that_is(tensor, floor, r):
     assert np.all(np.diff(estimate.r) > 0)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_peak_is_the_highest_point_of_a_fine_grid(tensor, floor, seed):
-    observed = draw(np.random.default_rng(seed), 1e-3 * tensor + floor)
-    estimate = estimate_r(observed, tensor, floor, F_SKY)
-    lowest = -np.min(floor / tensor)
-    grid = np.linspace(lowest + 1e-8, 0.05, 200_001)
-    best = grid[np.argmax(log_likelihood(grid, observed, tensor, floor, F_SKY))]
-    assert estimate.r_hat == pytest.approx(best, abs=grid[1] - grid[0])
+SECOND_PEAK = pytest.mark.xfail(
+    strict=True, reason="with a low quadrupole the lower peak is taken, at the lowest r allowed"
+)
 
 
-@pytest.mark.parametrize("r", [0.0, 3e-3])
-def test_r_is_unbiased(tensor, floor, r):
-    r_hat = np.array([estimate.r_hat for estimate in estimates(r, tensor, floor)])
-    print(r, r_hat.mean(), r_hat.std(ddof=1), (r_hat.mean()-r)/r_hat.std(ddof=1)*N_DRAWS**.5)
-    assert abs(r_hat.mean() - r) < 3 * r_hat.std(ddof=1) / np.sqrt(N_DRAWS)
+@pytest.mark.parametrize(
+    "f_sky, r, seed",
+    [*((0.6, 1e-3, seed) for seed in range(5)), pytest.param(0.05, 0.01, 3, marks=SECOND_PEAK)],
+)
+def test_peak_is_the_highest_point_of_a_grid(tensor, floor, f_sky, r, seed):
+    observed = draw(np.random.default_rng(seed), r * tensor + floor, f_sky)
+    estimate = estimate_r(observed, tensor, floor, f_sky)
+    grid = np.linspace(1e-6 - np.min(floor / tensor), 2 * r, 2000)
+    highest = log_likelihood(grid, observed, tensor, floor, f_sky).max()
+    assert log_likelihood(estimate.r_hat, observed, tensor, floor, f_sky) > highest - 1e-6
 
 
-def test_sigma_is_the_scatter_of_r(tensor, floor):
-    found = estimates(3e-3, tensor, floor)
-    scatter = np.std([estimate.r_hat for estimate in found], ddof=1)
-    sigma = np.mean([(estimate.sigma_minus + estimate.sigma_plus) / 2 for estimate in found])
-    assert sigma / scatter == pytest.approx(1, abs=0.2)
+def test_r_is_unbiased(estimates):
+    r, found = estimates
+    assert abs(found["r_hat"].mean() - r) < 3 * found["r_hat"].sem()
+
+
+def test_sigma_is_the_scatter_of_r(estimates):
+    r, found = estimates
+    sigma = found[["sigma_minus", "sigma_plus"]].to_numpy().mean()
+    print(sigma / found["r_hat"].std())
+    assert sigma / found["r_hat"].std() == pytest.approx(1, abs=0.2)
 
 
 @pytest.mark.parametrize("r", [0.0, 3e-3, 0.1])
@@ -152,7 +162,9 @@ def residuals(total, statistical):
     """Two realisations about given means, as `residual_spectra` tabulates them."""
     shift = 0.1 * statistical
     tables = [
-        pd.DataFrame({"ell": ELL, "total": total + sign * shift, "statistical": statistical + sign * shift})
+        pd.DataFrame(
+            {"ell": ELL, "total": total + sign * shift, "statistical": statistical + sign * shift}
+        )
         for sign in (-1, 1)
     ]
     return pd.concat(tables, ignore_index=True)
@@ -170,16 +182,6 @@ def test_a_systematic_residual_that_looks_like_tensors_adds_to_r(spectra, tensor
     table = residuals(statistical + 2e-3 * tensor, statistical)
     estimate = spectra_to_r(table, spectra, spectra, 1e-3, F_SKY)
     assert estimate.r_hat == pytest.approx(3e-3, abs=1e-4 * estimate.sigma_plus)
-
-
-def test_templates_of_another_cosmology_bias_r(spectra):
-    """The published templates turn r = 3e-3 into 2.3e-3 … 2.6e-3 (as published)."""
-    statistical = np.full(len(ELL), np.radians(2 / 60) ** 2)
-    templates = cmb_spectra(PUBLISHED_TEMPLATES, int(ELL[-1]))
-    estimate = spectra_to_r(
-        residuals(statistical, statistical), templates, spectra, 3e-3, F_SKY
-    )
-    print(estimate.r_hat)
 
 
 def test_the_best_configuration_has_the_lowest_upper_limit():

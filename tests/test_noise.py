@@ -1,5 +1,7 @@
 """Noise: its size, its independence, and that every realisation can be drawn again."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 
@@ -53,5 +55,5 @@ def test_a_realization_is_the_same_whatever_was_drawn_before():
 def test_shards_hold_every_realization_once_and_the_foregrounds(n_realizations, per_shard):
     members = shards(n_realizations, per_shard)
     assert members.pop("foregrounds") == [FOREGROUNDS_ONLY]
-    assert sum(members.values(), []) == list(range(n_realizations))
+    assert list(chain.from_iterable(members.values())) == list(range(n_realizations))
     assert all(1 <= len(shard) <= per_shard for shard in members.values())

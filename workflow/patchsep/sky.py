@@ -1,7 +1,7 @@
 """The simulated sky of one region: what an observation of it is made of."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import healpy as hp
 import numpy as np
@@ -38,28 +38,25 @@ class RegionSky:
     noise_seed: int
 
     @classmethod
-    def read(
-        cls,
-        region: str,
-        zones: str,
-        noise_seed: int,
-        instrument: str | Path,
-        regions: str | Path,
-        foregrounds: str | Path,
-        cmb: str | Path | None = None,
-    ) -> "RegionSky":
-        """Read a region's part of the map files; without `cmb` the CMB is zero."""
-        bands = read_instrument(instrument)
-        labels = read_maps(regions)["REGION"]
+    def read(cls, region: str, zones: str, noise_seed: int, files: Mapping) -> "RegionSky":
+        """Read a region's part of the map files.
+
+        `files` has the paths `instrument`, `regions`, `foregrounds` and `cmb`; without the
+        last the CMB is zero. `zones` is the setting that the regions were drawn with.
+        """
+        bands = read_instrument(files["instrument"])
+        labels = read_maps(files["regions"])["REGION"]
+        nside = hp.npix2nside(len(labels))
         pixels = region_pixels(labels, region, zones)
+        cmb = files.get("cmb")
         return cls(
             region=region,
-            nside=hp.npix2nside(len(labels)),
+            nside=nside,
             pixels=pixels,
             frequencies=bands.frequency,
-            sigma=bands.sigma(hp.npix2nside(len(labels))),
-            foregrounds=read_polarization(foregrounds)[:, :, pixels],
-            cmb=np.zeros((2, len(pixels))) if cmb is None else read_polarization(cmb)[0][:, pixels],
+            sigma=bands.sigma(nside),
+            foregrounds=read_polarization(files["foregrounds"])[:, :, pixels],
+            cmb=read_polarization(cmb)[0][:, pixels] if cmb else np.zeros((2, len(pixels))),
             noise_seed=noise_seed,
         )
 
