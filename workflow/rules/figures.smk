@@ -12,6 +12,9 @@ rule fig_regions:
         f"{LOGS}/fig_regions.log",
     conda:
         "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         style=FIGURE_STYLE,
         names=REGIONS,
@@ -31,6 +34,9 @@ rule fig_patches:
         f"{LOGS}/fig_patches.log",
     conda:
         "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         style=FIGURE_STYLE,
         methods=list(METHODS),
@@ -50,6 +56,9 @@ rule fig_parameters:
         f"{LOGS}/fig_parameters.log",
     conda:
         "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         style=FIGURE_STYLE,
         methods=list(METHODS),
@@ -77,6 +86,9 @@ rule fig_residual_spectra:
         f"{LOGS}/fig_residual_spectra.log",
     conda:
         "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         style=FIGURE_STYLE,
         areas=[(method, area) for method in METHODS for area in AREAS],
@@ -105,6 +117,9 @@ rule fig_r_likelihoods:
         f"{LOGS}/fig_r_likelihoods.log",
     conda:
         "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         style=FIGURE_STYLE,
         areas=[(method, area) for method in METHODS for area in AREAS],

@@ -16,6 +16,13 @@ rule summarize:
         ],
         configurations=multiext(f"{RESULTS}/tables/configurations", ".csv", ".parquet"),
         text=f"{RESULTS}/tables/summary.txt",
+    log:
+        f"{LOGS}/summarize.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         areas=[(method, area) for method in METHODS for area in AREAS],
         about={
