@@ -118,7 +118,6 @@ def test_one_patch_leaves_no_systematic_residual_where_the_spectrum_is_one(sky, 
     """Next to the statistical residual, which no patches can avoid."""
     systematic, noisy = recover(fits, "0-0-0", partitions, sky, [FOREGROUNDS_ONLY, 0])
     statistical = noisy - sky.cmb - systematic
-    print(systematic.std() / statistical.std())
     assert systematic.std() < 1e-3 * statistical.std()
 
 

@@ -40,7 +40,8 @@ class Separation:
     converged : bool array (n_realizations,)
         Whether `gradient` is below the tolerance.
     n_at_bounds : int array (n_realizations,)
-        Parameters that lie within a thousandth of their error of a bound.
+        Parameters at a bound: nearer than a thousandth of their error, or of the interval
+        where that is smaller.
     """
 
     parameters: dict[str, np.ndarray]
@@ -61,7 +62,7 @@ def separate(
     bounds: dict[str, tuple[float, float]],
     start: dict[str, float],
     max_iterations: int = 2000,
-    tolerance: float = 0.01,
+    tolerance: float = 1e-3,
 ) -> Separation:
     """Fit the spectral parameters of every patch and recover the CMB.
 
@@ -89,11 +90,11 @@ def separate(
     Raises
     ------
     ValueError
-        For shapes that do not agree, values that are not finite, sigma that is not
-        positive and labels that are negative.
+        For shapes that do not agree or are empty, values that are not finite, sigma that is
+        not positive, labels that are negative, and a start outside the bounds.
     """
     data, sigma, frequencies = (np.asarray(a, dtype=float) for a in (data, sigma, frequencies))
-    _check(data, sigma, frequencies, patches)
+    _check(data, sigma, frequencies, patches, bounds, start)
     problem = _Problem.from_patches(patches, bounds, start)
     fits = [
         _fit(realization, sigma, frequencies, problem, max_iterations, tolerance)
@@ -112,11 +113,13 @@ def parameter_maps(parameters: dict[str, np.ndarray], patches: dict[str, np.ndar
     return np.stack([np.asarray(parameters[name])[patches[name]] for name in PARAMETERS])
 
 
-def _check(data, sigma, frequencies, patches):
+def _check(data, sigma, frequencies, patches, bounds, start):
     if data.ndim != 4 or data.shape[2] != 2:
         raise ValueError(
             f"data has shape {data.shape}; needed is (n_realizations, n_bands, 2, n_pixels)"
         )
+    if 0 in data.shape:
+        raise ValueError(f"data has shape {data.shape}: there is nothing to fit")
     n_bands, n_pixels = data.shape[1], data.shape[3]
     if n_bands < len(PARAMETERS) + 1:
         raise ValueError(f"{n_bands} bands cannot constrain three components; needed are 4 or more")
@@ -128,8 +131,14 @@ def _check(data, sigma, frequencies, patches):
     if not np.isfinite(data).all():
         bad = np.flatnonzero(~np.isfinite(data).all(axis=(0, 1, 2)))
         raise ValueError(f"data is not finite in {len(bad)} pixels, the first {bad[0]}: mask them")
-    if set(patches) != set(PARAMETERS):
-        raise ValueError(f"patches are given for {sorted(patches)}; needed: {sorted(PARAMETERS)}")
+    for name, mapping in (("patches", patches), ("bounds", bounds), ("start", start)):
+        if set(mapping) != set(PARAMETERS):
+            raise ValueError(
+                f"{name} are given for {sorted(mapping)}; needed: {sorted(PARAMETERS)}"
+            )
+    for name, (lower, upper) in bounds.items():
+        if not lower < start[name] < upper:
+            raise ValueError(f"start of {name}, {start[name]}, is not inside {lower} … {upper}")
     for name, labels in patches.items():
         labels = np.asarray(labels)
         if labels.shape != (n_pixels,) or not np.issubdtype(labels.dtype, np.integer):
@@ -216,6 +225,7 @@ def _fit(data, sigma, frequencies, problem, max_iterations, tolerance):
             break
     cmb = component_maps(unknowns[problem.labels], data, *instrument)[0]
     margin = np.minimum(unknowns - problem.lower, problem.upper - unknowns)
+    near = 1e-3 * np.minimum(errors, problem.upper - problem.lower)
     return {
         "parameters": np.asarray(unknowns),
         "errors": np.asarray(errors),
@@ -223,7 +233,7 @@ def _fit(data, sigma, frequencies, problem, max_iterations, tolerance):
         "cmb": np.asarray(cmb)[:, : problem.n_pixels],
         "iterations": iterations,
         "gradient": float(scaled.max()),
-        "n_at_bounds": int(np.sum(constrained & (margin < 1e-3 * errors))),
+        "n_at_bounds": int(np.sum(constrained & (margin < near))),
     }
 
 

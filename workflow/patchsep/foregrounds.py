@@ -106,7 +106,7 @@ EMISSION_KNEE = 10
 # (arXiv:1802.01145).
 PARAMETER_FIELDS = {
     "beta_dust": dict(mean=1.54, scatter=0.029, slope=-2.0),
-    "temp_dust": dict(mean=20.9, scatter=1.56, slope=-2.3),
+    "temp_dust": dict(mean=22.1, scatter=1.56, slope=-2.3),
     "beta_synch": dict(mean=-3.0, scatter=0.047, slope=-2.6),
 }
 
@@ -137,7 +137,8 @@ def embedded_sky(nside: int, seed: int) -> pysm3.Sky:
     )
     dust = to_rj * brightness * polarized_emission(nside, dust_stream, **DUST_SPECTRUM)
     # Synchrotron rises less towards the plane than dust does.
-    synch = np.sqrt(brightness) * polarized_emission(nside, synch_stream, **SYNCH_SPECTRUM)
+    synch_brightness = on_faint_sky(np.sqrt(brightness))
+    synch = synch_brightness * polarized_emission(nside, synch_stream, **SYNCH_SPECTRUM)
     # Regions are drawn from the intensity, polarized at 5 %; nothing else uses it.
     total = brightness * np.std(dust) / 0.05
 
@@ -172,15 +173,18 @@ def embedded_sky(nside: int, seed: int) -> pysm3.Sky:
 
 
 def galactic_brightness(nside: int, rng: np.random.Generator) -> np.ndarray:
-    """Brightness of the Galaxy, (n_pixels,): softened cosec|b| with log-normal texture.
-
-    Normalised to unit mean square over the faintest 60 % of the sky, so that a field
-    multiplied by it keeps its power there.
-    """
+    """Brightness of the Galaxy, (n_pixels,): softened cosec|b| with log-normal texture."""
     _, latitude = hp.pix2ang(nside, np.arange(hp.nside2npix(nside)), lonlat=True)
     cosecant = 1 / np.hypot(np.sin(np.radians(latitude)), 0.1)
     texture = parameter_field(nside, rng, mean=0.0, scatter=0.4, slope=-3.0)
-    brightness = cosecant * np.exp(texture)
+    return on_faint_sky(cosecant * np.exp(texture))
+
+
+def on_faint_sky(brightness: np.ndarray) -> np.ndarray:
+    """`brightness` (n_pixels,) with unit mean square over its faintest 60 % of the sky.
+
+    A field multiplied by it keeps its power there.
+    """
     faint = brightness <= np.quantile(brightness, 0.6)
     return brightness / np.sqrt(np.mean(brightness[faint] ** 2))
 

@@ -96,14 +96,16 @@ def estimate_r(
     def chi2(r):
         return -2 * log_likelihood(r, observed, tensor, floor, f_sky)
 
-    # Search in a variable in which the allowed range of r is all that lies above zero.
+    # Search in a variable in which the allowed range of r is all that lies above zero. The
+    # peaks of single multipoles bracket those of all together, of which there may be several.
     lowest = -np.min(floor / tensor)
-    # r of the multipoles one by one brackets r of them all.
     single = (observed - floor) / tensor - lowest
-    bracket = np.log([max(single.min(), -lowest * 1e-9) / 2, single.max() * 2])
+    ends = np.log([max(single.min(), -lowest * 1e-9) / 2, single.max() * 2])
+    search = np.linspace(*ends, 2000)
+    best = np.argmin(chi2(lowest + np.exp(search)))
     peak = minimize_scalar(
         lambda log: chi2(lowest + np.exp(log)),
-        bounds=bracket,
+        bounds=search[[max(best - 1, 0), min(best + 1, len(search) - 1)]],
         method="bounded",
         options={"xatol": 1e-10},
     )

@@ -35,7 +35,7 @@ def draw_regions(cumulative: np.ndarray, zones: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a mask does not contain the one before it.
+        If a mask does not contain the one before it, or a region has no pixel.
     """
     labels = np.zeros(cumulative.shape[1], dtype=np.int32)
     for ring in reversed(range(len(RINGS))):
@@ -49,6 +49,9 @@ def draw_regions(cumulative: np.ndarray, zones: str) -> np.ndarray:
         nside = hp.npix2nside(len(labels))
         _, latitude = hp.pix2ang(nside, np.arange(len(labels)), lonlat=True)
         labels = np.where(labels > 0, 2 * labels - (latitude > 0), 0).astype(np.int32)
+    for index, name in enumerate(region_names(zones), start=1):
+        if index not in labels:
+            raise ValueError(f"regions: {name} has no pixel; choose other masks or sky fractions")
     return labels
 
 
