@@ -27,7 +27,8 @@ report: $(VENV)/.run
 $(VENV)/.%: envs/requirements-%.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "patchsep needs Python 3.11 or later: make $* PYTHON=/path/to/python3"; exit 1; }
-	if command -v uv > /dev/null; then \
+	@echo 'Installing the locked environment $< into $(VENV) …'
+	@if command -v uv > /dev/null; then \
 	  uv venv --allow-existing --python $(PYTHON) $(VENV) && \
 	  uv pip install --python $(BIN)/python --require-hashes -r $< && \
 	  uv pip install --python $(BIN)/python --no-deps -e . ; \
@@ -36,7 +37,7 @@ $(VENV)/.%: envs/requirements-%.txt pyproject.toml
 	  $(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r $< && \
 	  $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e . ; \
 	fi
-	touch $@
+	@touch $@
 
 # Anew from the ranges in pyproject.toml; needs uv.
 LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
