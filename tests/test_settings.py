@@ -383,13 +383,14 @@ def test_defaults_are_filled_in_all_the_way_down():
 
 
 def test_every_method_has_a_list_of_values_per_ring_and_parameter():
-    methods = load_settings(config_with(), SOURCE)["methods"]
+    values = {"beta_dust": [500, 1500], "temp_dust": 200, "beta_synch": 50}
+    config = config_with({"methods.kmeans.patches.hi": values})
+    methods = load_settings(config, SOURCE)["methods"]
     assert methods["kmeans"]["patches"]["hi"] == {
-        "beta_dust": [500, 1500, 10000],
+        "beta_dust": [500, 1500],
         "temp_dust": [200],
         "beta_synch": [50],
     }
-    assert methods["multiresolution"]["patches"]["low"]["temp_dust"] == [8]
     assert methods["uniform"]["patches"] == {
         ring: {parameter: [1] for parameter in PARAMETERS} for ring in RINGS
     }

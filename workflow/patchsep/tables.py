@@ -54,7 +54,7 @@ def summary_text(summary: pd.DataFrame, run: str, templates: str, figures: str) 
         r = [1e3 * row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
         unconverged = row["n_unconverged"] + row["n_unconverged_systematic"]
         lines.append(
-            f"{row['method']:<16}{row['region']:<12}{patches:<22}{r[0]:>9.3f}"
+            f"{row['method']:<16}{row['region']:<12}{patches:<22}{r[0]:>z9.3f}"
             f"{r[1]:>9.3f}{r[2]:>9.3f}{1e3 * row['r_upper68']:>11.3f}{unconverged:>13d}"
         )
     return "\n".join([*lines, "", f"figures: {figures}", ""])
