@@ -328,7 +328,10 @@ def plot_r_likelihoods(
             axis.plot(1e3 * curve["r"], curve["likelihood"], color=colour, label=text)
         axis.axvline(1e3 * r_input, color="0.4", lw=0.8, ls="--")
         left = 1e3 * min(curve["r"].min() for curve in methods.values())
-        axis.set(xlim=(max(left, -right / 2), right), ylim=(0, 1.08), title=_area_title(area))
+        # The legend stands above the peaks.
+        top = 1.1 + 0.14 * (len(methods) + 1)
+        axis.set(xlim=(max(left, -right / 2), right), ylim=(0, top), title=_area_title(area))
+        axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
         axis.legend(loc="upper right", title=r"$10^3\,r$")
     figure.supxlabel(r"$10^3\,r$")
     figure.supylabel(r"$L(r)/L(\hat r)$")

@@ -17,7 +17,8 @@ from jsonschema.validators import extend
 from .patches import PARAMETERS, STRATEGIES
 from .regions import RINGS, find_mask_file, mask_columns
 
-SCHEMAS = Path(__file__).parents[1] / "schemas"
+# Beside the package in a checkout, within it where it is installed.
+SCHEMAS = [folder / "schemas" for folder in Path(__file__).parents[:2]]
 
 # The schema's types in the words of a message.
 TYPES = {
@@ -91,7 +92,8 @@ def load_settings(config: dict, source: str) -> dict:
 
 def read_schema(name: str) -> dict:
     """A schema of workflow/schemas/, by name."""
-    return yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text())
+    paths = (folder / f"{name}.schema.yaml" for folder in SCHEMAS)
+    return yaml.safe_load(next(path for path in paths if path.is_file()).read_text())
 
 
 def _with_text_keys(content):
