@@ -30,7 +30,7 @@ $(VENV)/.%: envs/requirements-%.txt pyproject.toml
 	@echo 'Installing the locked environment $< into $(VENV) …'
 	@if command -v uv > /dev/null; then \
 	  uv venv --allow-existing --python $(PYTHON) $(VENV) && \
-	  uv pip install --python $(BIN)/python --require-hashes -r $< && \
+	  uv pip install --python $(BIN)/python --compile-bytecode --require-hashes -r $< && \
 	  uv pip install --python $(BIN)/python --no-deps -e . ; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && \
