@@ -11,7 +11,6 @@ the minimum of the likelihood is not resolved in float32.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 jax.config.update("jax_enable_x64", True)
 
@@ -167,16 +166,3 @@ def component_maps(parameters, data, frequency, sigma):
     )
     cmb = jnp.average(cleaned, axis=0, weights=1 / sigma**2)
     return jnp.stack([cmb, s_dust, s_synch])
-
-
-def mixing_matrix(frequency, beta_dust, temp_dust, beta_synch) -> np.ndarray:
-    """A of one pixel, (n_bands, 3), for scalar parameters; columns CMB, dust, synchrotron."""
-    frequency = np.asarray(frequency, dtype=float)
-    return np.stack(
-        [
-            np.ones_like(frequency),
-            dust_sed(frequency, beta_dust, temp_dust),
-            synch_sed(frequency, beta_synch),
-        ],
-        axis=1,
-    )
