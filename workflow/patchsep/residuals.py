@@ -83,7 +83,7 @@ def masked_bb(qu: np.ndarray, pixels: np.ndarray, nside: int) -> np.ndarray:
 def residual_spectra(
     recovered: np.ndarray, true: np.ndarray, systematic: np.ndarray, pixels: np.ndarray, nside: int
 ) -> pd.DataFrame:
-    """Residual BB spectra of one configuration (arXiv:2604.08463).
+    """Residual BB spectra of one configuration (arXiv:2604.08463, eq. 14 for the statistical).
 
     Parameters
     ----------

@@ -3,7 +3,8 @@
 A has one column each for the CMB (ones), dust (modified black body) and synchrotron
 (power law), in µK_CMB per µK_CMB of CMB and per µK_RJ of foreground at its reference
 frequency. Noise is white and diagonal in pixels, so everything here is closed form, pixel
-by pixel; the likelihood is that of Stompor et al. 2009 (arXiv:0804.2645), eqs. 4, 5.
+by pixel. The likelihood is that of Stompor et al. 2009 (arXiv:0804.2645); equation numbers
+are those of the first draft of arXiv:2604.08463.
 
 Arrays have bands first and pixels last. Importing this module switches JAX to float64:
 the minimum of the likelihood is not resolved in float32.
@@ -99,7 +100,7 @@ def negative_log_likelihood(parameters, white_data, frequency, sigma):
     Returns
     -------
     float
-        arXiv:0804.2645 eq. 5 up to a term free of the parameters: ½ dᵀN⁻¹d minus its ln L.
+        ½ dᵀN⁻¹d - ln L, with ln L of arXiv:2604.08463 eq. 5 (and its factor ½).
     """
     dust, synch = _foreground_columns(parameters, frequency, sigma)
     # The maps sit at their own minimum, so derivatives through them vanish (variable
@@ -112,7 +113,8 @@ def negative_log_likelihood(parameters, white_data, frequency, sigma):
 def curvature(parameters, white_data, frequency, sigma):
     """Gauss-Newton curvature of the likelihood, pixel by pixel, along each parameter.
 
-    Σ over Q, U of ‖P⊥ (∂A/∂β) ŝ‖²: the diagonal of arXiv:0804.2645 eq. A5 at ŝ.
+    Σ over Q, U of ‖P⊥ (∂A/∂β) ŝ‖²: variable projection's curvature without the terms that
+    vanish with the residual (Golub & Pereyra 1973).
 
     Returns
     -------
@@ -144,7 +146,7 @@ def curvature(parameters, white_data, frequency, sigma):
 
 @jax.jit
 def component_maps(parameters, data, frequency, sigma):
-    """Maximum-likelihood component maps ŝ = W(β) d (arXiv:0804.2645 eq. 4).
+    """Maximum-likelihood component maps ŝ = W(β) d (arXiv:2604.08463 eqs. 4, 7, 8).
 
     Parameters
     ----------
