@@ -1,7 +1,5 @@
 """Simulate Galactic foregrounds in the instrument's bands."""
 
-import numpy as np
-
 from patchsep.files import write_maps, write_polarization
 from patchsep.foregrounds import INTENSITY_FREQUENCY, simulate_foregrounds
 from patchsep.instrument import read_instrument
@@ -24,9 +22,7 @@ def main(snakemake):
         "uK_RJ",
         about,
     )
-    parameters = {
-        name.upper(): values.astype(np.float64) for name, values in sky.parameters.items()
-    }
+    parameters = {name.upper(): values for name, values in sky.parameters.items()}
     write_maps(snakemake.output.parameters, parameters, ["", "K", ""], about)
 
 

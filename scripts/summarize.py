@@ -1,6 +1,6 @@
 """Gather r of all methods and regions into tables."""
 
-from patchsep.files import read_table, write_table
+from patchsep.files import read_table, whole, write_table
 from patchsep.logs import log_to
 from patchsep.tables import configuration_table, summary_table, summary_text
 
@@ -16,8 +16,8 @@ def main(snakemake):
     configurations = configuration_table(estimates)
     for path in snakemake.output.configurations:
         write_table(path, configurations)
-    with open(snakemake.output.text, "w") as file:
-        file.write(summary_text(summary, **snakemake.params.about))
+    with whole(snakemake.output.text) as temporary:
+        temporary.write_text(summary_text(summary, **snakemake.params.about))
 
 
 if __name__ == "__main__":

@@ -142,16 +142,13 @@ def embedded_sky(nside: int, seed: int) -> pysm3.Sky:
     # Regions are drawn from the intensity, polarized at 5 %; nothing else uses it.
     total = brightness * np.std(dust) / 0.05
 
-    def unit(values, of):
-        return values << of
-
     return pysm3.Sky(
         nside=nside,
         component_objects=[
             pysm3.ModifiedBlackBody(
-                map_I=unit(total, u.uK_RJ),
-                map_Q=unit(dust[0], u.uK_RJ),
-                map_U=unit(dust[1], u.uK_RJ),
+                map_I=total << u.uK_RJ,
+                map_Q=dust[0] << u.uK_RJ,
+                map_U=dust[1] << u.uK_RJ,
                 freq_ref_I=DUST_FREQUENCY * u.GHz,
                 freq_ref_P=DUST_FREQUENCY * u.GHz,
                 map_mbb_index=field["beta_dust"],
@@ -160,9 +157,9 @@ def embedded_sky(nside: int, seed: int) -> pysm3.Sky:
                 nside=nside,
             ),
             pysm3.PowerLaw(
-                map_I=unit(np.zeros_like(total), u.uK_RJ),
-                map_Q=unit(synch[0], u.uK_RJ),
-                map_U=unit(synch[1], u.uK_RJ),
+                map_I=np.zeros_like(total) << u.uK_RJ,
+                map_Q=synch[0] << u.uK_RJ,
+                map_U=synch[1] << u.uK_RJ,
                 freq_ref_I=SYNCH_FREQUENCY * u.GHz,
                 freq_ref_P=SYNCH_FREQUENCY * u.GHz,
                 map_pl_index=field["beta_synch"],
