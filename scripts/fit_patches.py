@@ -16,6 +16,7 @@ def main(snakemake):
         read_partitions(snakemake.input.patches, sky.pixels),
         sky,
         params.realizations,
+        memory=snakemake.resources.fit_memory_mb / 1000,
         **params.fit,
     )
     write_table(snakemake.output.fits, fits)

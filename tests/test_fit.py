@@ -1,7 +1,6 @@
 """Fits: known skies recovered, errors that are errors, bounds, bad input and bad luck."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -9,7 +8,7 @@ from scipy.stats import chi2
 
 from patchsep.fit import parameter_maps, separate
 from patchsep.patches import PARAMETERS
-from patchsep.spectral import negative_log_likelihood, whiten
+from patchsep.spectral import Bands, recover
 
 N_REALIZATIONS = 40
 
@@ -125,17 +124,16 @@ def scipy_minima(sky, data, patches, errors):
     kind = np.repeat(PARAMETERS, counts)
     lower, upper = np.array([sky.bounds[name] for name in kind]).T
     start = np.array([sky.start[name] for name in kind])
+    bands = Bands.of(sky.frequencies, sky.sigma)
 
     @jax.jit
     @jax.value_and_grad
-    def objective(scaled, unit, white):
-        parameters = (unit * scaled)[labels]
-        return negative_log_likelihood(parameters, white, sky.frequencies, sky.sigma)
+    def objective(scaled, unit, observation):
+        return recover((unit * scaled)[labels], observation, bands).nll
 
     def minimum(observation, unit):
-        white = whiten(jnp.asarray(observation), sky.sigma)
         return minimize(
-            lambda scaled: tuple(map(np.asarray, objective(scaled, unit, white))),
+            lambda scaled: tuple(map(np.asarray, objective(scaled, unit, observation))),
             start / unit,
             jac=True,
             method="L-BFGS-B",

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from patchsep.spectral import (
-    component_maps,
-    curvature,
+    PAIRS,
+    Bands,
     dust_sed,
-    negative_log_likelihood,
+    expand,
+    recover,
+    second_moments,
     synch_sed,
     whiten,
 )
@@ -44,12 +46,25 @@ def noisy(dense, clean):
 
 
 @pytest.fixture(scope="module")
-def nll(dense):
+def bands(dense):
+    return Bands.of(dense.frequency, dense.sigma)
+
+
+@pytest.fixture(scope="module")
+def nll(bands):
     """The package's likelihood as a function of parameters and data."""
+    return lambda parameters, data: recover(parameters, data, bands).nll
+
+
+@pytest.fixture(scope="module", params=["maps", "moments"])
+def expansion(request, bands):
+    """`expand` of data, from the maps themselves and from their second moments."""
 
     def function(parameters, data):
-        white = whiten(jnp.asarray(data), dense.sigma)
-        return negative_log_likelihood(parameters, white, dense.frequency, dense.sigma)
+        white = whiten(jnp.asarray(data), bands)
+        return expand(
+            parameters, white if request.param == "maps" else second_moments(white), bands
+        )
 
     return function
 
@@ -119,46 +134,70 @@ def test_gradient_is_that_of_its_own_finite_differences(nll, parameters, noisy):
     np.testing.assert_allclose(along, change / (2 * step), rtol=1e-6)
 
 
-def test_component_maps_are_generalised_least_squares(dense, parameters, noisy):
-    found = component_maps(parameters, noisy, dense.frequency, dense.sigma)
-    expected = dense.solve(parameters, noisy)[0]
-    for component in range(3):
-        scale = np.abs(expected[component]).max()
-        np.testing.assert_allclose(found[component], expected[component], atol=1e-10 * scale)
+def test_component_maps_are_generalised_least_squares(dense, bands, parameters, noisy):
+    found = recover(parameters, noisy, bands)[:3]
+    for component, expected in zip(found, dense.solve(parameters, noisy)[0], strict=True):
+        np.testing.assert_allclose(component, expected, atol=1e-10 * np.abs(expected).max())
 
 
-def test_component_maps_of_a_noiseless_sky_are_those_that_went_in(dense, parameters, clean, maps):
-    found = component_maps(parameters, clean, dense.frequency, dense.sigma)
+def test_component_maps_of_a_noiseless_sky_are_those_that_went_in(bands, parameters, clean, maps):
+    found = recover(parameters, clean, bands)[:3]
     np.testing.assert_allclose(found, maps, atol=1e-10 * np.abs(maps).max())
 
 
-def package_curvature(dense, parameters, data):
-    white = whiten(jnp.asarray(data), dense.sigma)
-    return curvature(parameters, white, dense.frequency, dense.sigma)
+def test_value_is_the_likelihood_less_the_power_of_the_data(
+    expansion, bands, nll, parameters, noisy
+):
+    power = np.sum(np.square(whiten(jnp.asarray(noisy), bands))) / 2
+    assert jnp.sum(expansion(parameters, noisy).value) + power == pytest.approx(
+        float(nll(parameters, noisy)), abs=1e-9 * power
+    )
 
 
-def test_curvature_is_the_second_derivative_where_nothing_is_left_over(dense, parameters, clean):
-    """Gauss-Newton is exact at the truth of a noiseless sky, where the misfit is zero."""
-    found = package_curvature(dense, parameters, clean)
-    for index, pixel, values in pixel_parameters(parameters):
-        step = 1e-3 / np.sqrt(found[index, pixel])
-        shift = step * np.eye(3)[index]
-        above, middle, below = (
-            one_pixel_misfit(dense, values + sign * shift, clean, pixel) for sign in (1, 0, -1)
-        )
-        second_derivative = (above - 2 * middle + below) / step**2
-        assert found[index, pixel] == pytest.approx(second_derivative, rel=1e-5)
+def test_derivatives_are_those_of_automatic_differentiation(expansion, nll, parameters, noisy):
+    """jax.grad and jax.hessian of the residual's sum of squares, another formula."""
+    found = expansion(parameters, noisy)
+    gradient = jax.grad(nll)(parameters, noisy)
+    np.testing.assert_allclose(
+        jnp.stack(found.gradient), gradient, rtol=1e-7, atol=1e-9 * np.abs(gradient).max()
+    )
+    hessian = jax.hessian(nll)(parameters, noisy)  # (3, n_pixels, 3, n_pixels)
+    for entry, (k, m) in zip(found.hessian, PAIRS, strict=True):
+        expected = np.diagonal(hessian[k, :, m])
+        np.testing.assert_allclose(entry, expected, rtol=1e-5, atol=1e-7 * np.abs(expected).max())
 
 
-def test_curvature_is_the_published_formula_for_noisy_data(dense, parameters, noisy):
-    """Σ over Q, U of ‖P⊥ (∂A/∂β) ŝ‖² with dense projectors."""
-    found = package_curvature(dense, parameters, noisy)
+def test_moments_of_several_pixels_add_up(bands, noisy):
+    """Pixels with equal parameters expand as one, with the sum of their moments."""
+    white = whiten(jnp.asarray(noisy), bands)
+    shared = np.tile(np.array([[1.6], [19.0], [-2.9]]), N_PIXELS)
+    apart = expand(shared, white, bands)
+    together = expand(shared[:, :1], second_moments(white).sum(axis=0, keepdims=True), bands)
+    for one, many in zip(jax.tree.leaves(together), jax.tree.leaves(apart), strict=True):
+        np.testing.assert_allclose(one[0], np.sum(many), rtol=1e-8)
+
+
+def test_gauss_newton_is_the_hessian_where_nothing_is_left_over(expansion, parameters, clean):
+    """At the truth of a noiseless sky, where the misfit is zero."""
+    found = expansion(parameters, clean)
+    for exact, approximate in zip(found.hessian, found.gauss_newton, strict=True):
+        np.testing.assert_allclose(exact, approximate, rtol=1e-6, atol=1e-7 * np.abs(exact).max())
+
+
+def test_gauss_newton_is_the_published_formula_for_noisy_data(dense, expansion, parameters, noisy):
+    """Σ over Q, U of (P⊥ (∂A/∂β_k) ŝ) · (P⊥ (∂A/∂β_l) ŝ) with dense projectors."""
+    found = expansion(parameters, noisy).gauss_newton
     solution = dense.solve(parameters, noisy)[0]
-    for index, pixel, values in pixel_parameters(parameters):
+    for pixel, values in enumerate(parameters.T):
         basis = np.linalg.qr(dense.white_mixing(*values))[0]
-        change = dense.white_derivative(values, index) @ solution[..., pixel]
+        change = np.stack(
+            [dense.white_derivative(values, k) @ solution[..., pixel] for k in range(3)]
+        )
         outside = change - basis @ (basis.T @ change)
-        assert found[index, pixel] == pytest.approx(np.sum(outside**2), rel=1e-6)
+        for entry, (k, m) in zip(found, PAIRS, strict=True):
+            expected = np.sum(outside[k] * outside[m])
+            scale = np.linalg.norm(outside[k]) * np.linalg.norm(outside[m])
+            assert entry[pixel] == pytest.approx(expected, abs=1e-6 * scale)
 
 
 def test_computations_are_in_double_precision(nll, parameters, noisy):

@@ -1,23 +1,36 @@
-"""Fits of the spectral parameters of every patch. The engine is `_minimize`, alone.
+"""Fits of the spectral parameters of every patch, many realisations at a time."""
 
-Bounds are met by the substitution β = mid + half-width × sin θ, and every parameter is
-measured in its own error at the start, from the likelihood's curvature. In those variables
-Optax's L-BFGS needs tens of iterations for few patches and some hundreds for thousands.
-"""
-
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
+from .newton import minimize, steps_asked
 from .patches import PARAMETERS
-from .spectral import component_maps, curvature, negative_log_likelihood, whiten
+from .peers import PEERS, Task
+from .spectral import Bands, expand, recover, second_moments, whiten
 
-# Scaling and convergence are judged anew at most this often within one fit, each round
-# asking L-BFGS for a gradient this much smaller than the one before.
-MAX_ROUNDS, ROUND_FACTOR = 6, 0.3
+log = logging.getLogger(__name__)
+
+BOUNDS = {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.0, -0.5)}
+START = {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0}
+# Steps over which the foreground columns change by a factor of two or so.
+REACH = {"beta_dust": 0.5, "temp_dust": 6.0, "beta_synch": 0.6}
+COMPONENTS = ("cmb", "dust", "synch")
+OPTIMIZERS = ("newton", *PEERS)
+
+# Pixels of a batch beyond which arrays only leave the cache of a CPU.
+PIXELS_IN_CACHE = 4096
+# Arrays (n_pixels,) that a fit holds at once, per realisation: columns, expansions, maps.
+ARRAYS_PER_FIT = 400
+# Pixels that share their patches are merged if that leaves fewer than this part of them:
+# one merged pixel costs what four others do.
+WORTH_MERGING = 0.25
 
 
 @dataclass(frozen=True)
@@ -28,11 +41,13 @@ class Separation:
     ----------
     parameters, errors : dict of str to array (n_realizations, n_patches)
         beta_dust, temp_dust (K), beta_synch of every patch, and their errors from the
-        curvature with all other parameters fixed; NaN for a patch without pixels.
+        curvature with all other parameters fixed; NaN for a patch without pixels, and an
+        infinite error for one without signal.
     nll : array (n_realizations,)
         ½ Σ ‖P⊥ y‖² at the end.
-    cmb : array (n_realizations, 2, n_pixels)
-        Recovered CMB in µK_CMB.
+    maps : dict of str to array (n_realizations, 2, n_pixels)
+        Recovered components: `cmb` in µK_CMB, `dust` in µK_RJ at 160 GHz, `synch` in
+        µK_RJ at 20 GHz; those asked for.
     iterations : int array (n_realizations,)
     gradient : array (n_realizations,)
         Largest step, over all parameters, that the curvature asks for within the bounds,
@@ -47,11 +62,16 @@ class Separation:
     parameters: dict[str, np.ndarray]
     errors: dict[str, np.ndarray]
     nll: np.ndarray
-    cmb: np.ndarray
+    maps: dict[str, np.ndarray]
     iterations: np.ndarray
     gradient: np.ndarray
     converged: np.ndarray
     n_at_bounds: np.ndarray
+
+    @property
+    def cmb(self) -> np.ndarray:
+        """Recovered CMB (n_realizations, 2, n_pixels) in µK_CMB."""
+        return self.maps["cmb"]
 
 
 def separate(
@@ -59,12 +79,15 @@ def separate(
     sigma: np.ndarray,
     frequencies: np.ndarray,
     patches: dict[str, np.ndarray],
-    bounds: dict[str, tuple[float, float]],
-    start: dict[str, float],
-    max_iterations: int = 2000,
+    bounds: dict[str, tuple[float, float]] = BOUNDS,
+    start: dict[str, float] = START,
+    max_iterations: int = 200,
     tolerance: float = 1e-3,
+    components: Sequence[str] = ("cmb",),
+    memory: float = 2.0,
+    optimizer: str = "newton",
 ) -> Separation:
-    """Fit the spectral parameters of every patch and recover the CMB.
+    """Fit the spectral parameters of every patch and recover the components.
 
     Parameters
     ----------
@@ -82,6 +105,13 @@ def separate(
         Iterations after which a fit is given up and marked as not converged.
     tolerance : float
         Largest `gradient` of a converged fit, in units of a parameter's error.
+    components : sequence of str
+        Components whose maps are returned, of `cmb`, `dust` and `synch`.
+    memory : float
+        GB that fits may use at once. Where it runs out all the same, fewer
+        realisations are fitted together.
+    optimizer : str
+        `newton`, or one of `peers.PEERS` to compare with.
 
     Returns
     -------
@@ -91,16 +121,22 @@ def separate(
     ------
     ValueError
         For shapes that do not agree or are empty, values that are not finite, sigma that is
-        not positive, labels that are negative, and a start outside the bounds.
+        not positive, labels that are negative, a start outside the bounds, and unknown
+        names.
     """
     data, sigma, frequencies = (np.asarray(a, dtype=float) for a in (data, sigma, frequencies))
     _check(data, sigma, frequencies, patches, bounds, start)
-    problem = _Problem.from_patches(patches, bounds, start)
-    fits = [
-        _fit(realization, sigma, frequencies, problem, max_iterations, tolerance)
-        for realization in data
-    ]
-    stacked = {key: np.stack([fit[key] for fit in fits]) for key in fits[0]}
+    for name, known in (*((c, COMPONENTS) for c in components), (optimizer, OPTIMIZERS)):
+        if name not in known:
+            raise ValueError(f"{name!r} is not known; there are {', '.join(known)}")
+    problem, bands = Problem.from_patches(patches, bounds, start), Bands.of(frequencies, sigma)
+    solve = _newton if optimizer == "newton" else partial(_one_by_one, PEERS[optimizer])
+
+    def fit(batch):
+        return _fit(batch, bands, problem, solve, max_iterations, tolerance, components)
+
+    batches = _in_batches(fit, data, _batch_size(problem, len(data), memory))
+    stacked = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
     return Separation(
         **stacked
         | {name: problem.by_parameter(stacked[name]) for name in ("parameters", "errors")},
@@ -151,152 +187,231 @@ def _check(data, sigma, frequencies, patches, bounds, start):
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """Patches of the three parameters as one vector of unknowns.
+class Problem:
+    """The patches as an optimiser sees them: cells of the sky, and one vector of unknowns.
 
-    Every shape costs seconds of compilation and padding next to nothing, so pixels are
-    padded with empty ones to a multiple of 256, and the vector to a power of two, 1024 at
-    least. Empty pixels belong to its last element.
+    A cell is a pixel, or all pixels that share their three patches where that saves work.
+    Every shape costs seconds of compilation and padding next to nothing, so both are padded:
+    cells with empty ones that nothing is in, unknowns with ones that nothing depends on.
+
+    Attributes
+    ----------
+    cells : int array (n_pixels,)
+        The cell of each pixel.
+    merged : bool
+        Whether cells may have several pixels.
+    labels : int array (3, n_cells)
+        The unknowns of each cell. Those of beta_dust are below n_cells, the others not.
+    lower, upper, start, reach : arrays (n_unknowns,)
+    places : dict of str to int array (n_patches,)
+        The unknown of each patch, -1 for a patch without pixels.
     """
 
-    labels: np.ndarray  # (3, n_padded_pixels), indices into the vector
-    n_pixels: int
-    counts: tuple[int, int, int]
-    lower: np.ndarray  # (n_unknowns,), as are upper, start and used
+    cells: np.ndarray
+    merged: bool
+    labels: np.ndarray
+    lower: np.ndarray
     upper: np.ndarray
     start: np.ndarray
-    used: np.ndarray
+    reach: np.ndarray
+    places: dict[str, np.ndarray]
 
     @classmethod
     def from_patches(cls, patches, bounds, start):
-        counts = tuple(int(np.max(patches[name])) + 1 for name in PARAMETERS)
-        offsets = np.cumsum((0, *counts))
-        n_unknowns = max(1024, 1 << int(offsets[-1]).bit_length())
-        labels = np.stack(
-            [patches[name] + offset for name, offset in zip(PARAMETERS, offsets, strict=False)]
+        used, labels = zip(
+            *(np.unique(patches[name], return_inverse=True) for name in PARAMETERS), strict=True
         )
-        # Padding takes the last parameter's bounds.
-        kind = np.repeat(range(3), (*counts[:2], n_unknowns - offsets[2]))
-        lower, upper = np.array([bounds[name] for name in PARAMETERS], dtype=float)[kind].T
+        labels = np.stack(labels)
         n_pixels = labels.shape[1]
-        padding = ((0, 0), (0, -n_pixels % 256))
+        shared, cells = np.unique(labels, axis=1, return_inverse=True)
+        merged = shared.shape[1] <= WORTH_MERGING * n_pixels
+        if merged:
+            labels, n_cells = shared, _power_of_two(shared.shape[1])
+        else:
+            cells, n_cells = np.arange(n_pixels), n_pixels + -n_pixels % 256
+        counts = [len(u) for u in used]
+        n_unknowns = n_cells + _power_of_two(sum(counts[1:]))
+        offsets = (0, n_cells, n_cells + counts[1])
+        # Empty cells may belong anywhere: they add nothing.
+        labels = np.pad(labels, ((0, 0), (0, n_cells - labels.shape[1])))
+        kind = np.repeat(range(3), (n_cells, counts[1], n_unknowns - offsets[2]))
+        places = {}
+        for name, values, offset in zip(PARAMETERS, used, offsets, strict=True):
+            places[name] = np.full(values[-1] + 1, -1)
+            places[name][values] = offset + np.arange(len(values))
+        lower, upper, start, reach = np.array(
+            [(*bounds[name], start[name], REACH[name]) for name in PARAMETERS]
+        )[kind].T
         return cls(
-            labels=np.pad(labels, padding, constant_values=n_unknowns - 1),
-            n_pixels=n_pixels,
-            counts=counts,
-            lower=lower,
-            upper=upper,
-            start=np.array([start[name] for name in PARAMETERS], dtype=float)[kind],
-            used=np.bincount(labels.ravel(), minlength=n_unknowns) > 0,
+            cells, merged, labels + np.array(offsets)[:, None], lower, upper, start, reach, places
         )
 
     def by_parameter(self, vectors):
         """Split (..., n_unknowns) into a dict of (..., n_patches), NaN where no pixel is."""
-        vectors = np.where(self.used, vectors, np.nan)
-        ends = np.cumsum(self.counts)
-        return dict(zip(PARAMETERS, np.split(vectors[..., : ends[-1]], ends[:-1], axis=-1)))
+        return {
+            name: np.where(places < 0, np.nan, vectors[..., places])
+            for name, places in self.places.items()
+        }
 
 
-def _fit(data, sigma, frequencies, problem, max_iterations, tolerance):
-    n_empty = problem.labels.shape[1] - problem.n_pixels
-    data = np.pad(data, ((0, 0), (0, 0), (0, n_empty)))
-    white_data = whiten(data, sigma)
-    instrument = (frequencies, sigma)
-    unknowns, iterations = problem.start, 0
-    for round_index in range(MAX_ROUNDS):
-        unknowns, used_iterations = _minimize(
-            unknowns,
-            white_data,
-            *instrument,
-            problem.labels,
-            problem.lower,
-            problem.upper,
-            max_iterations - iterations,
-            tolerance * ROUND_FACTOR**round_index,
-        )
-        iterations += int(used_iterations)
-        nll, gradient, errors = _diagnose(unknowns, white_data, *instrument, problem.labels)
-        # How far the curvature would move each parameter, bounds respected. A patch without
-        # signal has no curvature, and nothing to converge.
-        step = np.clip(unknowns - gradient * errors**2, problem.lower, problem.upper) - unknowns
-        constrained = problem.used & np.isfinite(errors)
-        scaled = np.where(constrained, np.abs(step) / errors, 0.0)
-        if scaled.max() < tolerance or iterations >= max_iterations:
-            break
-    cmb = component_maps(unknowns[problem.labels], data, *instrument)[0]
+def _power_of_two(n, least=256):
+    return max(least, 1 << (n - 1).bit_length())
+
+
+def _batch_size(problem, n_realizations, memory):
+    """Realisations to fit at once, so many that batches are of equal size."""
+    n_cells, n_pixels = problem.labels.shape[1], len(problem.cells)
+    most = int(memory * 1e9 / (8 * ARRAYS_PER_FIT * max(n_cells, n_pixels / 4)))
+    if jax.default_backend() == "cpu":
+        most = min(most, PIXELS_IN_CACHE // n_cells)
+    return -(-n_realizations // -(-n_realizations // max(most, 1)))
+
+
+def _in_batches(fit, data, size):
+    """Results of `fit` for consecutive parts of the data, smaller ones if memory runs out."""
+    results, done = [], 0
+    while done < len(data):
+        batch = data[done : done + size]
+        missing = size - len(batch)
+        try:
+            # One shape for all batches: the last is filled up.
+            result = fit(
+                np.pad(batch, ((0, missing), *3 * ((0, 0),)), "edge") if missing else batch
+            )
+        except (MemoryError, jax.errors.JaxRuntimeError) as error:
+            if size == 1 or not _out_of_memory(error):
+                raise
+            size = -(-size // 2)
+            log.warning("out of memory: %d realisations at once from here on", size)
+            continue
+        results.append(jax.tree.map(itemgetter(slice(len(batch))), result))
+        done += len(batch)
+    return results
+
+
+def _out_of_memory(error):
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _fit(data, bands, problem, solve, max_iterations, tolerance, components):
+    """Fit one batch; returns the fields of `Separation`, unknowns for parameters."""
+    data = jnp.asarray(data)
+    n_cells = problem.labels.shape[1]
+    statistics = _prepare(data, bands, problem.cells, n_cells, problem.merged)
+    unknowns, iterations = solve(data, statistics, bands, problem, max_iterations, tolerance)
+    by_cell = _spread(unknowns, problem.labels)
+    errors, steps = _assess(
+        by_cell, unknowns, statistics, bands, problem.labels, problem.lower, problem.upper
+    )
+    recovery = _recover(by_cell[:, :, problem.cells], data, bands)
+    unknowns, errors = np.asarray(unknowns), np.asarray(errors)
     margin = np.minimum(unknowns - problem.lower, problem.upper - unknowns)
     near = 1e-3 * np.minimum(errors, problem.upper - problem.lower)
     return {
-        "parameters": np.asarray(unknowns),
-        "errors": np.asarray(errors),
-        "nll": float(nll),
-        "cmb": np.asarray(cmb)[:, : problem.n_pixels],
-        "iterations": iterations,
-        "gradient": float(scaled.max()),
-        "n_at_bounds": int(np.sum(constrained & (margin < near))),
+        "parameters": unknowns,
+        "errors": errors,
+        "nll": np.asarray(recovery.nll),
+        "maps": {name: np.stack(getattr(recovery, name), axis=1) for name in components},
+        "iterations": np.asarray(iterations),
+        "gradient": np.asarray(steps).max(axis=1),
+        "n_at_bounds": np.sum(np.isfinite(errors) & (margin < near), axis=1),
     }
 
 
-@jax.jit
-def _diagnose(unknowns, white_data, frequencies, sigma, labels):
-    """NLL, its gradient and the parameters' errors 1 / √curvature, at the unknowns."""
+@partial(jax.jit, static_argnums=(3, 4))
+def _prepare(data, bands, cells, n_cells, merged):
+    """Whitened maps (n_realizations, n_bands, 2, n_cells), or moments of merged pixels."""
 
-    def objective(vector):
-        return negative_log_likelihood(vector[labels], white_data, frequencies, sigma)
+    def moments(realization):
+        by_pixel = second_moments(whiten(realization, bands))
+        return jax.ops.segment_sum(by_pixel, cells, n_cells)
 
-    nll, gradient = jax.value_and_grad(objective)(unknowns)
-    return nll, gradient, _errors(unknowns, white_data, frequencies, sigma, labels)
-
-
-def _errors(unknowns, white_data, frequencies, sigma, labels):
-    per_pixel = curvature(unknowns[labels], white_data, frequencies, sigma)
-    return 1 / jnp.sqrt(jax.ops.segment_sum(per_pixel.ravel(), labels.ravel(), len(unknowns)))
+    if merged:
+        return jax.lax.map(moments, data)
+    white = jax.vmap(whiten, in_axes=(0, None))(data, bands)
+    return jnp.pad(white, (*3 * ((0, 0),), (0, n_cells - data.shape[-1])))
 
 
 @jax.jit
-def _minimize(
-    start, white_data, frequencies, sigma, labels, lower, upper, max_iterations, tolerance
-):
-    """Minimise the negative log-likelihood from `start` by L-BFGS (Optax).
+def _spread(unknowns, labels):
+    # Apart from what uses it: XLA would gather anew for every band.
+    return unknowns[:, labels]
 
-    Returns the unknowns and the number of iterations. It stops when no derivative, per
-    starting error, is above the tolerance; the caller judges convergence.
-    """
-    middle, half_width = (upper + lower) / 2, (upper - lower) / 2
-    # A start at a bound would be a stationary point of the substitution.
-    angle = jnp.arcsin(jnp.clip((start - middle) / half_width, -1 + 1e-6, 1 - 1e-6))
-    errors = _errors(start, white_data, frequencies, sigma, labels)
-    scale = jnp.minimum(errors / (half_width * jnp.cos(angle)), 0.5)
 
-    def to_unknowns(z):
-        return middle + half_width * jnp.sin(angle + scale * z)
+def _for_each(function, *batched):
+    """vmap, but for a batch of one, whose pixels XLA then shares out among CPU cores."""
+    if len(batched[0]) == 1:
+        return jax.tree.map(lambda values: values[None], function(*(b[0] for b in batched)))
+    return jax.vmap(function)(*batched)
 
-    def objective(z):
-        return negative_log_likelihood(to_unknowns(z)[labels], white_data, frequencies, sigma)
 
-    optimizer = optax.lbfgs(
-        memory_size=20,
-        linesearch=optax.scale_by_zoom_linesearch(
-            max_linesearch_steps=20, initial_guess_strategy="one"
-        ),
+@jax.jit
+def _assess(by_cell, unknowns, statistics, bands, labels, lower, upper):
+    def assess(by_cell, unknowns, statistics):
+        return steps_asked(expand(by_cell, statistics, bands), labels, unknowns, lower, upper)
+
+    return _for_each(assess, by_cell, unknowns, statistics)
+
+
+@jax.jit
+def _recover(by_pixel, data, bands):
+    return _for_each(lambda parameters, maps: recover(parameters, maps, bands), by_pixel, data)
+
+
+def _newton(data, statistics, bands, problem, max_iterations, tolerance):
+    """Fit the realisations of a batch together."""
+    return _minimize_batch(
+        statistics,
+        bands,
+        problem.labels,
+        problem.start,
+        problem.lower,
+        problem.upper,
+        problem.reach,
+        max_iterations,
+        tolerance,
     )
-    value_and_grad = optax.value_and_grad_from_state(objective)
 
-    def iterate(carry):
-        z, state, iteration = carry
-        value, gradient = value_and_grad(z, state=state)
-        updates, state = optimizer.update(
-            gradient, state, z, value=value, grad=gradient, value_fn=objective
-        )
-        return optax.apply_updates(z, updates), state, iteration + 1
 
-    def unfinished(carry):
-        _, state, iteration = carry
-        gradient = optax.tree.get(state, "grad")
-        return (iteration < max_iterations) & (
-            (iteration == 0) | (jnp.max(jnp.abs(gradient)) > tolerance)
+@jax.jit
+def _minimize_batch(statistics, bands, *problem_and_limits):
+    def fit(realization):
+        return minimize(
+            lambda parameters: expand(parameters, realization, bands), *problem_and_limits
         )
 
-    z = jnp.zeros_like(start)
-    z, _, iterations = jax.lax.while_loop(unfinished, iterate, (z, optimizer.init(z), 0))
-    return to_unknowns(z), iterations
+    return _for_each(fit, statistics)
+
+
+def _one_by_one(peer, data, statistics, bands, problem, max_iterations, tolerance):
+    """Fit the realisations of a batch with another code's optimiser."""
+    starts = jnp.broadcast_to(problem.start, (len(data), len(problem.start)))
+    errors, _ = _assess(
+        _spread(starts, problem.labels),
+        starts,
+        statistics,
+        bands,
+        problem.labels,
+        problem.lower,
+        problem.upper,
+    )
+    fits = [
+        peer(
+            Task(
+                statistics[i],
+                problem.start,
+                problem.lower,
+                problem.upper,
+                np.asarray(errors[i]),
+                problem.labels,
+                bands,
+                data[i],
+                problem.cells,
+                max_iterations,
+                tolerance,
+            )
+        )
+        for i in range(len(data))
+    ]
+    unknowns, iterations = zip(*fits, strict=True)
+    return jnp.stack(unknowns), np.array(iterations)

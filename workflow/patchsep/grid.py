@@ -33,7 +33,7 @@ def fit_configurations(
     realizations : list of int
         Numbers of the noise realisations, see `RegionSky.observe`.
     settings :
-        `bounds`, `start`, `max_iterations`, `tolerance` of `fit.separate`.
+        `bounds`, `start`, `max_iterations`, `tolerance`, `memory` of `fit.separate`.
 
     Returns
     -------
@@ -54,7 +54,9 @@ def fit_configurations(
     tables, start = [], monotonic()
     for done, name in enumerate(names, start=1):
         patches = configuration_patches(name, partitions)
-        result = separate(observations, sky.sigma, sky.frequencies, patches, **settings)
+        result = separate(
+            observations, sky.sigma, sky.frequencies, patches, components=(), **settings
+        )
         table = pd.DataFrame({"configuration": name, "realization": realizations})
         for column in ("nll", "iterations", "gradient", "converged", "n_at_bounds"):
             table[column] = getattr(result, column)

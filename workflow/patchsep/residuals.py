@@ -9,7 +9,8 @@ from .harmonics import bb_spectrum
 from .noise import FOREGROUNDS_ONLY
 from .patches import PARAMETERS, Partitions, configuration_patches
 from .sky import RegionSky
-from .spectral import component_maps
+from .spectral import Bands
+from .spectral import recover as recover_components
 
 ELL_MIN = 2
 
@@ -54,11 +55,12 @@ def recover(
     """
     rows = fits[fits["configuration"] == configuration].set_index("realization")
     patches = configuration_patches(configuration, partitions)
+    bands = Bands.of(sky.frequencies, sky.sigma)
 
     def cmb(realization):
         maps = parameter_maps(rows.loc[realization, list(PARAMETERS)], patches)
         data = sky.observe(realization)
-        return np.asarray(component_maps(maps, data, sky.frequencies, sky.sigma)[0])
+        return np.stack(recover_components(maps, data, bands).cmb)
 
     return np.stack([cmb(realization) for realization in realizations])
 

@@ -6,9 +6,15 @@ frequency. Noise is white and diagonal in pixels, so everything here is closed f
 by pixel. The likelihood is that of Stompor et al. 2009 (arXiv:0804.2645); equation numbers
 are those of the first draft of arXiv:2604.08463.
 
-Arrays have bands first and pixels last. Importing this module switches JAX to float64:
-the minimum of the likelihood is not resolved in float32.
+Arrays have bands first and pixels last. Inside, a column of A is a list over bands of
+arrays (n_pixels,), and a matrix per pixel a list of its entries: written out that way, sums
+are loops over pixels for XLA, ten times faster on a CPU than reductions over an axis.
+
+Importing this module switches JAX to float64: the minimum of the likelihood is not
+resolved in float32.
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +24,11 @@ jax.config.update("jax_enable_x64", True)
 DUST_REFERENCE, SYNCH_REFERENCE = 160.0, 20.0  # GHz, arXiv:2604.08463
 CMB_TEMPERATURE = 2.7255  # K, Fixsen 2009 (arXiv:0911.1955), as in astropy and PySM
 PLANCK_OVER_BOLTZMANN = 6.62607015e-34 / 1.380649e-23 * 1e9  # K per GHz, exact in the SI
+
+# The component whose spectrum each parameter shapes: 0 is dust, 1 synchrotron.
+COMPONENT = (0, 0, 1)
+# Pairs of parameters in the order in which symmetric 3 × 3 matrices are stored.
+PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
 def rj_per_cmb(frequency):
@@ -39,13 +50,13 @@ def synch_sed(frequency, beta_synch):
     return (frequency / SYNCH_REFERENCE) ** beta_synch / rj_per_cmb(frequency)
 
 
-def whiten(data, sigma):
-    """Data or columns of A over the noise rms, less what the CMB column explains.
+def whiten(data, bands):
+    """Data over the noise rms, less what the CMB column explains.
 
     Parameters
     ----------
-    data : array (n_bands, ...)
-    sigma : array (n_bands,)
+    data : array (n_bands, ...), µK_CMB
+    bands : Bands
 
     Returns
     -------
@@ -53,118 +64,267 @@ def whiten(data, sigma):
         P⊥ N^(-1/2) data, with P⊥ the projector orthogonal to the whitened CMB column. That
         column does not depend on the parameters, so this is done to the data only once.
     """
-    weight = (1 / sigma).reshape((-1,) + (1,) * (data.ndim - 1))
-    cmb = weight / jnp.sqrt(jnp.sum(weight**2))
-    white = weight * data
-    return white - cmb * jnp.sum(cmb * white, axis=0)
+    white, cmb = (a.reshape((-1,) + (1,) * (data.ndim - 1)) for a in (bands.white, bands.cmb))
+    return white * data - cmb * jnp.tensordot(bands.cmb * bands.white, data, axes=1)
 
 
-def _foreground_columns(parameters, frequency, sigma):
-    """Whitened dust and synchrotron columns, each (n_bands, n_pixels)."""
-    beta_dust, temp_dust, beta_synch = parameters
-    nu = frequency[:, None]
-    dust = whiten(dust_sed(nu, beta_dust, temp_dust), sigma)
-    synch = whiten(synch_sed(nu, beta_synch), sigma)
-    return dust, synch
-
-
-def _solve(dust, synch, dust_rhs, synch_rhs):
-    """Solve the 2 × 2 normal equations of every pixel for (..., n_pixels) right-hand sides."""
-    dd, ds, ss = (jnp.sum(a * b, axis=0) for a, b in ((dust, dust), (dust, synch), (synch, synch)))
-    determinant = dd * ss - ds**2
-    return (
-        (ss * dust_rhs - ds * synch_rhs) / determinant,
-        (dd * synch_rhs - ds * dust_rhs) / determinant,
-    )
-
-
-def _amplitudes(dust, synch, white_data):
-    """Maximum-likelihood dust and synchrotron, each (2, n_pixels), of whitened data."""
-    dust_rhs = jnp.sum(dust[:, None] * white_data, axis=0)
-    synch_rhs = jnp.sum(synch[:, None] * white_data, axis=0)
-    return _solve(dust, synch, dust_rhs, synch_rhs)
-
-
-def negative_log_likelihood(parameters, white_data, frequency, sigma):
-    """½ Σ ‖P⊥ y‖²: half the misfit left once the component maps are solved for.
+def second_moments(white_data):
+    """Σ over Q, U of y yᵀ: all that the likelihood needs of pixels with equal parameters.
 
     Parameters
     ----------
-    parameters : array (3, n_pixels)
-        beta_dust, temp_dust (K), beta_synch of every pixel.
     white_data : array (n_bands, 2, n_pixels)
-        `whiten(data, sigma)`.
-    frequency, sigma : arrays (n_bands,)
-        GHz; µK_CMB per pixel.
 
     Returns
     -------
-    float
-        ½ dᵀN⁻¹d - ln L, with ln L of arXiv:2604.08463 eq. 5 (and its factor ½).
+    array (n_pixels, n_bands, n_bands)
     """
-    dust, synch = _foreground_columns(parameters, frequency, sigma)
-    # The maps sit at their own minimum, so derivatives through them vanish (variable
-    # projection, Golub & Pereyra 1973).
-    s_dust, s_synch = jax.lax.stop_gradient(_amplitudes(dust, synch, white_data))
-    residual = white_data - dust[:, None] * s_dust - synch[:, None] * s_synch
-    return 0.5 * jnp.sum(residual**2)
+    return jnp.einsum("bsp,csp->pbc", white_data, white_data)
 
 
-def curvature(parameters, white_data, frequency, sigma):
-    """Gauss-Newton curvature of the likelihood, pixel by pixel, along each parameter.
+class Bands(NamedTuple):
+    """What the likelihood needs of each band, arrays (n_bands,).
 
-    Σ over Q, U of ‖P⊥ (∂A/∂β) ŝ‖²: variable projection's curvature without the terms that
-    vanish with the residual (Golub & Pereyra 1973).
-
-    Returns
-    -------
-    array (3, n_pixels)
+    Attributes
+    ----------
+    photon : hν / k, K
+    dust_slope, synch_slope : ln(ν / ν_reference)
+    dust_unit, synch_unit : noise rms per µK_RJ at the reference, but for the powers of ν / ν_ref
+    white : noise rms per µK_CMB, 1 / sigma
+    cmb : the whitened CMB column, of unit length
     """
-    dust, synch = _foreground_columns(parameters, frequency, sigma)
-    s_dust, s_synch = _amplitudes(dust, synch, white_data)
 
-    def orthogonal_norm(index, column):
-        """‖P⊥ ∂(column)/∂(parameter)‖² of every pixel."""
-        tangent = jnp.zeros_like(parameters).at[index].set(1.0)
-        derivative = jax.jvp(
-            lambda p: _foreground_columns(p, frequency, sigma)[column], (parameters,), (tangent,)
-        )[1]
-        on_dust, on_synch = _solve(
-            dust, synch, jnp.sum(dust * derivative, axis=0), jnp.sum(synch * derivative, axis=0)
+    photon: jax.Array
+    dust_slope: jax.Array
+    synch_slope: jax.Array
+    dust_unit: jax.Array
+    synch_unit: jax.Array
+    white: jax.Array
+    cmb: jax.Array
+
+    @classmethod
+    def of(cls, frequency, sigma):
+        """Bands at `frequency` (GHz) with noise rms `sigma` per pixel (µK_CMB), arrays (n_bands,).
+
+        To be computed once, not within a jitted function: XLA would compute it again for
+        every pixel.
+        """
+        unit = 1 / (rj_per_cmb(frequency) * sigma)
+        return cls(
+            photon=PLANCK_OVER_BOLTZMANN * frequency,
+            dust_slope=jnp.log(frequency / DUST_REFERENCE),
+            synch_slope=jnp.log(frequency / SYNCH_REFERENCE),
+            dust_unit=unit * frequency / DUST_REFERENCE,
+            synch_unit=unit,
+            white=1 / sigma,
+            cmb=(1 / sigma) / jnp.sqrt(jnp.sum(1 / sigma**2)),
         )
-        return jnp.sum((derivative - dust * on_dust - synch * on_synch) ** 2, axis=0)
 
-    dust_power, synch_power = jnp.sum(s_dust**2, axis=0), jnp.sum(s_synch**2, axis=0)
-    return jnp.stack(
-        [
-            orthogonal_norm(0, 0) * dust_power,
-            orthogonal_norm(1, 0) * dust_power,
-            orthogonal_norm(2, 1) * synch_power,
-        ]
+
+class Expansion(NamedTuple):
+    """The negative log-likelihood of every pixel to second order in its parameters.
+
+    Attributes
+    ----------
+    value : array (n_pixels,)
+        Less ½ ‖y‖², which no parameter changes.
+    gradient : 3 arrays (n_pixels,)
+        Along beta_dust, temp_dust (K), beta_synch.
+    hessian, gauss_newton : 6 arrays (n_pixels,)
+        Second derivatives in the order of `PAIRS`, and their positive part
+        (∂A/∂β_k ŝ)ᵀ P⊥ (∂A/∂β_l ŝ), which is what is left of them where the model fits.
+    """
+
+    value: jax.Array
+    gradient: tuple[jax.Array, ...]
+    hessian: tuple[jax.Array, ...]
+    gauss_newton: tuple[jax.Array, ...]
+
+
+def expand(parameters, data, bands):
+    """Value and derivatives of the negative log-likelihood, maximised over component maps.
+
+    The problem is a separable one (variable projection, Golub & Pereyra 1973): with the
+    maps ŝ eliminated, the derivative along β_k is -(∂A/∂β_k ŝ)ᵀ r, with the residual
+    r = P⊥ y. The Hessian follows from that of ½ ‖y - A s‖² over (β, s) by elimination of
+    s: H = F_ββ - F_βs F_ss⁻¹ F_sβ.
+
+    Parameters
+    ----------
+    parameters : array (3, n_pixels), or 3 arrays (n_pixels,)
+        beta_dust, temp_dust (K), beta_synch of every pixel.
+    data : array (n_bands, 2, n_pixels) or (n_pixels, n_bands, n_bands)
+        `whiten(data, bands)`, or sums of its `second_moments` over pixels that share
+        their parameters.
+    bands : Bands
+
+    Returns
+    -------
+    Expansion
+    """
+    columns, first, second = _columns(parameters, bands)
+    derivatives = [*first, *second.values()]
+    inner = _inner_products(bands)
+    inverse = _inverse([[inner(a, b) for b in columns] for a in columns])
+    correlation = _correlations([*columns, *derivatives], data)
+
+    power = [row[:2] for row in correlation[:2]]
+    # ŝ ŝᵀ summed over Q and U, as everything below.
+    maps = _product(_product(inverse, power), inverse)
+    # Of every derivative: its overlap with the columns, and how much of it they explain.
+    overlap = [[inner(d, a) for a in columns] for d in derivatives]
+    explained = [[_dot(row, o) for row in inverse] for o in overlap]
+    column_derivative = [row[2:] for row in correlation[:2]]
+    # Aᵀy and ŝ, times (∂A)ᵀr.
+    column_residual = [
+        [column_derivative[i][n] - _dot(e, power[i]) for n, e in enumerate(explained)]
+        for i in range(2)
+    ]
+    map_residual = [
+        [_dot(inverse[i], [column_residual[j][n] for j in range(2)]) for n in range(7)]
+        for i in range(2)
+    ]
+    first_first = [row[2:5] for row in correlation[2:5]]
+    second_index = {pair: 3 + n for n, pair in enumerate(second)}
+
+    hessian, gauss_newton = [], []
+    for k, m in PAIRS:
+        i, j = COMPONENT[k], COMPONENT[m]
+        positive = maps[i][j] * (inner(first[k], first[m]) - _dot(overlap[k], explained[m]))
+        residual_residual = (
+            first_first[k][m]
+            - _dot(explained[k], [column_derivative[n][m] for n in range(2)])
+            - _dot(explained[m], [column_residual[n][k] for n in range(2)])
+        )
+        rest = (
+            map_residual[i][m] * explained[k][j]
+            + map_residual[j][k] * explained[m][i]
+            - residual_residual * inverse[i][j]
+        )
+        if (k, m) in second:
+            rest = rest - map_residual[i][second_index[k, m]]
+        gauss_newton.append(positive)
+        hessian.append(positive + rest)
+    return Expansion(
+        value=-0.5 * sum(_dot(row, p) for row, p in zip(inverse, power, strict=True)),
+        gradient=tuple(-map_residual[i][k] for k, i in enumerate(COMPONENT)),
+        hessian=tuple(hessian),
+        gauss_newton=tuple(gauss_newton),
     )
+
+
+class Recovery(NamedTuple):
+    """What maximum likelihood makes of the data for given parameters.
+
+    Attributes
+    ----------
+    cmb, dust, synch : Q and U, arrays (n_pixels,)
+        CMB in µK_CMB, dust in µK_RJ at 160 GHz, synchrotron in µK_RJ at 20 GHz.
+    nll : float
+        ½ Σ ‖P⊥ y‖² = ½ dᵀN⁻¹d - ln L, with ln L of arXiv:2604.08463 eq. 5.
+    """
+
+    cmb: tuple[jax.Array, jax.Array]
+    dust: tuple[jax.Array, jax.Array]
+    synch: tuple[jax.Array, jax.Array]
+    nll: jax.Array
 
 
 @jax.jit
-def component_maps(parameters, data, frequency, sigma):
-    """Maximum-likelihood component maps ŝ = W(β) d (arXiv:2604.08463 eqs. 4, 7, 8).
+def recover(parameters, data, bands):
+    """Component maps ŝ = W(β) d (arXiv:2604.08463 eqs. 4, 7, 8) and the misfit they leave.
 
     Parameters
     ----------
-    parameters : array (3, n_pixels)
+    parameters : array (3, n_pixels), or 3 arrays (n_pixels,)
     data : array (n_bands, 2, n_pixels), µK_CMB
-    frequency, sigma : arrays (n_bands,), GHz and µK_CMB per pixel
+    bands : Bands
 
     Returns
     -------
-    array (3, 2, n_pixels)
-        CMB in µK_CMB, dust in µK_RJ at 160 GHz, synchrotron in µK_RJ at 20 GHz.
+    Recovery
+    """
+    columns, _, _ = _columns(parameters, bands)
+    inner = _inner_products(bands)
+    inverse = _inverse([[inner(a, b) for b in columns] for a in columns])
+    maps, misfit = [], 0.0
+    for stokes in range(2):
+        white = [data[b, stokes] * bands.white[b] for b in range(len(data))]
+        dust, synch = (_dot(row, [inner(c, white) for c in columns]) for row in inverse)
+        cleaned = [y - dust * d - synch * s for y, d, s in zip(white, *columns, strict=True)]
+        cmb = _dot(bands.cmb, cleaned)
+        misfit += sum((y - cmb * c) ** 2 for y, c in zip(cleaned, bands.cmb, strict=True))
+        maps.append((cmb / jnp.sqrt(jnp.sum(bands.white**2)), dust, synch))
+    return Recovery(*zip(*maps, strict=True), 0.5 * jnp.sum(misfit))
+
+
+def _columns(parameters, bands):
+    """Whitened dust and synchrotron columns, and their derivatives.
+
+    Each is a list over bands of (n_pixels,). The first derivatives are along the three
+    parameters, the second along those pairs of them where they are not zero.
     """
     beta_dust, temp_dust, beta_synch = parameters
-    white_columns = _foreground_columns(parameters, frequency, sigma)
-    s_dust, s_synch = _amplitudes(*white_columns, whiten(data, sigma))
-    nu = frequency[:, None, None]
-    cleaned = (
-        data - dust_sed(nu, beta_dust, temp_dust) * s_dust - synch_sed(nu, beta_synch) * s_synch
-    )
-    cmb = jnp.average(cleaned, axis=0, weights=1 / sigma**2)
-    return jnp.stack([cmb, s_dust, s_synch])
+
+    def log_expm1(photon):
+        """ln(eᵘ - 1), u = hν / kT, as eᵘ - 1 and its first and second derivative by T."""
+        u = photon / temp_dust
+        power = jnp.expm1(u)
+        excess = 1 + 1 / power
+        return (
+            power,
+            -u * excess / temp_dust,
+            (2 * u * excess - u**2 * (excess - 1) * excess) / temp_dust**2,
+        )
+
+    reference = log_expm1(PLANCK_OVER_BOLTZMANN * DUST_REFERENCE)
+    dust, synch, first, second = [], [], ([], [], []), ([], [], [], [])
+    for b in range(len(bands.photon)):
+        thermal = log_expm1(bands.photon[b])
+        slope, by_temp = bands.dust_slope[b], reference[1] - thermal[1]
+        d = bands.dust_unit[b] * jnp.exp(beta_dust * slope) * (reference[0] / thermal[0])
+        dust.append(d)
+        first[0].append(d * slope)
+        first[1].append(d * by_temp)
+        second[0].append(d * slope**2)
+        second[1].append(d * by_temp * slope)
+        second[2].append(d * (by_temp**2 + reference[2] - thermal[2]))
+        slope = bands.synch_slope[b]
+        s = bands.synch_unit[b] * jnp.exp(beta_synch * slope)
+        synch.append(s)
+        first[2].append(s * slope)
+        second[3].append(s * slope**2)
+    return (dust, synch), first, dict(zip(((0, 0), (0, 1), (1, 1), (2, 2)), second, strict=True))
+
+
+def _dot(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def _product(a, b):
+    return [[_dot(row, column) for column in zip(*b, strict=True)] for row in a]
+
+
+def _inverse(matrix):
+    """Of a symmetric 2 × 2 matrix per pixel."""
+    (dd, ds), (_, ss) = matrix
+    determinant = dd * ss - ds**2
+    return [[ss / determinant, -ds / determinant], [-ds / determinant, dd / determinant]]
+
+
+def _inner_products(bands):
+    """aᵀ P⊥ b of whitened columns, P⊥ orthogonal to the CMB."""
+    return lambda a, b: _dot(a, b) - _dot(bands.cmb, a) * _dot(bands.cmb, b)
+
+
+def _correlations(columns, data):
+    """Σ over Q, U of (aᵀy)(bᵀy): the first five columns by all, from maps or second moments."""
+    if data.shape[1] == 2:
+        products = [[_dot(column, data[:, s]) for s in range(2)] for column in columns]
+        return [[_dot(a, b) for b in products] for a in products[:5]]
+    stacked = jnp.stack(
+        [jnp.stack(column) for column in columns], axis=-1
+    )  # bands, pixels, columns
+    by_pixel = jnp.moveaxis(stacked, 1, 0)
+    matrix = jnp.moveaxis(data @ by_pixel[..., :5], 1, 2) @ by_pixel
+    return [[matrix[:, a, b] for b in range(len(columns))] for a in range(5)]

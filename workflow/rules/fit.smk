@@ -18,6 +18,8 @@ rule fit_patches:
     resources:
         mem_mb=4000,
         runtime=240,
+        # Here and not in params: it does not change results.
+        fit_memory_mb=int(1000 * SETTINGS["fit"]["memory"]),
     params:
         configurations=region_configurations,
         realizations=lambda wildcards: SHARDS[wildcards.shard],

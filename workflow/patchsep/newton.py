@@ -1,0 +1,412 @@
+"""The optimiser: minimum of a sum over pixels of functions of patch values, within bounds.
+
+A trust-region Newton method made for the structure of the problem. Its model of the sum is
+the quadratic one, known exactly pixel by pixel; each unknown is trusted within an interval
+of its own, so that one faint patch, whose likelihood is far from quadratic, does not hold
+up the others. The model is minimised within intervals and bounds by projected searches
+along conjugate gradients on the unknowns that are free (Moré & Toraldo 1991), the
+beta_dust being eliminated beforehand: no two of them meet in a pixel, so their part of the
+matrix is diagonal. Far from the minimum the Gauss-Newton part alone often predicts the sum
+better; whichever predicted the last step better makes the next (Dennis, Gay & Welsch 1981).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .spectral import PAIRS, Expansion
+
+# An interval grows by this factor where the model was right, and the model is right or
+# wrong about an unknown if its error is below or above these parts of the quadratic term.
+GROWTH, RIGHT, WRONG = 4.0, 0.25, 0.75
+# A wrong model is still trusted within this part of an unknown's error, if the sum fell.
+TRUSTED = 0.3
+# No interval gets smaller than this part of an unknown's error.
+SMALLEST_REACH = 1e-4
+# Eigenvalues below this part of the Gauss-Newton diagonal are not believed.
+LEAST_CURVATURE = 0.05
+# Steps in a row without effect after which the search ends.
+MAX_IDLE = 6
+# The model is minimised until its gradient has fallen by this factor, or further near the
+# minimum, in so many searches of so many conjugate gradients each, at most.
+REDUCTION, MAX_SEARCHES, MAX_GRADIENTS, MAX_HALVINGS = 0.1, 8, 60, 12
+
+
+class Minimum(NamedTuple):
+    """Where the search ended: array (n_unknowns,), and the number of steps tried."""
+
+    unknowns: jax.Array
+    iterations: jax.Array
+
+
+class _State(NamedTuple):
+    unknowns: jax.Array
+    step: jax.Array  # the next one to try
+    trial: tuple[jax.Array, ...]  # parameters of every pixel after it
+    expansion: Expansion  # at the unknowns
+    reach: jax.Array  # half-width of the interval in which each unknown is trusted
+    use_hessian: jax.Array
+    rejections: jax.Array  # in a row
+    idle: jax.Array  # steps in a row that float64 could not tell from none
+    iterations: jax.Array
+    finished: jax.Array
+
+
+def minimize(
+    expand: Callable[[tuple[jax.Array, ...]], Expansion],
+    labels: jax.Array,
+    start: jax.Array,
+    lower: jax.Array,
+    upper: jax.Array,
+    reach: jax.Array,
+    max_iterations: int,
+    tolerance: float,
+) -> Minimum:
+    """Minimise Σ over pixels of expand(parameters of the pixels).value.
+
+    Parameters
+    ----------
+    expand : function of 3 arrays (n_pixels,) to `spectral.Expansion`
+    labels : int array (3, n_pixels)
+        The unknown that each parameter of a pixel is. Those of the first row are below
+        n_pixels, those of the others are not.
+    start, lower, upper, reach : arrays (n_unknowns,)
+        Starting values, bounds, and the steps within which the model is trusted at first.
+    max_iterations : int
+    tolerance : float
+        The search ends when no unknown is asked for a larger step, see `steps_asked`.
+
+    Returns
+    -------
+    Minimum
+    """
+    patches = _Patches(labels, len(start))
+
+    def iterate(state):
+        first = state.iterations == 0
+        trial = expand(state.trial)
+        judged = _judge(patches, state, trial)
+        accepted = first | judged.accepted
+        old = (state.expansion, state.unknowns)
+        new = (trial, state.unknowns + state.step)
+        expansion, unknowns = jax.tree.map(lambda n, o: jnp.where(accepted, n, o), new, old)
+        _, asked = _steps_asked(patches, expansion, unknowns, lower, upper)
+        idle = jnp.where(judged.negligible & ~first, state.idle + 1, 0)
+        finished = (jnp.max(asked) < tolerance) | (idle == MAX_IDLE)
+
+        reach_now = jnp.where(first, reach, jnp.minimum(judged.reach, reach))
+        use_hessian = ~first & judged.use_hessian
+        step = _minimize_quadratic(
+            patches,
+            # Where the search is finished nothing is left to minimise.
+            jnp.where(finished, 0.0, patches.collect(expansion.gradient)),
+            [
+                jnp.where(use_hessian, h, g)
+                for h, g in zip(expansion.hessian, expansion.gauss_newton, strict=True)
+            ],
+            patches.diagonal(expansion.gauss_newton),
+            jnp.maximum(lower - unknowns, -reach_now),
+            jnp.minimum(upper - unknowns, reach_now),
+        )
+        step = jnp.clip(unknowns + step, lower, upper) - unknowns
+        return _State(
+            unknowns,
+            step,
+            patches.spread(unknowns + step),
+            expansion,
+            reach_now,
+            use_hessian,
+            jnp.where(accepted, 0, state.rejections + 1),
+            idle,
+            state.iterations + 1,
+            finished,
+        )
+
+    nothing = jnp.zeros(labels.shape[1])
+    state = _State(
+        start,
+        jnp.zeros_like(start),
+        patches.spread(start),
+        Expansion(nothing, 3 * (nothing,), 6 * (nothing,), 6 * (nothing,)),
+        reach,
+        jnp.array(False),
+        jnp.array(0),
+        jnp.array(0),
+        jnp.array(0),
+        jnp.array(False),
+    )
+    # The first pass tries no step: it expands at the start.
+    state = jax.lax.while_loop(
+        lambda s: ~s.finished & (s.iterations <= max_iterations), iterate, state
+    )
+    return Minimum(state.unknowns, state.iterations - 1)
+
+
+class _Judgement(NamedTuple):
+    accepted: jax.Array
+    negligible: jax.Array
+    reach: jax.Array
+    use_hessian: jax.Array
+
+
+def _judge(patches, state, trial):
+    """Compare what a step brought with what the model had promised."""
+    model = state.expansion
+    by_pixel = patches.spread(state.step)
+    fall = model.value - trial.value
+    slope = -_dot(model.gradient, by_pixel)
+    bend_hessian, bend_gauss_newton = (
+        0.5 * _dot(_multiply(matrix, by_pixel), by_pixel)
+        for matrix in (model.hessian, model.gauss_newton)
+    )
+    bend = jnp.where(state.use_hessian, bend_hessian, bend_gauss_newton)
+    resolution = 64 * jnp.finfo(fall.dtype).eps * jnp.sum(jnp.abs(trial.value))
+    total_fall, promised = jnp.sum(fall), jnp.sum(slope - bend)
+    negligible = (jnp.abs(total_fall) < resolution) & (jnp.abs(promised) < resolution)
+    accepted = (total_fall > 0) | negligible
+
+    # How wrong the model was, patch by patch of every parameter. After rejections in a row
+    # less and less is forgiven, in the end nothing.
+    wrong_by = patches.collect(3 * (slope - bend - fall,))
+    size = patches.collect(3 * (jnp.abs(bend),))
+    wrong = wrong_by > WRONG * size * 0.25**state.rejections + resolution
+    right = accepted & ~wrong & (wrong_by < RIGHT * size + resolution)
+    scale = patches.diagonal(model.gauss_newton)
+    error = jnp.where(scale > 0, 1 / jnp.sqrt(scale), jnp.inf)
+    moved = jnp.abs(state.step)
+    shrunk = jnp.where(
+        accepted,
+        jnp.maximum(moved / 2, jnp.minimum(TRUSTED * error, state.reach)),
+        jnp.maximum(jnp.minimum(moved, state.reach) / 4, SMALLEST_REACH * error),
+    )
+    shrink = wrong | (~accepted & (state.rejections > 2))
+    reach = jnp.where(shrink, shrunk, state.reach)
+    reach = jnp.where(right, jnp.maximum(state.reach, GROWTH * moved), reach)
+    better = jnp.abs(jnp.sum(slope - bend_hessian) - total_fall) <= jnp.abs(
+        jnp.sum(slope - bend_gauss_newton) - total_fall
+    )
+    return _Judgement(accepted, negligible, reach, better)
+
+
+def steps_asked(expansion, labels, unknowns, lower, upper):
+    """Errors of the unknowns, and the steps that the gradient asks of them within the bounds.
+
+    Parameters
+    ----------
+    expansion : Expansion
+        At the unknowns.
+    labels : int array (3, n_pixels)
+    unknowns, lower, upper : arrays (n_unknowns,)
+
+    Returns
+    -------
+    errors, steps : arrays (n_unknowns,)
+        Errors from the Gauss-Newton diagonal, with all other unknowns fixed, and |steps|
+        along that curvature in units of them: the projected gradient. Where nothing
+        depends on an unknown its error is infinite and the step zero.
+    """
+    return _steps_asked(_Patches(labels, len(unknowns)), expansion, unknowns, lower, upper)
+
+
+def _steps_asked(patches, expansion, unknowns, lower, upper):
+    scale = patches.diagonal(expansion.gauss_newton)
+    known = scale > 0
+    safe = jnp.where(known, scale, 1.0)
+    asked = unknowns - patches.collect(expansion.gradient) / safe
+    step = jnp.clip(asked, lower, upper) - unknowns
+    return (
+        jnp.where(known, 1 / jnp.sqrt(safe), jnp.inf),
+        jnp.where(known, jnp.abs(step) * jnp.sqrt(safe), 0.0),
+    )
+
+
+def _dot(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def _multiply(matrix, vector):
+    """Symmetric 3 × 3 matrices by vectors, 6 and 3 arrays (n_pixels,)."""
+    rows = [0.0, 0.0, 0.0]
+    for entry, (k, m) in zip(matrix, PAIRS, strict=True):
+        rows[k] += entry * vector[m]
+        if k != m:
+            rows[m] += entry * vector[k]
+    return rows
+
+
+def _segment_sum(n):
+    """jax.ops.segment_sum over n segments that stays one loop under vmap."""
+
+    @jax.custom_batching.custom_vmap
+    def segment_sum(values, segments):
+        return jax.ops.segment_sum(values, segments, n)
+
+    @segment_sum.def_vmap
+    def _(size, batched, values, segments):
+        offsets = n * jnp.arange(size)[:, None]
+        flat = jax.ops.segment_sum(values.ravel(), (segments + offsets).ravel(), n * size)
+        return flat.reshape(size, n), True
+
+    return segment_sum
+
+
+class _Patches:
+    """Sums between pixels and unknowns: those of beta_dust first, then the rest.
+
+    What belongs to pixels is a list of arrays (n_pixels,), one per parameter.
+    """
+
+    def __init__(self, labels, n_unknowns):
+        self.n_first = labels.shape[1]
+        self.n_rest = n_unknowns - self.n_first
+        self.labels = labels
+
+    def spread(self, vector):
+        """Values of the unknowns at their pixels."""
+        return tuple(vector[label] for label in self.labels)
+
+    def spread_rest(self, rest):
+        return tuple(rest[label - self.n_first] for label in self.labels[1:])
+
+    def collect(self, by_pixel):
+        """Sums over the pixels of each unknown."""
+        return jnp.concatenate([self.collect_first(by_pixel[0]), self.collect_rest(by_pixel[1:])])
+
+    def collect_first(self, by_pixel):
+        return _segment_sum(self.n_first)(by_pixel, self.labels[0])
+
+    def collect_rest(self, by_pixel):
+        return sum(
+            _segment_sum(self.n_rest)(values, label - self.n_first)
+            for values, label in zip(by_pixel, self.labels[1:], strict=True)
+        )
+
+    def diagonal(self, matrix):
+        return self.collect([matrix[PAIRS.index((k, k))] for k in range(3)])
+
+
+def _minimize_quadratic(patches, gradient, matrix, scale, lower, upper):
+    """Minimise gradient · d + ½ d · matrix · d approximately for lower ≤ d ≤ upper.
+
+    The matrix, 6 arrays (n_pixels,), is made positive along the unknowns, by the Gauss-Newton
+    diagonal `scale`; a direction of negative curvature that is left ends the search.
+    """
+    diagonal = patches.diagonal(matrix)
+    damping = 1e-6 * scale + jnp.maximum(0.0, LEAST_CURVATURE * scale - diagonal)
+    positive = diagonal + damping
+    inverse = jnp.where(positive > 0, 1 / jnp.where(positive > 0, positive, 1.0), 0.0)
+    n = patches.n_first
+
+    def times(d):
+        return patches.collect(_multiply(matrix, patches.spread(d))) + damping * d
+
+    def free(d, slope):
+        return ~(((d <= lower) & (slope > 0)) | ((d >= upper) & (slope < 0)))
+
+    def size(d, slope):
+        return jnp.sum(jnp.where(free(d, slope), slope**2 * inverse, 0.0))
+
+    initial = size(jnp.zeros_like(gradient), gradient)
+    # Squared; superlinear convergence needs ever better steps (Dembo et al. 1982).
+    goal = initial * jnp.minimum(REDUCTION**2, jnp.sqrt(initial / len(gradient)))
+
+    def search(carry):
+        d, slope, held, searches, _ = carry
+        mask = jnp.where(free(d, slope) & ~held, 1.0, 0.0)
+        direction = _newton_direction(
+            patches,
+            -mask * slope,
+            matrix,
+            damping[n:],
+            inverse,
+            mask,
+            goal / 4,
+        )
+
+        def shorten(trial):
+            length, *_, halvings = trial
+            return (length / 2, *try_length(length / 2), halvings + 1)
+
+        def try_length(length):
+            end = jnp.clip(d + length * direction, lower, upper)
+            change = times(end - d)
+            return end, slope + change, (end - d) @ (slope + 0.5 * change)
+
+        _, end, end_slope, fall, _ = jax.lax.while_loop(
+            lambda trial: (trial[3] > 0) & (trial[4] < MAX_HALVINGS),
+            shorten,
+            (1.0, *try_length(1.0), 0),
+        )
+        fell = fall < 0
+        # Unknowns that the direction drives against a bound may hold up all others.
+        shortest = d + direction / 2**MAX_HALVINGS
+        held = (shortest < lower) | (shortest > upper)
+        d, slope = jnp.where(fell, end, d), jnp.where(fell, end_slope, slope)
+        unfinished = (size(d, slope) > goal) & (fell | jnp.any(held))
+        return d, slope, held, searches + 1, unfinished
+
+    nothing = jnp.zeros_like(gradient)
+    d, *_ = jax.lax.while_loop(
+        lambda carry: carry[4] & (carry[3] < MAX_SEARCHES),
+        search,
+        (nothing, gradient, jnp.zeros(gradient.shape, bool), 0, initial > 0),
+    )
+    return d
+
+
+def _newton_direction(patches, right, matrix, damping, inverse, mask, goal):
+    """Solve matrix · d = right for the unknowns in the mask.
+
+    The first unknowns are eliminated exactly, and preconditioned conjugate gradients run on
+    the rest until the squared size of their residual is below the goal.
+    """
+    n = patches.n_first
+    h = dict(zip(PAIRS, matrix, strict=True))
+    inverse_first, inverse_rest, mask = inverse[:n] * mask[:n], inverse[n:], mask[n:]
+
+    def solve_first(right_first, one, two):
+        coupled = h[0, 1] * one + h[0, 2] * two
+        return inverse_first * (right_first - patches.collect_first(coupled))
+
+    def couple(eliminated):
+        by_pixel = eliminated[patches.labels[0]]
+        return h[0, 1] * by_pixel, h[0, 2] * by_pixel
+
+    def times(rest):
+        one, two = patches.spread_rest(rest)
+        along_one, along_two = couple(solve_first(0.0, one, two))
+        by_pixel = (
+            h[1, 1] * one + h[1, 2] * two + along_one,
+            h[1, 2] * one + h[2, 2] * two + along_two,
+        )
+        return mask * (patches.collect_rest(by_pixel) + damping * rest)
+
+    def iterate(carry):
+        d, residual, direction, size, _, count = carry
+        image = times(direction)
+        bend = direction @ image
+        norm = jnp.sum(
+            jnp.where(mask > 0, direction**2 / jnp.where(inverse_rest > 0, inverse_rest, 1.0), 0.0)
+        )
+        negative = bend <= 1e-3 * norm
+        # Along negative curvature only the first step, which is one of steepest descent.
+        length = jnp.where(negative, jnp.where(count == 0, size / norm, 0.0), size / bend)
+        d = d + length * direction
+        residual = residual - length * image
+        conditioned = inverse_rest * residual
+        new_size = residual @ conditioned
+        direction = conditioned + new_size / size * direction
+        return d, residual, direction, new_size, negative, count + 1
+
+    reduced = right[n:] - mask * patches.collect_rest(couple(inverse_first * right[:n]))
+    conditioned = inverse_rest * reduced
+    size = reduced @ conditioned
+    goal = jnp.maximum(goal, REDUCTION**2 * size)
+    rest, *_ = jax.lax.while_loop(
+        lambda carry: ~carry[4] & (carry[5] < MAX_GRADIENTS) & (carry[3] > goal),
+        iterate,
+        (jnp.zeros_like(reduced), reduced, conditioned, size, size <= 0, 0),
+    )
+    return jnp.concatenate([solve_first(right[:n], *patches.spread_rest(rest)), rest])
