@@ -32,6 +32,7 @@ include: "workflow/rules/residuals.smk"
 include: "workflow/rules/likelihood.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/benchmark.smk"
 
 
 onsuccess:

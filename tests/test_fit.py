@@ -6,6 +6,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import chi2
 
+from patchsep import fit as fit_module
 from patchsep.fit import parameter_maps, separate
 from patchsep.patches import PARAMETERS
 from patchsep.spectral import Bands, recover
@@ -190,6 +191,26 @@ def test_a_fit_that_is_cut_short_is_kept_and_marked(bright_sky, noisy, fitted):
     assert fitted.converged.all()
 
 
+def test_pulls_are_unit_normal(bright_sky, dense):
+    """Of 200 realisations, per parameter, with marginal errors of the dense Fisher matrix."""
+    n_realizations = 200
+    result = fit(bright_sky, bright_sky.data + noise(bright_sky, n_realizations, seed=1))
+    assert result.converged.all()
+    errors = np.sqrt(np.diag(np.linalg.inv(fisher_matrix(dense, bright_sky))))
+    pulls = (as_vector(result.parameters) - as_vector(bright_sky.truth)) / errors
+    assert np.abs(pulls.mean(axis=0)).max() < 4 / np.sqrt(n_realizations)
+    assert np.abs(pulls.std(axis=0) - 1).max() < 4 / np.sqrt(2 * n_realizations)
+
+
+@pytest.mark.parametrize("optimizer", fit_module.OPTIMIZERS)
+def test_every_optimizer_ends_in_the_same_minimum(bright_sky, noisy, fitted, optimizer):
+    if optimizer == "furax_active_set":
+        pytest.importorskip("furax_cs", reason="needs furax-cs (envs/peers.txt)")
+    result = fit(bright_sky, noisy[:2], optimizer=optimizer, max_iterations=5000)
+    np.testing.assert_allclose(result.nll, fitted.nll[:2], atol=1e-3, rtol=0)
+    assert np.all(result.gradient < 0.1)
+
+
 # What must not matter
 
 
@@ -256,6 +277,81 @@ def test_realizations_do_not_influence_each_other(bright_sky, noisy, fitted):
         np.testing.assert_array_equal(alone.parameters[name][0], fitted.parameters[name][5])
 
 
+@pytest.mark.parametrize("memory", [1e-6, 10.0], ids=["one by one", "all at once"])
+def test_the_size_of_batches_does_not_matter(bright_sky, noisy, fitted, memory, monkeypatch):
+    monkeypatch.setattr(fit_module, "PIXELS_IN_CACHE", 10**9)
+    result = fit(bright_sky, noisy[:10], memory=memory)
+    for name in PARAMETERS:
+        np.testing.assert_allclose(result.parameters[name], fitted.parameters[name][:10], rtol=1e-9)
+    np.testing.assert_array_equal(result.iterations, fitted.iterations[:10])
+
+
+def test_when_memory_runs_out_batches_are_halved(bright_sky, noisy, fitted, monkeypatch, caplog):
+    sizes, enough = [], fit_module._fit
+
+    def fit_in_little_memory(data, *arguments):
+        sizes.append(len(data))
+        if len(data) > 3:
+            raise MemoryError
+        return enough(data, *arguments)
+
+    monkeypatch.setattr(fit_module, "_fit", fit_in_little_memory)
+    result = fit(bright_sky, noisy[:10])
+    assert sizes == [10, 5, 3, 3, 3, 3]
+    assert "out of memory: 3 realisations at once from here on" in caplog.text
+    np.testing.assert_allclose(result.nll, fitted.nll[:10], rtol=1e-12)
+
+
+def test_one_fit_that_does_not_fit_in_memory_is_an_error(bright_sky, noisy, monkeypatch):
+    def without_memory(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(fit_module, "_fit", without_memory)
+    with pytest.raises(MemoryError):
+        fit(bright_sky, noisy[:2])
+
+
+def test_units_do_not_matter(bright_sky, noisy, reference):
+    """K instead of µK, in data and noise alike."""
+    result = fit(bright_sky, 1e-6 * noisy[:1], sigma=1e-6 * bright_sky.sigma, tolerance=1e-3)
+    for name in PARAMETERS:
+        assert_same_fit(result.parameters[name], reference.parameters[name], reference.errors[name])
+    np.testing.assert_allclose(result.nll, reference.nll, rtol=1e-9)
+    np.testing.assert_allclose(1e6 * result.cmb, reference.cmb, atol=1e-3)
+
+
+def test_more_sky_elsewhere_does_not_matter(bright_sky, noisy, reference):
+    """Five copies of the sky, each with patches of its own: other padding, other merging."""
+    data = np.tile(noisy[:1], 5)
+    patches = {
+        name: np.concatenate([labels + i * (labels.max() + 1) for i in range(5)])
+        for name, labels in bright_sky.patches.items()
+    }
+    result = fit(bright_sky, data, patches=patches, tolerance=1e-3)
+    assert result.nll[0] == pytest.approx(5 * reference.nll[0], rel=1e-9)
+    for name in PARAMETERS:
+        for found in np.split(result.parameters[name], 5, axis=1):
+            assert_same_fit(found, reference.parameters[name], reference.errors[name])
+
+
+def test_merging_pixels_does_not_matter(bright_sky, noisy, reference, monkeypatch):
+    """None merged, and all that can be."""
+    for part in (0.0, 1.0):
+        monkeypatch.setattr(fit_module, "WORTH_MERGING", part)
+        result = fit(bright_sky, noisy[:1], tolerance=1e-3)
+        for name in PARAMETERS:
+            found = result.parameters[name]
+            assert_same_fit(found, reference.parameters[name], reference.errors[name])
+        np.testing.assert_allclose(result.nll, reference.nll, rtol=1e-9)
+
+
+def test_components_are_those_asked_for(bright_sky):
+    result = fit(bright_sky, bright_sky.data[None], components=("synch", "cmb"), tolerance=1e-6)
+    assert list(result.maps) == ["synch", "cmb"]
+    for name, expected in (("synch", bright_sky.maps[2]), ("cmb", bright_sky.maps[0])):
+        np.testing.assert_allclose(result.maps[name][0], expected, atol=1e-2)
+
+
 # Input that cannot be fitted
 
 
@@ -279,6 +375,8 @@ def spoiled(array, index, value):
         ("not finite in 1 pixels, the first 7", lambda sky: {"data": nan_at(sky, 7)}),
         ("patches are given for", lambda sky: {"patches": without(sky.patches, "temp_dust")}),
         ("patches are given for", lambda sky: {"patches": sky.patches | {"beta": 0}}),
+        ("'cmbs' is not known", lambda sky: {"components": ["cmbs"]}),
+        ("'lbfgs' is not known", lambda sky: {"optimizer": "lbfgs"}),
         ("beta_synch: int64 array", lambda sky: beta_synch(sky, lambda labels: labels[:-1])),
         ("beta_synch: float64 array", lambda sky: beta_synch(sky, lambda labels: labels * 1.0)),
         ("beta_synch: negative label -1", lambda sky: beta_synch(sky, lambda labels: labels - 1)),
@@ -299,3 +397,9 @@ def without(patches, name):
 
 def beta_synch(sky, change):
     return {"patches": sky.patches | {"beta_synch": change(sky.patches["beta_synch"])}}
+
+
+def test_single_precision_is_refused(bright_sky):
+    """The minimum is not resolved in it: NLL differences of 1e-3 in 1e8."""
+    with jax.enable_x64(False), pytest.raises(ValueError, match="jax_enable_x64"):
+        fit(bright_sky, bright_sky.data[None])

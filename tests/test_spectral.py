@@ -62,7 +62,7 @@ def expansion(request, bands):
 
     def function(parameters, data):
         white = whiten(jnp.asarray(data), bands)
-        return expand(
+        return jax.jit(expand)(
             parameters, white if request.param == "maps" else second_moments(white), bands
         )
 
@@ -161,7 +161,7 @@ def test_derivatives_are_those_of_automatic_differentiation(expansion, nll, para
     np.testing.assert_allclose(
         jnp.stack(found.gradient), gradient, rtol=1e-7, atol=1e-9 * np.abs(gradient).max()
     )
-    hessian = jax.hessian(nll)(parameters, noisy)  # (3, n_pixels, 3, n_pixels)
+    hessian = jax.jit(jax.hessian(nll))(parameters, noisy)  # (3, n_pixels, 3, n_pixels)
     for entry, (k, m) in zip(found.hessian, PAIRS, strict=True):
         expected = np.diagonal(hessian[k, :, m])
         np.testing.assert_allclose(entry, expected, rtol=1e-5, atol=1e-7 * np.abs(expected).max())
@@ -171,8 +171,10 @@ def test_moments_of_several_pixels_add_up(bands, noisy):
     """Pixels with equal parameters expand as one, with the sum of their moments."""
     white = whiten(jnp.asarray(noisy), bands)
     shared = np.tile(np.array([[1.6], [19.0], [-2.9]]), N_PIXELS)
-    apart = expand(shared, white, bands)
-    together = expand(shared[:, :1], second_moments(white).sum(axis=0, keepdims=True), bands)
+    apart = jax.jit(expand)(shared, white, bands)
+    together = jax.jit(expand)(
+        shared[:, :1], second_moments(white).sum(axis=0, keepdims=True), bands
+    )
     for one, many in zip(jax.tree.leaves(together), jax.tree.leaves(apart), strict=True):
         np.testing.assert_allclose(one[0], np.sum(many), rtol=1e-8)
 

@@ -25,6 +25,12 @@ PARAMETER_LABELS = {
     "temp_dust": r"$T_\mathrm{d}$ [K]",
     "beta_synch": r"$\beta_\mathrm{s}$",
 }
+OPTIMIZER_LABELS = {
+    "newton": "patchsep",
+    "optax_lbfgs": "L-BFGS (Optax)",
+    "scipy_tnc": "TNC (SciPy, as FGBuster)",
+    "furax_active_set": "active set (furax-cs)",
+}
 # Values of r that LiteBIRD aims at (arXiv:2604.08463, Fig. 10).
 R_BAND = (1e-3, 4e-3)
 
@@ -335,4 +341,69 @@ def plot_r_likelihoods(
         axis.legend(loc="upper right", title=r"$10^3\,r$")
     figure.supxlabel(r"$10^3\,r$")
     figure.supylabel(r"$L(r)/L(\hat r)$")
+    return figure
+
+
+def plot_run_times(times: pd.DataFrame) -> Figure:
+    """Run time of one fit against its number of patches, per optimiser.
+
+    `times` is that of `benchmark.time_fits`. Open symbols mark optimisers whose NLL ends
+    more than 1e-3 above that of the best one, in the median over realisations.
+    """
+    patches = [f"n_patches_{name}" for name in PARAMETERS]
+    times = times.assign(
+        n_patches=times[patches].sum(axis=1),
+        excess=times["nll"] - times.groupby([*patches, "realization"])["nll"].transform("min"),
+    )
+    figure, axes = plt.subplots(figsize=(FULL_WIDTH / 2, 2.9), layout="constrained")
+    for colour, (optimizer, rows) in zip(COLOURS, times.groupby("optimizer", sort=False)):
+        points = rows.groupby("n_patches")[["seconds_per_fit", "excess"]].median()
+        axes.plot(
+            points.index, points["seconds_per_fit"], color=colour, label=OPTIMIZER_LABELS[optimizer]
+        )
+        for marked, face in (((points["excess"] <= 1e-3), colour), (points["excess"] > 1e-3, "w")):
+            axes.plot(
+                points.index[marked],
+                points["seconds_per_fit"][marked],
+                "o",
+                color=colour,
+                markerfacecolor=face,
+                markersize=4,
+            )
+    first = times.iloc[0]
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="Patches, all three parameters",
+        ylabel="Run time of one fit [s]",
+        title=f"{first['n_pixels']} pixels, {first['n_cores']} cores, {first['device']}",
+    )
+    axes.legend()
+    return figure
+
+
+def plot_traces(traces: pd.DataFrame) -> Figure:
+    """NLL above the lowest one, and projected gradient, against iterations, per optimiser.
+
+    `traces` is that of `benchmark.trace_fits`.
+    """
+    figure, (above, below) = plt.subplots(
+        2, sharex=True, figsize=(FULL_WIDTH / 2, 4.2), layout="constrained"
+    )
+    lowest = traces["nll"].min()
+    for colour, (optimizer, rows) in zip(COLOURS, traces.groupby("optimizer", sort=False)):
+        # Below 1e-6 differences of NLL are rounding.
+        excess = np.maximum(rows["nll"] - lowest, 1e-6)
+        above.plot(
+            rows["iterations"], excess, ".-", color=colour, label=OPTIMIZER_LABELS[optimizer]
+        )
+        below.plot(rows["iterations"], rows["gradient"], ".-", color=colour)
+    above.set(yscale="log", ylabel="NLL above the lowest")
+    below.set(
+        xscale="log",
+        yscale="log",
+        xlabel="Iterations",
+        ylabel=r"Projected gradient [$\sigma$]",
+    )
+    above.legend()
     return figure

@@ -121,9 +121,13 @@ def separate(
     ------
     ValueError
         For shapes that do not agree or are empty, values that are not finite, sigma that is
-        not positive, labels that are negative, a start outside the bounds, and unknown
-        names.
+        not positive, labels that are negative, a start outside the bounds, unknown names, and
+        JAX in single precision.
     """
+    if not jax.config.jax_enable_x64:
+        raise ValueError(
+            "fits need double precision, which has been switched off: set jax_enable_x64"
+        )
     data, sigma, frequencies = (np.asarray(a, dtype=float) for a in (data, sigma, frequencies))
     _check(data, sigma, frequencies, patches, bounds, start)
     for name, known in (*((c, COMPONENTS) for c in components), (optimizer, OPTIMIZERS)):
@@ -226,11 +230,11 @@ class Problem:
         shared, cells = np.unique(labels, axis=1, return_inverse=True)
         merged = shared.shape[1] <= WORTH_MERGING * n_pixels
         if merged:
-            labels, n_cells = shared, _power_of_two(shared.shape[1])
+            labels, n_cells = shared, _padded(shared.shape[1])
         else:
             cells, n_cells = np.arange(n_pixels), n_pixels + -n_pixels % 256
         counts = [len(u) for u in used]
-        n_unknowns = n_cells + _power_of_two(sum(counts[1:]))
+        n_unknowns = n_cells + _padded(sum(counts[1:]))
         offsets = (0, n_cells, n_cells + counts[1])
         # Empty cells may belong anywhere: they add nothing.
         labels = np.pad(labels, ((0, 0), (0, n_cells - labels.shape[1])))
@@ -254,8 +258,10 @@ class Problem:
         }
 
 
-def _power_of_two(n, least=256):
-    return max(least, 1 << (n - 1).bit_length())
+def _padded(n):
+    """n rounded up to a multiple of an eighth of the next power of two, or of 256."""
+    step = max(256, (1 << (n - 1).bit_length()) // 8)
+    return -(-n // step) * step
 
 
 def _batch_size(problem, n_realizations, memory):

@@ -1,0 +1,23 @@
+"""Time optimisers on one region's data, and follow them through their iterations."""
+
+from patchsep.benchmark import time_fits, trace_fits
+from patchsep.files import write_table
+from patchsep.logs import log_to
+from patchsep.sky import RegionSky
+
+
+def main(snakemake):
+    params = snakemake.params
+    sky = RegionSky.read(
+        snakemake.wildcards.region, params.zones, params.noise_seed, snakemake.input
+    )
+    settings = params.benchmark
+    timed = time_fits(sky, settings["patches"], settings["optimizers"], settings["seed"])
+    write_table(snakemake.output.times, timed)
+    traced = trace_fits(sky, settings["traced"], settings["optimizers"], settings["seed"])
+    write_table(snakemake.output.traces, traced)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

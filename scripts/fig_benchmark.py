@@ -1,0 +1,19 @@
+"""Draw run times against patches, or the approach to the minimum, of all optimisers."""
+
+from patchsep.figures import plot_run_times, plot_traces, save, style
+from patchsep.files import read_table
+from patchsep.logs import log_to
+
+PLOTS = {"run_times": plot_run_times, "traces": plot_traces}
+
+
+def main(snakemake):
+    options = snakemake.params.style
+    with style(options["font_size"]):
+        figure = PLOTS[snakemake.wildcards.table](read_table(snakemake.input.table))
+        save(figure, snakemake.output, options["resolution"])
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)
