@@ -1,6 +1,7 @@
 """Fits: known skies recovered, errors that are errors, bounds, bad input and bad luck."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -9,7 +10,7 @@ from scipy.stats import chi2
 from patchsep import fit as fit_module
 from patchsep.fit import parameter_maps, separate
 from patchsep.patches import PARAMETERS
-from patchsep.spectral import Bands, recover
+from patchsep.spectral import dust_sed, synch_sed
 
 N_REALIZATIONS = 40
 
@@ -125,12 +126,18 @@ def scipy_minima(sky, data, patches, errors):
     kind = np.repeat(PARAMETERS, counts)
     lower, upper = np.array([sky.bounds[name] for name in kind]).T
     start = np.array([sky.start[name] for name in kind])
-    bands = Bands.of(sky.frequencies, sky.sigma)
+    sigma, nu = sky.sigma[:, None], sky.frequencies[:, None]
 
     @jax.jit
     @jax.value_and_grad
     def objective(scaled, unit, observation):
-        return recover((unit * scaled)[labels], observation, bands).nll
+        beta_dust, temp_dust, beta_synch = (unit * scaled)[labels]
+        cmb, dust = jnp.ones_like(nu * beta_dust), dust_sed(nu, beta_dust, temp_dust)
+        columns = jnp.stack([cmb, dust, synch_sed(nu, beta_synch)]) / sigma
+        white = observation / sigma[..., None]
+        normal = jnp.einsum("ibp,jbp->pij", columns, columns)
+        maps = jnp.linalg.solve(normal, jnp.einsum("ibp,bsp->pis", columns, white))
+        return jnp.sum((white - jnp.einsum("ibp,pis->bsp", columns, maps)) ** 2) / 2
 
     def minimum(observation, unit):
         return minimize(
@@ -347,7 +354,7 @@ def test_merging_pixels_does_not_matter(bright_sky, noisy, reference, monkeypatc
 
 def test_components_are_those_asked_for(bright_sky):
     result = fit(bright_sky, bright_sky.data[None], components=("synch", "cmb"), tolerance=1e-6)
-    assert list(result.maps) == ["synch", "cmb"]
+    assert set(result.maps) == {"synch", "cmb"}
     for name, expected in (("synch", bright_sky.maps[2]), ("cmb", bright_sky.maps[0])):
         np.testing.assert_allclose(result.maps[name][0], expected, atol=1e-2)
 
