@@ -25,7 +25,7 @@ GROWTH, RIGHT, WRONG = 4.0, 0.25, 0.75
 TRUSTED = 0.3
 # No interval gets smaller than this part of an unknown's error.
 SMALLEST_REACH = 1e-4
-# Eigenvalues below this part of the Gauss-Newton diagonal are not believed.
+# Second derivatives along an unknown below this part of the Gauss-Newton ones are raised to it.
 LEAST_CURVATURE = 0.05
 # Steps in a row without effect after which the search ends.
 MAX_IDLE = 6

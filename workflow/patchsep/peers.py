@@ -2,7 +2,7 @@
 
 Optax's L-BFGS and SciPy's TNC minimise the likelihood of `spectral` with its closed-form
 gradient, in unknowns measured in their own error at the start; FGBuster uses TNC. Where
-furax-cs is installed (envs/peers.txt), its optimisers minimise its own likelihood.
+furax-cs is installed (envs/peers.txt), its active-set optimiser minimises its own likelihood.
 """
 
 from dataclasses import dataclass
