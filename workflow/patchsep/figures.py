@@ -405,5 +405,5 @@ def plot_traces(traces: pd.DataFrame) -> Figure:
         xlabel="Iterations",
         ylabel=r"Projected gradient [$\sigma$]",
     )
-    above.legend()
+    figure.legend(loc="outside upper left", ncols=2)
     return figure
