@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 from scipy.stats import chi2
 
 from patchsep import fit as fit_module
+from patchsep import problem
 from patchsep.fit import parameter_maps, separate
 from patchsep.patches import PARAMETERS
 from patchsep.spectral import dust_sed, synch_sed
@@ -286,7 +287,7 @@ def test_realizations_do_not_influence_each_other(bright_sky, noisy, fitted):
 
 @pytest.mark.parametrize("memory", [1e-6, 10.0], ids=["one by one", "all at once"])
 def test_the_size_of_batches_does_not_matter(bright_sky, noisy, fitted, memory, monkeypatch):
-    monkeypatch.setattr(fit_module, "PIXELS_IN_CACHE", 10**9)
+    monkeypatch.setattr(fit_module, "CELLS_IN_CACHE", 10**9)
     result = fit(bright_sky, noisy[:10], memory=memory)
     for name in PARAMETERS:
         np.testing.assert_allclose(result.parameters[name], fitted.parameters[name][:10], rtol=1e-9)
@@ -344,7 +345,7 @@ def test_more_sky_elsewhere_does_not_matter(bright_sky, noisy, reference):
 def test_merging_pixels_does_not_matter(bright_sky, noisy, reference, monkeypatch):
     """None merged, and all that can be."""
     for part in (0.0, 1.0):
-        monkeypatch.setattr(fit_module, "WORTH_MERGING", part)
+        monkeypatch.setattr(problem, "WORTH_MERGING", part)
         result = fit(bright_sky, noisy[:1], tolerance=1e-3)
         for name in PARAMETERS:
             found = result.parameters[name]

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 
 import healpy as hp
@@ -359,6 +360,14 @@ def test_without_local_data_every_preset_is_left_to_pysm():
 
 
 # What comes back
+
+
+@pytest.mark.skipif(find_spec("furax_cs") is not None, reason="furax-cs is installed")
+def test_an_optimizer_to_compare_with_has_to_be_installed():
+    limits = {"n_realizations": 1, "max_iterations": 10}
+    (problem,) = problems_of({"benchmark.optimizers": {"furax_active_set": limits}})
+    assert "benchmark.optimizers.furax_active_set" in problem
+    assert "pip install -r envs/peers.txt" in problem
 
 
 def test_defaults_are_filled_in_all_the_way_down():

@@ -10,6 +10,7 @@ from patchsep.spectral import (
     Bands,
     dust_sed,
     expand,
+    mixing,
     recover,
     second_moments,
     synch_sed,
@@ -53,7 +54,7 @@ def bands(dense):
 @pytest.fixture(scope="module")
 def nll(bands):
     """The package's likelihood as a function of parameters and data."""
-    return lambda parameters, data: recover(parameters, data, bands).nll
+    return lambda parameters, data: recover(mixing(parameters, bands), data, bands).nll
 
 
 @pytest.fixture(scope="module", params=["maps", "moments"])
@@ -63,7 +64,9 @@ def expansion(request, bands):
     def function(parameters, data):
         white = whiten(jnp.asarray(data), bands)
         return jax.jit(expand)(
-            parameters, white if request.param == "maps" else second_moments(white), bands
+            parameters,
+            white if request.param == "maps" else second_moments(white[..., None]),
+            bands,
         )
 
     return function
@@ -135,13 +138,13 @@ def test_gradient_is_that_of_its_own_finite_differences(nll, parameters, noisy):
 
 
 def test_component_maps_are_generalised_least_squares(dense, bands, parameters, noisy):
-    found = recover(parameters, noisy, bands)[:3]
+    found = recover(mixing(parameters, bands), noisy, bands)[:3]
     for component, expected in zip(found, dense.solve(parameters, noisy)[0], strict=True):
         np.testing.assert_allclose(component, expected, atol=1e-10 * np.abs(expected).max())
 
 
 def test_component_maps_of_a_noiseless_sky_are_those_that_went_in(bands, parameters, clean, maps):
-    found = recover(parameters, clean, bands)[:3]
+    found = recover(mixing(parameters, bands), clean, bands)[:3]
     np.testing.assert_allclose(found, maps, atol=1e-10 * np.abs(maps).max())
 
 
@@ -172,9 +175,7 @@ def test_moments_of_several_pixels_add_up(bands, noisy):
     white = whiten(jnp.asarray(noisy), bands)
     shared = np.tile(np.array([[1.6], [19.0], [-2.9]]), N_PIXELS)
     apart = jax.jit(expand)(shared, white, bands)
-    together = jax.jit(expand)(
-        shared[:, :1], second_moments(white).sum(axis=0, keepdims=True), bands
-    )
+    together = jax.jit(expand)(shared[:, :1], second_moments(white)[None], bands)
     for one, many in zip(jax.tree.leaves(together), jax.tree.leaves(apart), strict=True):
         np.testing.assert_allclose(one[0], np.sum(many), rtol=1e-8)
 

@@ -10,27 +10,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .newton import minimize, steps_asked
+from .newton import Minimum, minimize, steps_asked
 from .patches import PARAMETERS
 from .peers import PEERS, Task
-from .spectral import Bands, expand, recover, second_moments, whiten
+from .problem import Problem
+from .spectral import Bands, expand, mixing, recover, second_moments, whiten
 
 log = logging.getLogger(__name__)
 
 BOUNDS = {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.0, -0.5)}
 START = {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0}
-# Steps over which the foreground columns change by a factor of two or so.
-REACH = {"beta_dust": 0.5, "temp_dust": 6.0, "beta_synch": 0.6}
 COMPONENTS = ("cmb", "dust", "synch")
 OPTIMIZERS = ("newton", *PEERS)
 
-# Pixels of a batch beyond which arrays only leave the cache of a CPU.
-PIXELS_IN_CACHE = 4096
+# Cells of a batch beyond which arrays only leave the cache of a CPU, and bytes of data beyond
+# which every array is memory fresh from the system, which costs more than filling it.
+CELLS_IN_CACHE, BYTES_IN_HEAP = 2048, 12e6
 # Arrays (n_pixels,) that a fit holds at once, per realisation: columns, expansions, maps.
 ARRAYS_PER_FIT = 400
-# Pixels that share their patches are merged if that leaves fewer than this part of them:
-# one merged pixel costs what four others do.
-WORTH_MERGING = 0.25
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ def separate(
     def fit(batch):
         return _fit(batch, bands, problem, solve, max_iterations, tolerance, components)
 
-    batches = _in_batches(fit, data, _batch_size(problem, len(data), memory))
+    batches = _in_batches(fit, data, _batch_size(problem, data, memory))
     stacked = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
     return Separation(
         **stacked
@@ -190,86 +187,12 @@ def _check(data, sigma, frequencies, patches, bounds, start):
             raise ValueError(f"patches of {name}: negative label {labels.min()}; mask such pixels")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """The patches as an optimiser sees them: cells of the sky, and one vector of unknowns.
-
-    A cell is a pixel, or all pixels that share their three patches where that saves work.
-    Every shape costs seconds of compilation and padding next to nothing, so both are padded:
-    cells with empty ones that nothing is in, unknowns with ones that nothing depends on.
-
-    Attributes
-    ----------
-    cells : int array (n_pixels,)
-        The cell of each pixel.
-    merged : bool
-        Whether cells may have several pixels.
-    labels : int array (3, n_cells)
-        The unknowns of each cell. Those of beta_dust are below n_cells, the others not.
-    lower, upper, start, reach : arrays (n_unknowns,)
-    places : dict of str to int array (n_patches,)
-        The unknown of each patch, -1 for a patch without pixels.
-    """
-
-    cells: np.ndarray
-    merged: bool
-    labels: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    start: np.ndarray
-    reach: np.ndarray
-    places: dict[str, np.ndarray]
-
-    @classmethod
-    def from_patches(cls, patches, bounds, start):
-        used, labels = zip(
-            *(np.unique(patches[name], return_inverse=True) for name in PARAMETERS), strict=True
-        )
-        labels = np.stack(labels)
-        n_pixels = labels.shape[1]
-        shared, cells = np.unique(labels, axis=1, return_inverse=True)
-        merged = shared.shape[1] <= WORTH_MERGING * n_pixels
-        if merged:
-            labels, n_cells = shared, _padded(shared.shape[1])
-        else:
-            cells, n_cells = np.arange(n_pixels), n_pixels + -n_pixels % 256
-        counts = [len(u) for u in used]
-        n_unknowns = n_cells + _padded(sum(counts[1:]))
-        offsets = (0, n_cells, n_cells + counts[1])
-        # Empty cells may belong anywhere: they add nothing.
-        labels = np.pad(labels, ((0, 0), (0, n_cells - labels.shape[1])))
-        kind = np.repeat(range(3), (n_cells, counts[1], n_unknowns - offsets[2]))
-        places = {}
-        for name, values, offset in zip(PARAMETERS, used, offsets, strict=True):
-            places[name] = np.full(values[-1] + 1, -1)
-            places[name][values] = offset + np.arange(len(values))
-        lower, upper, start, reach = np.array(
-            [(*bounds[name], start[name], REACH[name]) for name in PARAMETERS]
-        )[kind].T
-        return cls(
-            cells, merged, labels + np.array(offsets)[:, None], lower, upper, start, reach, places
-        )
-
-    def by_parameter(self, vectors):
-        """Split (..., n_unknowns) into a dict of (..., n_patches), NaN where no pixel is."""
-        return {
-            name: np.where(places < 0, np.nan, vectors[..., places])
-            for name, places in self.places.items()
-        }
-
-
-def _padded(n):
-    """n rounded up to a multiple of an eighth of the next power of two, or of 256."""
-    step = max(256, (1 << (n - 1).bit_length()) // 8)
-    return -(-n // step) * step
-
-
-def _batch_size(problem, n_realizations, memory):
+def _batch_size(problem, data, memory):
     """Realisations to fit at once, so many that batches are of equal size."""
-    n_cells, n_pixels = problem.labels.shape[1], len(problem.cells)
+    n_realizations, n_pixels, n_cells = len(data), data.shape[-1], problem.labels.shape[1]
     most = int(memory * 1e9 / (8 * ARRAYS_PER_FIT * max(n_cells, n_pixels / 4)))
     if jax.default_backend() == "cpu":
-        most = min(most, PIXELS_IN_CACHE // n_cells)
+        most = min(most, CELLS_IN_CACHE // n_cells, int(BYTES_IN_HEAP / data[0].nbytes))
     return -(-n_realizations // -(-n_realizations // max(most, 1)))
 
 
@@ -302,15 +225,11 @@ def _out_of_memory(error):
 def _fit(data, bands, problem, solve, max_iterations, tolerance, components):
     """Fit one batch; returns the fields of `Separation`, unknowns for parameters."""
     data = jnp.asarray(data)
-    n_cells = problem.labels.shape[1]
-    statistics = _prepare(data, bands, problem.cells, n_cells, problem.merged)
-    unknowns, iterations = solve(data, statistics, bands, problem, max_iterations, tolerance)
-    by_cell = _spread(unknowns, problem.labels)
-    errors, steps = _assess(
-        by_cell, unknowns, statistics, bands, problem.labels, problem.lower, problem.upper
-    )
-    recovery = _recover(by_cell[:, :, problem.cells], data, bands)
-    unknowns, errors = np.asarray(unknowns), np.asarray(errors)
+    statistics = _prepare(data, bands, problem.blocks, problem.labels.shape[1])
+    found = solve(data, statistics, bands, problem, max_iterations, tolerance)
+    columns = _spread(_mixing(_spread(found.unknowns, problem.labels), bands), problem.cells)
+    recovery = _recover(columns, data, bands)
+    unknowns, errors, steps = map(np.asarray, (found.unknowns, found.errors, found.steps))
     margin = np.minimum(unknowns - problem.lower, problem.upper - unknowns)
     near = 1e-3 * np.minimum(errors, problem.upper - problem.lower)
     return {
@@ -318,30 +237,34 @@ def _fit(data, bands, problem, solve, max_iterations, tolerance, components):
         "errors": errors,
         "nll": np.asarray(recovery.nll),
         "maps": {name: np.stack(getattr(recovery, name), axis=1) for name in components},
-        "iterations": np.asarray(iterations),
-        "gradient": np.asarray(steps).max(axis=1),
+        "iterations": np.asarray(found.iterations),
+        "gradient": steps.max(axis=1),
         "n_at_bounds": np.sum(np.isfinite(errors) & (margin < near), axis=1),
     }
 
 
-@partial(jax.jit, static_argnums=(3, 4))
-def _prepare(data, bands, cells, n_cells, merged):
+@partial(jax.jit, static_argnums=3)
+def _prepare(data, bands, blocks, n_cells):
     """Whitened maps (n_realizations, n_bands, 2, n_cells), or moments of merged pixels."""
+    if blocks is None:
+        white = jax.vmap(whiten, in_axes=(0, None))(data, bands)
+        return jnp.pad(white, (*3 * ((0, 0),), (0, n_cells - data.shape[-1])))
+    pixels, cells = blocks
 
     def moments(realization):
-        by_pixel = second_moments(whiten(realization, bands))
-        return jax.ops.segment_sum(by_pixel, cells, n_cells)
+        # A dark pixel at the end stands for none.
+        white = jnp.pad(whiten(realization, bands), ((0, 0), (0, 0), (0, 1)))
+        return jax.ops.segment_sum(
+            second_moments(white[:, :, pixels]), cells, n_cells, indices_are_sorted=True
+        )
 
-    if merged:
-        return jax.lax.map(moments, data)
-    white = jax.vmap(whiten, in_axes=(0, None))(data, bands)
-    return jnp.pad(white, (*3 * ((0, 0),), (0, n_cells - data.shape[-1])))
+    return jax.lax.map(moments, data)
 
 
 @jax.jit
-def _spread(unknowns, labels):
+def _spread(values, index):
     # Apart from what uses it: XLA would gather anew for every band.
-    return unknowns[:, labels]
+    return values[..., index]
 
 
 def _for_each(function, *batched):
@@ -352,16 +275,13 @@ def _for_each(function, *batched):
 
 
 @jax.jit
-def _assess(by_cell, unknowns, statistics, bands, labels, lower, upper):
-    def assess(by_cell, unknowns, statistics):
-        return steps_asked(expand(by_cell, statistics, bands), labels, unknowns, lower, upper)
-
-    return _for_each(assess, by_cell, unknowns, statistics)
+def _mixing(by_cell, bands):
+    return jax.vmap(mixing, in_axes=(0, None))(by_cell, bands)
 
 
 @jax.jit
-def _recover(by_pixel, data, bands):
-    return _for_each(lambda parameters, maps: recover(parameters, maps, bands), by_pixel, data)
+def _recover(columns, data, bands):
+    return jax.vmap(recover, in_axes=(0, 0, None))(columns, data, bands)
 
 
 def _newton(data, statistics, bands, problem, max_iterations, tolerance):
@@ -391,33 +311,26 @@ def _minimize_batch(statistics, bands, *problem_and_limits):
 
 def _one_by_one(peer, data, statistics, bands, problem, max_iterations, tolerance):
     """Fit the realisations of a batch with another code's optimiser."""
-    starts = jnp.broadcast_to(problem.start, (len(data), len(problem.start)))
-    errors, _ = _assess(
-        _spread(starts, problem.labels),
-        starts,
-        statistics,
-        bands,
-        problem.labels,
-        problem.lower,
-        problem.upper,
-    )
-    fits = [
-        peer(
-            Task(
-                statistics[i],
-                problem.start,
-                problem.lower,
-                problem.upper,
-                np.asarray(errors[i]),
-                problem.labels,
-                bands,
-                data[i],
-                problem.cells,
-                max_iterations,
-                tolerance,
-            )
+
+    def assess(unknowns):
+        by_cell = _spread(unknowns, problem.labels)
+        return _assess(
+            by_cell, unknowns, statistics, bands, problem.labels, problem.lower, problem.upper
         )
+
+    errors, _ = assess(jnp.broadcast_to(problem.start, (len(data), len(problem.start))))
+    limits = (max_iterations, tolerance)
+    fits = [
+        peer(Task(problem, bands, data[i], statistics[i], np.asarray(errors[i]), *limits))
         for i in range(len(data))
     ]
-    unknowns, iterations = zip(*fits, strict=True)
-    return jnp.stack(unknowns), np.array(iterations)
+    unknowns, iterations = (np.stack(values) for values in zip(*fits, strict=True))
+    return Minimum(unknowns, iterations, *assess(unknowns))
+
+
+@jax.jit
+def _assess(by_cell, unknowns, statistics, bands, labels, lower, upper):
+    def assess(by_cell, unknowns, statistics):
+        return steps_asked(expand(by_cell, statistics, bands), labels, unknowns, lower, upper)
+
+    return _for_each(assess, by_cell, unknowns, statistics)

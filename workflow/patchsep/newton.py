@@ -1,11 +1,11 @@
-"""The optimiser: minimum of a sum over pixels of functions of patch values, within bounds.
+"""The optimiser: minimum of a sum over cells of functions of patch values, within bounds.
 
 A trust-region Newton method made for the structure of the problem. Its model of the sum is
-the quadratic one, known exactly pixel by pixel; each unknown is trusted within an interval
+the quadratic one, known exactly cell by cell; each unknown is trusted within an interval
 of its own, so that one faint patch, whose likelihood is far from quadratic, does not hold
 up the others. The model is minimised within intervals and bounds by projected searches
 along conjugate gradients on the unknowns that are free (Moré & Toraldo 1991), the
-beta_dust being eliminated beforehand: no two of them meet in a pixel, so their part of the
+beta_dust being eliminated beforehand: no two of them meet in a cell, so their part of the
 matrix is diagonal. Far from the minimum the Gauss-Newton part alone often predicts the sum
 better; whichever predicted the last step better makes the next (Dennis, Gay & Welsch 1981).
 """
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .problem import Incidence
 from .spectral import PAIRS, Expansion
 
 # An interval grows by this factor where the model was right, and the model is right or
@@ -35,16 +36,21 @@ REDUCTION, MAX_SEARCHES, MAX_GRADIENTS, MAX_HALVINGS = 0.1, 8, 60, 12
 
 
 class Minimum(NamedTuple):
-    """Where the search ended: array (n_unknowns,), and the number of steps tried."""
+    """Where the search ended, after so many steps: arrays (n_unknowns,).
+
+    Errors of the unknowns and the steps still asked of them are those of `steps_asked`.
+    """
 
     unknowns: jax.Array
     iterations: jax.Array
+    errors: jax.Array
+    steps: jax.Array
 
 
 class _State(NamedTuple):
     unknowns: jax.Array
     step: jax.Array  # the next one to try
-    trial: tuple[jax.Array, ...]  # parameters of every pixel after it
+    trial: tuple[jax.Array, ...]  # parameters of every cell after it
     expansion: Expansion  # at the unknowns
     reach: jax.Array  # half-width of the interval in which each unknown is trusted
     use_hessian: jax.Array
@@ -64,14 +70,14 @@ def minimize(
     max_iterations: int,
     tolerance: float,
 ) -> Minimum:
-    """Minimise Σ over pixels of expand(parameters of the pixels).value.
+    """Minimise Σ over cells of expand(parameters of the cells).value.
 
     Parameters
     ----------
-    expand : function of 3 arrays (n_pixels,) to `spectral.Expansion`
-    labels : int array (3, n_pixels)
-        The unknown that each parameter of a pixel is. Those of the first row are below
-        n_pixels, those of the others are not.
+    expand : function of 3 arrays (n_cells,) to `spectral.Expansion`
+    labels : int array (3, n_cells)
+        The unknown that each parameter of a cell is. Those of the first row are below
+        n_cells, those of the others are not.
     start, lower, upper, reach : arrays (n_unknowns,)
         Starting values, bounds, and the steps within which the model is trusted at first.
     max_iterations : int
@@ -82,7 +88,7 @@ def minimize(
     -------
     Minimum
     """
-    patches = _Patches(labels, len(start))
+    patches = Incidence(labels, len(start))
 
     def iterate(state):
         first = state.iterations == 0
@@ -141,7 +147,8 @@ def minimize(
     state = jax.lax.while_loop(
         lambda s: ~s.finished & (s.iterations <= max_iterations), iterate, state
     )
-    return Minimum(state.unknowns, state.iterations - 1)
+    errors, steps = _steps_asked(patches, state.expansion, state.unknowns, lower, upper)
+    return Minimum(state.unknowns, state.iterations - 1, errors, steps)
 
 
 class _Judgement(NamedTuple):
@@ -154,11 +161,11 @@ class _Judgement(NamedTuple):
 def _judge(patches, state, trial):
     """Compare what a step brought with what the model had promised."""
     model = state.expansion
-    by_pixel = patches.spread(state.step)
+    by_cell = patches.spread(state.step)
     fall = model.value - trial.value
-    slope = -_dot(model.gradient, by_pixel)
+    slope = -_dot(model.gradient, by_cell)
     bend_hessian, bend_gauss_newton = (
-        0.5 * _dot(_multiply(matrix, by_pixel), by_pixel)
+        0.5 * _dot(_multiply(matrix, by_cell), by_cell)
         for matrix in (model.hessian, model.gauss_newton)
     )
     bend = jnp.where(state.use_hessian, bend_hessian, bend_gauss_newton)
@@ -173,8 +180,7 @@ def _judge(patches, state, trial):
     size = patches.collect(3 * (jnp.abs(bend),))
     wrong = wrong_by > WRONG * size * 0.25**state.rejections + resolution
     right = accepted & ~wrong & (wrong_by < RIGHT * size + resolution)
-    scale = patches.diagonal(model.gauss_newton)
-    error = jnp.where(scale > 0, 1 / jnp.sqrt(scale), jnp.inf)
+    error = _errors(patches.diagonal(model.gauss_newton))
     moved = jnp.abs(state.step)
     shrunk = jnp.where(
         accepted,
@@ -197,7 +203,7 @@ def steps_asked(expansion, labels, unknowns, lower, upper):
     ----------
     expansion : Expansion
         At the unknowns.
-    labels : int array (3, n_pixels)
+    labels : int array (3, n_cells)
     unknowns, lower, upper : arrays (n_unknowns,)
 
     Returns
@@ -207,19 +213,21 @@ def steps_asked(expansion, labels, unknowns, lower, upper):
         along that curvature in units of them: the projected gradient. Where nothing
         depends on an unknown its error is infinite and the step zero.
     """
-    return _steps_asked(_Patches(labels, len(unknowns)), expansion, unknowns, lower, upper)
+    return _steps_asked(Incidence(labels, len(unknowns)), expansion, unknowns, lower, upper)
 
 
 def _steps_asked(patches, expansion, unknowns, lower, upper):
     scale = patches.diagonal(expansion.gauss_newton)
+    errors = _errors(scale)
     known = scale > 0
-    safe = jnp.where(known, scale, 1.0)
-    asked = unknowns - patches.collect(expansion.gradient) / safe
+    asked = unknowns - patches.collect(expansion.gradient) / jnp.where(known, scale, 1.0)
     step = jnp.clip(asked, lower, upper) - unknowns
-    return (
-        jnp.where(known, 1 / jnp.sqrt(safe), jnp.inf),
-        jnp.where(known, jnp.abs(step) * jnp.sqrt(safe), 0.0),
-    )
+    return errors, jnp.where(known, jnp.abs(step) / errors, 0.0)
+
+
+def _errors(scale):
+    known = scale > 0
+    return jnp.where(known, 1 / jnp.sqrt(jnp.where(known, scale, 1.0)), jnp.inf)
 
 
 def _dot(a, b):
@@ -227,7 +235,7 @@ def _dot(a, b):
 
 
 def _multiply(matrix, vector):
-    """Symmetric 3 × 3 matrices by vectors, 6 and 3 arrays (n_pixels,)."""
+    """Symmetric 3 × 3 matrices by vectors, 6 and 3 arrays (n_cells,)."""
     rows = [0.0, 0.0, 0.0]
     for entry, (k, m) in zip(matrix, PAIRS, strict=True):
         rows[k] += entry * vector[m]
@@ -236,61 +244,10 @@ def _multiply(matrix, vector):
     return rows
 
 
-def _segment_sum(n):
-    """jax.ops.segment_sum over n segments that stays one loop under vmap."""
-
-    @jax.custom_batching.custom_vmap
-    def segment_sum(values, segments):
-        return jax.ops.segment_sum(values, segments, n)
-
-    @segment_sum.def_vmap
-    def _(size, batched, values, segments):
-        offsets = n * jnp.arange(size)[:, None]
-        flat = jax.ops.segment_sum(values.ravel(), (segments + offsets).ravel(), n * size)
-        return flat.reshape(size, n), True
-
-    return segment_sum
-
-
-class _Patches:
-    """Sums between pixels and unknowns: those of beta_dust first, then the rest.
-
-    What belongs to pixels is a list of arrays (n_pixels,), one per parameter.
-    """
-
-    def __init__(self, labels, n_unknowns):
-        self.n_first = labels.shape[1]
-        self.n_rest = n_unknowns - self.n_first
-        self.labels = labels
-
-    def spread(self, vector):
-        """Values of the unknowns at their pixels."""
-        return tuple(vector[label] for label in self.labels)
-
-    def spread_rest(self, rest):
-        return tuple(rest[label - self.n_first] for label in self.labels[1:])
-
-    def collect(self, by_pixel):
-        """Sums over the pixels of each unknown."""
-        return jnp.concatenate([self.collect_first(by_pixel[0]), self.collect_rest(by_pixel[1:])])
-
-    def collect_first(self, by_pixel):
-        return _segment_sum(self.n_first)(by_pixel, self.labels[0])
-
-    def collect_rest(self, by_pixel):
-        return sum(
-            _segment_sum(self.n_rest)(values, label - self.n_first)
-            for values, label in zip(by_pixel, self.labels[1:], strict=True)
-        )
-
-    def diagonal(self, matrix):
-        return self.collect([matrix[PAIRS.index((k, k))] for k in range(3)])
-
-
 def _minimize_quadratic(patches, gradient, matrix, scale, lower, upper):
     """Minimise gradient · d + ½ d · matrix · d approximately for lower ≤ d ≤ upper.
 
-    The matrix, 6 arrays (n_pixels,), is made positive along the unknowns, by the Gauss-Newton
+    The matrix, 6 arrays (n_cells,), is made positive along the unknowns, by the Gauss-Newton
     diagonal `scale`; a direction of negative curvature that is left ends the search.
     """
     diagonal = patches.diagonal(matrix)
@@ -371,17 +328,17 @@ def _newton_direction(patches, right, matrix, damping, inverse, mask, goal):
         return inverse_first * (right_first - patches.collect_first(coupled))
 
     def couple(eliminated):
-        by_pixel = eliminated[patches.labels[0]]
-        return h[0, 1] * by_pixel, h[0, 2] * by_pixel
+        by_cell = eliminated[patches.labels[0]]
+        return h[0, 1] * by_cell, h[0, 2] * by_cell
 
     def times(rest):
         one, two = patches.spread_rest(rest)
         along_one, along_two = couple(solve_first(0.0, one, two))
-        by_pixel = (
+        by_cell = (
             h[1, 1] * one + h[1, 2] * two + along_one,
             h[1, 2] * one + h[2, 2] * two + along_two,
         )
-        return mask * (patches.collect_rest(by_pixel) + damping * rest)
+        return mask * (patches.collect_rest(by_cell) + damping * rest)
 
     def iterate(carry):
         d, residual, direction, size, _, count = carry

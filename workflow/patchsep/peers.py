@@ -14,6 +14,7 @@ import numpy as np
 import optax
 import scipy.optimize
 
+from .problem import Incidence, Problem
 from .spectral import DUST_REFERENCE, PLANCK_OVER_BOLTZMANN, SYNCH_REFERENCE, Bands, expand
 
 
@@ -23,58 +24,48 @@ class Task:
 
     Attributes
     ----------
-    statistics : array
-        What `spectral.expand` takes as data.
-    start, lower, upper, errors : arrays (n_unknowns,)
-        Errors at the start with all other unknowns fixed, infinite where unconstrained.
-    labels : int array (3, n_cells)
-        The unknown of each parameter of a cell.
+    problem : Problem
     bands : Bands
     data : array (n_bands, 2, n_pixels), µK_CMB
-    cells : int array (n_pixels,)
-        The cell of each pixel.
+    statistics : array
+        What `spectral.expand` takes as data.
+    errors : array (n_unknowns,)
+        Errors at the start with all other unknowns fixed, infinite where unconstrained.
     max_iterations : int
     tolerance : float
         Derivative, times the error at the start, at which to stop.
     """
 
-    statistics: jax.Array
-    start: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    errors: np.ndarray
-    labels: np.ndarray
+    problem: Problem
     bands: Bands
-    data: np.ndarray
-    cells: np.ndarray
+    data: jax.Array
+    statistics: jax.Array
+    errors: np.ndarray
     max_iterations: int
     tolerance: float
 
     @property
     def scale(self):
         """Errors where they are of use to scale an unknown, (n_unknowns,)."""
-        return np.minimum(self.errors, (self.upper - self.lower) / 4)
+        return np.minimum(self.errors, (self.problem.upper - self.problem.lower) / 4)
 
 
 @jax.jit
 def value_and_gradient(unknowns, statistics, bands, labels):
     """NLL, but for a constant, and its derivatives by the unknowns."""
-    expansion = expand(tuple(unknowns[label] for label in labels), statistics, bands)
-    gradient = sum(
-        jax.ops.segment_sum(along, label, len(unknowns))
-        for along, label in zip(expansion.gradient, labels, strict=True)
-    )
-    return jnp.sum(expansion.value), gradient
+    incidence = Incidence(labels, len(unknowns))
+    expansion = expand(incidence.spread(unknowns), statistics, bands)
+    return jnp.sum(expansion.value), incidence.collect(expansion.gradient)
 
 
 def optax_lbfgs(task: Task) -> tuple[np.ndarray, int]:
     """L-BFGS with bounds met by the substitution β = middle + half-width × sin θ."""
     unknowns, iterations = _optax_lbfgs(
-        task.start,
-        task.lower,
-        task.upper,
+        task.problem.start,
+        task.problem.lower,
+        task.problem.upper,
         task.scale,
-        (task.statistics, task.bands, task.labels),
+        (task.statistics, task.bands, task.problem.labels),
         task.max_iterations,
         # Errors at the minimum are not those at the start.
         0.3 * task.tolerance,
@@ -131,19 +122,20 @@ def _optax_lbfgs(start, lower, upper, scale, model, max_iterations, tolerance):
 
 def scipy_tnc(task: Task) -> tuple[np.ndarray, int]:
     """Truncated Newton with bounds; the Hessian is taken from differences of gradients."""
+    problem = task.problem
 
     def objective(scaled):
         value, gradient = value_and_gradient(
-            scaled * task.scale, task.statistics, task.bands, task.labels
+            scaled * task.scale, task.statistics, task.bands, task.problem.labels
         )
         return float(value), np.asarray(gradient) * task.scale
 
     found = scipy.optimize.minimize(
         objective,
-        task.start / task.scale,
+        problem.start / task.scale,
         jac=True,
         method="TNC",
-        bounds=np.stack([task.lower, task.upper], axis=1) / task.scale[:, None],
+        bounds=np.stack([problem.lower, problem.upper], axis=1) / task.scale[:, None],
         options={"maxfun": task.max_iterations, "ftol": 0, "xtol": 0, "gtol": task.tolerance},
     )
     return found.x * task.scale, int(found.nfev)
@@ -161,12 +153,12 @@ def furax_active_set(task: Task) -> tuple[np.ndarray, int]:
     ImportError
         If furax-cs is not installed (envs/peers.txt).
     """
-    names = ("beta_dust", "temp_dust", "beta_pl")
-    used = [np.unique(row, return_inverse=True) for row in task.labels[:, task.cells]]
+    problem, names = task.problem, ("beta_dust", "temp_dust", "beta_pl")
+    used = [np.unique(row, return_inverse=True) for row in problem.labels[:, problem.cells]]
     places = [place for place, _ in used]
     start, lower, upper = (
         {name: jnp.asarray(vector[place]) for name, place in zip(names, places, strict=True)}
-        for vector in (task.start, task.lower, task.upper)
+        for vector in (problem.start, problem.lower, problem.upper)
     )
     labels = {
         f"{name}_patches": jnp.asarray(label) for name, (_, label) in zip(names, used, strict=True)
@@ -176,7 +168,7 @@ def furax_active_set(task: Task) -> tuple[np.ndarray, int]:
         task.data, 1 / task.bands.white, frequency, labels, start, lower, upper,
         task.max_iterations,
     )  # fmt: skip
-    unknowns = task.start.copy()
+    unknowns = problem.start.copy()
     for name, place in zip(names, places, strict=True):
         unknowns[place] = found[name]
     return unknowns, int(iterations)

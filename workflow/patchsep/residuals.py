@@ -9,7 +9,7 @@ from .harmonics import bb_spectrum
 from .noise import FOREGROUNDS_ONLY
 from .patches import PARAMETERS, Partitions, configuration_patches
 from .sky import RegionSky
-from .spectral import Bands
+from .spectral import Bands, mixing
 from .spectral import recover as recover_components
 
 ELL_MIN = 2
@@ -60,7 +60,7 @@ def recover(
     def cmb(realization):
         maps = parameter_maps(rows.loc[realization, list(PARAMETERS)], patches)
         data = sky.observe(realization)
-        return np.stack(recover_components(maps, data, bands).cmb)
+        return np.stack(recover_components(mixing(maps, bands), data, bands).cmb)
 
     return np.stack([cmb(realization) for realization in realizations])
 

@@ -80,6 +80,7 @@ def load_settings(config: dict, source: str) -> dict:
             problems += _method_problems(f"methods.{name}", method, settings["nside"])
         problems += _fit_problems(settings["fit"])
         problems += _nside_problems(settings["nside"])
+        problems += _benchmark_problems(settings["benchmark"])
     if not problems:
         problems += _foreground_problems(settings["foregrounds"]["model"], settings["nside"])
         problems += _region_problems(settings["regions"], settings["nside"])
@@ -234,6 +235,15 @@ def _fit_problems(fit) -> list[str]:
                 f"fit.start.{parameter}: {start} is not inside the bounds {lower} … {upper}"
             )
     return problems
+
+
+def _benchmark_problems(benchmark) -> list[str]:
+    if "furax_active_set" not in benchmark["optimizers"] or find_spec("furax_cs"):
+        return []
+    return [
+        "benchmark.optimizers.furax_active_set: furax-cs is not installed; run "
+        "pip install -r envs/peers.txt, or remove this key"
+    ]
 
 
 def _foreground_problems(model, nside) -> list[str]:

@@ -69,17 +69,19 @@ def whiten(data, bands):
 
 
 def second_moments(white_data):
-    """Σ over Q, U of y yᵀ: all that the likelihood needs of pixels with equal parameters.
+    """Σ over Q, U and pixels of y yᵀ: all that the likelihood needs of equal parameters.
 
     Parameters
     ----------
-    white_data : array (n_bands, 2, n_pixels)
+    white_data : array (n_bands, 2, ..., n_pixels)
 
     Returns
     -------
-    array (n_pixels, n_bands, n_bands)
+    array (..., n_bands, n_bands)
     """
-    return jnp.einsum("bsp,csp->pbc", white_data, white_data)
+    by_group = jnp.moveaxis(white_data, (0, 1), (-3, -2))
+    vectors = by_group.reshape(*by_group.shape[:-2], -1)
+    return vectors @ jnp.matrix_transpose(vectors)
 
 
 class Bands(NamedTuple):
@@ -230,13 +232,26 @@ class Recovery(NamedTuple):
     nll: jax.Array
 
 
-@jax.jit
-def recover(parameters, data, bands):
-    """Component maps ŝ = W(β) d (arXiv:2604.08463 eqs. 4, 7, 8) and the misfit they leave.
+def mixing(parameters, bands):
+    """Whitened dust and synchrotron columns of A, array (2, n_bands, n_pixels).
 
     Parameters
     ----------
     parameters : array (3, n_pixels), or 3 arrays (n_pixels,)
+    bands : Bands
+    """
+    columns, _, _ = _columns(parameters, bands)
+    return jnp.stack([jnp.stack(column) for column in columns])
+
+
+@jax.jit
+def recover(mixing, data, bands):
+    """Component maps ŝ = W(β) d (arXiv:2604.08463 eqs. 4, 7, 8) and the misfit they leave.
+
+    Parameters
+    ----------
+    mixing : array (2, n_bands, n_pixels)
+        See `mixing`.
     data : array (n_bands, 2, n_pixels), µK_CMB
     bands : Bands
 
@@ -244,7 +259,7 @@ def recover(parameters, data, bands):
     -------
     Recovery
     """
-    columns, _, _ = _columns(parameters, bands)
+    columns = [list(column) for column in mixing]
     inner = _inner_products(bands)
     inverse = _inverse([[inner(a, b) for b in columns] for a in columns])
     maps, misfit = [], 0.0
