@@ -7,39 +7,32 @@ import pandas as pd
 
 from patchsep.files import read_partitions, read_table, write_maps, write_table
 from patchsep.fit import parameter_maps
+from patchsep.grid import clean, combine_metrics, observe, spectra_table
 from patchsep.likelihood import best_configuration
 from patchsep.logs import log_to
-from patchsep.noise import FOREGROUNDS_ONLY
 from patchsep.patches import PARAMETERS, configuration_patches
-from patchsep.residuals import (
-    combine_metrics,
-    configuration_metrics,
-    full_sky,
-    recover,
-    residual_spectra,
-)
+from patchsep.residuals import full_sky, residual_spectra
 from patchsep.sky import RegionSky
 
-# The realisation whose maps are kept.
-SHOWN = 0
 
-
-def clean_region(snakemake, region, name, patches, fits):
-    """One configuration of one region: its sky, cleaned maps, parameters and metrics."""
+def clean_region(snakemake, region, name, patches):
+    """One configuration of one region, fitted again: its sky, cleaned maps and parameters."""
     params = snakemake.params
     sky = RegionSky.read(region, params.zones, params.noise_seed, snakemake.input)
     partitions = read_partitions(patches, sky.pixels)
+    data = observe(sky, list(range(params.n_realizations)))
+    memory = snakemake.resources.fit_memory_mb / 1000
+    result = clean(name, partitions, sky, data, memory=memory, **params.fit)
     labels = configuration_patches(name, partitions)
-    shown = fits.query("configuration == @name and realization == @SHOWN").iloc[0]
-    recovered = recover(fits, name, partitions, sky, list(range(params.n_realizations)))
+    # Row 0 is the fit to foregrounds alone, row 1 the realisation whose maps are kept.
+    shown = {key: values[1] for key, values in result.parameters.items()}
     return {
         "pixels": sky.pixels,
         "cmb": sky.cmb,
-        "recovered": recovered,
-        "systematic": recover(fits, name, partitions, sky, [FOREGROUNDS_ONLY])[0],
-        "parameters": parameter_maps(shown[list(PARAMETERS)], labels),
-        "patches": np.stack([labels[name] for name in PARAMETERS]),
-        "metrics": configuration_metrics(fits, name, partitions, recovered, sky),
+        "recovered": result.cmb[1:],
+        "systematic": result.cmb[0],
+        "parameters": parameter_maps(shown, labels),
+        "patches": np.stack([labels[key] for key in PARAMETERS]),
     }
 
 
@@ -47,22 +40,25 @@ def main(snakemake):
     best = {
         Path(path).stem: best_configuration(read_table(path)) for path in snakemake.input.choices
     }
-    regions = []
-    for (region, names), patches in zip(
-        snakemake.params.configurations.items(), snakemake.input.patches, strict=True
+    regions, metrics = [], []
+    for (region, names), patches, measured in zip(
+        snakemake.params.configurations.items(),
+        snakemake.input.patches,
+        snakemake.input.metrics,
+        strict=True,
     ):
-        shards = [path for path in snakemake.input.fits if Path(path).parent.name == region]
-        fits = pd.concat(map(read_table, shards), ignore_index=True)
         name = best.get(region, names[0])
-        regions.append(clean_region(snakemake, region, name, patches, fits))
+        regions.append(clean_region(snakemake, region, name, patches))
+        metrics.append(read_table(measured).set_index("configuration", drop=False).loc[name])
 
     def joined(name):
         return np.concatenate([region[name] for region in regions], axis=-1)
 
     nside, pixels, recovered = snakemake.params.nside, joined("pixels"), joined("recovered")
     spectra = residual_spectra(recovered, joined("cmb"), joined("systematic"), pixels, nside)
-    metrics = combine_metrics([region["metrics"] for region in regions], recovered)
-    write_table(snakemake.output.spectra, spectra.assign(configuration=metrics["configuration"]))
+    metrics = combine_metrics([row.to_dict() for row in metrics], recovered)
+    averages = [np.atleast_2d(curve).mean(axis=0) for curve in spectra]
+    write_table(snakemake.output.spectra, spectra_table(metrics["configuration"], *averages))
     write_table(snakemake.output.metrics, pd.DataFrame([metrics]))
 
     def columns(names, values):
@@ -70,14 +66,14 @@ def main(snakemake):
 
     names = [name.upper() for name in PARAMETERS]
     maps = (
-        columns(["CMB_Q", "CMB_U"], recovered[SHOWN])
+        columns(["CMB_Q", "CMB_U"], recovered[0])
         | columns(["SYSTEMATIC_Q", "SYSTEMATIC_U"], joined("systematic"))
         | columns(names, joined("parameters"))
         | columns([f"PATCH_{name}" for name in names], joined("patches"))
     )
     units = ["uK_CMB"] * 4 + ["", "K", ""] + [""] * 3
     about = (
-        f"patchsep, method {snakemake.wildcards.method}, realisation {SHOWN}: "
+        f"patchsep, method {snakemake.wildcards.method}, realisation 0: "
         f"{metrics['configuration']}\nPATCH_* are labels within each region"
     )
     write_maps(snakemake.output.maps, maps, units, about)

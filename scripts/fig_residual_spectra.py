@@ -18,8 +18,7 @@ def main(snakemake):
     spectra = defaultdict(dict)
     for (method, area), path in zip(snakemake.params.areas, snakemake.input.spectra):
         table = read_table(path)
-        shown = table[table["configuration"] == chosen[method][area]]
-        spectra[area][method] = shown.groupby("ell", as_index=False).mean(numeric_only=True)
+        spectra[area][method] = table[table["configuration"] == chosen[method][area]]
     templates = read_table(snakemake.input.templates)
     options = snakemake.params.style
     with style(options["font_size"]):

@@ -1,7 +1,7 @@
-"""Fit the spectral parameters of a shard: configurations × noise realisations."""
+"""Fit a shard: configurations of patches × noise realisations, and their residual spectra."""
 
 from patchsep.files import read_partitions, write_table
-from patchsep.grid import fit_configurations
+from patchsep.grid import fit_shard
 from patchsep.logs import log_to
 from patchsep.sky import RegionSky
 
@@ -11,15 +11,18 @@ def main(snakemake):
     sky = RegionSky.read(
         snakemake.wildcards.region, params.zones, params.noise_seed, snakemake.input
     )
-    fits = fit_configurations(
+    shard = fit_shard(
         params.configurations,
         read_partitions(snakemake.input.patches, sky.pixels),
         sky,
         params.realizations,
+        folder=params.folder,
+        code=params.code,
+        progress=params.progress,
         memory=snakemake.resources.fit_memory_mb / 1000,
         **params.fit,
     )
-    write_table(snakemake.output.fits, fits)
+    write_table(snakemake.output.shard, shard)
 
 
 if __name__ == "__main__":

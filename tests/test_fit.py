@@ -303,6 +303,7 @@ def test_when_memory_runs_out_batches_are_halved(bright_sky, noisy, fitted, monk
             raise MemoryError
         return enough(data, *arguments)
 
+    monkeypatch.setattr(fit_module, "CELLS_IN_CACHE", 10**9)
     monkeypatch.setattr(fit_module, "_fit", fit_in_little_memory)
     result = fit(bright_sky, noisy[:10])
     assert sizes == [10, 5, 3, 3, 3, 3]

@@ -1,11 +1,9 @@
 """Noise: its size, its independence, and that every realisation can be drawn again."""
 
-from itertools import chain
-
 import numpy as np
 import pytest
 
-from patchsep.noise import FOREGROUNDS_ONLY, shards, simulate_noise
+from patchsep.noise import simulate_noise
 
 SIGMA = np.array([0.1, 1.0, 20.0])
 N_PIXELS = 20_000
@@ -49,11 +47,3 @@ def test_a_realization_is_the_same_whatever_was_drawn_before():
     for realization in (0, 5):
         draw(realization=realization)
     np.testing.assert_array_equal(draw(), alone)
-
-
-@pytest.mark.parametrize("n_realizations, per_shard", [(1, 1), (10, 3), (10, 10), (40, 7), (3, 50)])
-def test_shards_hold_every_realization_once_and_the_foregrounds(n_realizations, per_shard):
-    members = shards(n_realizations, per_shard)
-    assert members.pop("foregrounds") == [FOREGROUNDS_ONLY]
-    assert list(chain.from_iterable(members.values())) == list(range(n_realizations))
-    assert all(1 <= len(shard) <= per_shard for shard in members.values())

@@ -8,6 +8,13 @@ from pathlib import Path
 import healpy as hp
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .provenance import fingerprint
+
+# Key of a Parquet file's metadata.
+FINGERPRINT = b"patchsep.fingerprint"
 
 
 @contextmanager
@@ -69,18 +76,52 @@ def read_maps(path: str | Path) -> dict[str, np.ndarray]:
     }
 
 
+class DamagedFile(OSError):
+    """A file whose content is not what was written; it has been set aside."""
+
+
 def write_table(path: str | Path, table: pd.DataFrame):
-    """Write a table as CSV or Parquet, by the path's ending."""
+    """Write a table as CSV or Parquet, by the path's ending; Parquet with its fingerprint."""
     with whole(path) as temporary:
         if temporary.suffix == ".csv":
             table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
+            return
+        arrow = pa.Table.from_pandas(table, preserve_index=False)
+        own = {FINGERPRINT: _content(arrow)}
+        pq.write_table(arrow.replace_schema_metadata(own), temporary)
+
+
+def _content(table: pa.Table) -> str:
+    return fingerprint(str(table.schema.remove_metadata()), table.to_pydict())
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV or Parquet table."""
-    return pd.read_csv(path) if Path(path).suffix == ".csv" else pd.read_parquet(path)
+    """Read a CSV or Parquet table.
+
+    Raises
+    ------
+    DamagedFile
+        If a Parquet file does not hold what was written. It is renamed, so that the
+        workflow misses it and makes it again.
+    """
+    path = Path(path)
+    if path.suffix == ".csv":
+        return pd.read_csv(path)
+    try:
+        arrow = pq.read_table(path)
+        if arrow.schema.metadata[FINGERPRINT].decode() != _content(arrow):
+            raise ValueError("its content is not what was written")
+        return arrow.to_pandas()
+    except FileNotFoundError:
+        raise
+    # A flipped bit can be anything to those who read it.
+    except Exception as error:
+        aside = path.with_name(f"{path.name}.damaged")
+        os.replace(path, aside)
+        raise DamagedFile(
+            f"{path} is damaged ({error}). It is now {aside.name}; "
+            "run the same command again, which makes it anew"
+        ) from error
 
 
 def write_polarization(path: str | Path, maps: np.ndarray, names: list[str], about: str):

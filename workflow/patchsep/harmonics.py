@@ -53,8 +53,8 @@ def gaussian_scalar(cl, nside: int, rng: np.random.Generator) -> np.ndarray:
     return ducc0.sht.synthesis(alm=alm, spin=0, lmax=len(cl) - 1, **_geometry(nside))[0]
 
 
-def bb_spectrum(qu: np.ndarray, lmax: int) -> np.ndarray:
-    """BB pseudo-spectrum of a polarization map, as `healpy.anafast` defines it.
+def b_modes(qu: np.ndarray, lmax: int) -> np.ndarray:
+    """B-mode coefficients of a polarization map, as `healpy.map2alm` defines them.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ def bb_spectrum(qu: np.ndarray, lmax: int) -> np.ndarray:
 
     Returns
     -------
-    array (lmax + 1,)
-        Uncorrected for the mask: divide by f_sky for the published estimator.
+    array (n_alm,), complex
+        Linear in the map.
     """
     nside = hp.npix2nside(qu.shape[-1])
     # The analysis band is that of the map, so that power above lmax is not aliased.
@@ -78,4 +78,13 @@ def bb_spectrum(qu: np.ndarray, lmax: int) -> np.ndarray:
         alm += weight * ducc0.sht.adjoint_synthesis(
             map=qu - ducc0.sht.synthesis(alm=alm, **band), **band
         )
-    return hp.alm2cl(alm[1], lmax_out=lmax)
+    return hp.resize_alm(alm[1], 3 * nside - 1, 3 * nside - 1, lmax, lmax)
+
+
+def bb_spectrum(qu: np.ndarray, lmax: int) -> np.ndarray:
+    """BB pseudo-spectrum (lmax + 1,) of a polarization map, as `healpy.anafast` defines it.
+
+    Uncorrected for the mask: divide by f_sky for the published estimator. `qu` and `lmax`
+    are those of `b_modes`.
+    """
+    return hp.alm2cl(b_modes(qu, lmax))

@@ -158,7 +158,8 @@ def spectra_to_r(
     Parameters
     ----------
     spectra : DataFrame
-        See `residuals.residual_spectra`.
+        C_ell of the `total` and `statistical` residual by `ell`, in µK²_CMB; rows of several
+        realisations are averaged.
     templates, sky_templates : DataFrame
         `cmb.cmb_spectra` that r is measured with, and that the sky was drawn from.
     r_input : float

@@ -28,14 +28,3 @@ def simulate_noise(
     """
     rng = np.random.default_rng([seed, realization, *region.encode()])
     return sigma[:, None, None] * rng.standard_normal((len(sigma), 2, n_pixels))
-
-
-def shards(n_realizations: int, per_shard: int) -> dict[str, list[int]]:
-    """Realisations of each shard, by its name; the first shard is foregrounds alone."""
-    noisy = [
-        list(range(first, min(first + per_shard, n_realizations)))
-        for first in range(0, n_realizations, per_shard)
-    ]
-    return {"foregrounds": [FOREGROUNDS_ONLY]} | {
-        f"realizations-{shard[0]:05d}-{shard[-1]:05d}": shard for shard in noisy
-    }

@@ -6,7 +6,7 @@ BENCHMARK_REGION = REGIONS[-1]
 
 rule benchmark_fits:
     input:
-        instrument=SETTINGS["instrument"],
+        instrument=ancient(SETTINGS["instrument"]),
         regions=f"{RESULTS}/maps/regions.fits",
         foregrounds=f"{RESULTS}/maps/foregrounds.fits",
         cmb=f"{RESULTS}/maps/cmb.fits",
@@ -26,6 +26,7 @@ rule benchmark_fits:
         benchmark=BENCHMARK,
         noise_seed=SETTINGS["noise"]["seed"],
         zones=SETTINGS["regions"]["zones"],
+        code=code("benchmark_fits", SETTINGS["instrument"]),
     message:
         "Timing fits in {wildcards.region}"
     script:
@@ -49,6 +50,7 @@ rule fig_benchmark:
         runtime=10,
     params:
         style=FIGURE_STYLE,
+        code=code("fig_benchmark"),
     message:
         "Drawing {wildcards.table} of the benchmark"
     script:

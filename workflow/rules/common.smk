@@ -14,10 +14,11 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
-from patchsep.noise import shards
 from patchsep.patches import configurations
+from patchsep.provenance import code_fingerprint
 from patchsep.regions import find_mask_file, region_names
 from patchsep.settings import SettingsError, load_settings
+from patchsep.shards import chunks, part_of
 
 CONFIG_SOURCES = [
     *workflow.configfiles,
@@ -35,20 +36,24 @@ REGIONS = region_names(SETTINGS["regions"]["zones"])
 # Where r is estimated: each region, and all of them together.
 AREAS = [*REGIONS, "combined"]
 METHODS = SETTINGS["methods"]
-SHARDS = shards(
+# A shard is a part of the configurations × a chunk of the realisations.
+CHUNKS = chunks(
     SETTINGS["noise"]["realizations"], SETTINGS["fit"]["realizations_per_shard"]
 )
+PARTS = {f"part-{number:03d}": number for number in range(SETTINGS["fit"]["parts"])}
 FIT = {
     key: SETTINGS["fit"][key]
     for key in ("bounds", "start", "max_iterations", "tolerance")
 }
+FIT_MEMORY_MB = int(1000 * SETTINGS["fit"]["memory"])
 
 
 wildcard_constraints:
     method="|".join(METHODS),
     region="|".join(REGIONS),
     area="|".join(AREAS),
-    shard="|".join(SHARDS),
+    chunk="|".join(CHUNKS),
+    part="|".join(PARTS),
 
 
 def patch_values(method, region):
@@ -78,14 +83,20 @@ def contested_estimates(wildcards):
     ]
 
 
-def fit_input(wildcards):
-    """The CMB, but for the fit to foregrounds alone, which needs none and no noise."""
-    noisy = wildcards.shard != "foregrounds"
-    return {"cmb": f"{RESULTS}/maps/cmb.fits"} if noisy else {}
+def shard_configurations(wildcards):
+    """The configurations of a shard's part."""
+    return part_of(region_configurations(wildcards), PARTS[wildcards.part], len(PARTS))
 
 
-def noise_seed(wildcards):
-    return SETTINGS["noise"]["seed"] if wildcards.shard != "foregrounds" else None
+def code(script, *files):
+    """Fingerprint of a script, of what it imports of the package, and of small files.
+
+    A rule has it in its params, for Snakemake does not look into modules, and goes by time
+    stamps otherwise, which are new in every clone.
+    """
+    return code_fingerprint(
+        f"{workflow.basedir}/scripts/{script}.py", f"{PACKAGE_HOME}/patchsep", *files
+    )
 
 
 def figure_files(name):

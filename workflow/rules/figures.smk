@@ -18,6 +18,7 @@ rule fig_regions:
     params:
         style=FIGURE_STYLE,
         names=REGIONS,
+        code=code("fig_regions"),
     message:
         "Drawing the regions"
     script:
@@ -40,6 +41,7 @@ rule fig_patches:
     params:
         style=FIGURE_STYLE,
         methods=list(METHODS),
+        code=code("fig_patches"),
     message:
         "Drawing the patches of every method"
     script:
@@ -62,6 +64,7 @@ rule fig_parameters:
     params:
         style=FIGURE_STYLE,
         methods=list(METHODS),
+        code=code("fig_parameters"),
     message:
         "Drawing true and recovered spectral parameters"
     script:
@@ -93,6 +96,7 @@ rule fig_residual_spectra:
         style=FIGURE_STYLE,
         areas=[(method, area) for method in METHODS for area in AREAS],
         regions=REGIONS,
+        code=code("fig_residual_spectra"),
     message:
         "Drawing residual spectra"
     script:
@@ -124,6 +128,7 @@ rule fig_r_likelihoods:
         style=FIGURE_STYLE,
         areas=[(method, area) for method in METHODS for area in AREAS],
         r_input=SETTINGS["cmb"]["r"],
+        code=code("fig_r_likelihoods"),
     message:
         "Drawing likelihoods of r"
     script:

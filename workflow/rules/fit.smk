@@ -1,32 +1,36 @@
-# A shard is one region's configurations of one method × some noise realisations, or × the
-# foregrounds alone, whose fit gives the systematic residual.
+# A shard is a part of one region's configurations of one method × some noise realisations.
+# Each finished configuration is kept in `folder`: a shard that runs again computes what is new.
 rule fit_patches:
     input:
-        unpack(fit_input),
-        instrument=SETTINGS["instrument"],
+        instrument=ancient(SETTINGS["instrument"]),
         regions=f"{RESULTS}/maps/regions.fits",
         foregrounds=f"{RESULTS}/maps/foregrounds.fits",
+        cmb=f"{RESULTS}/maps/cmb.fits",
         patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
     output:
-        fits=f"{RESULTS}/fits/{{method}}/{{region}}/{{shard}}.parquet",
+        shard=f"{RESULTS}/fits/{{method}}/{{region}}/{{chunk}}/{{part}}.parquet",
     log:
-        f"{LOGS}/fit_patches/{{method}}/{{region}}/{{shard}}.log",
+        f"{LOGS}/fit_patches/{{method}}/{{region}}/{{chunk}}/{{part}}.log",
     benchmark:
-        f"{BENCHMARKS}/fit_patches/{{method}}/{{region}}/{{shard}}.tsv"
+        f"{BENCHMARKS}/fit_patches/{{method}}/{{region}}/{{chunk}}/{{part}}.tsv"
     conda:
         "../../envs/environment.yaml"
+    # Each attempt has more memory and time than the one before, and fits fewer at once.
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
         # Here and not in params: it does not change results.
-        fit_memory_mb=int(1000 * SETTINGS["fit"]["memory"]),
+        fit_memory_mb=lambda wildcards, attempt: FIT_MEMORY_MB // attempt,
     params:
-        configurations=region_configurations,
-        realizations=lambda wildcards: SHARDS[wildcards.shard],
-        noise_seed=noise_seed,
+        configurations=shard_configurations,
+        realizations=lambda wildcards: CHUNKS[wildcards.chunk],
+        noise_seed=SETTINGS["noise"]["seed"],
         zones=SETTINGS["regions"]["zones"],
         fit=FIT,
+        folder=f"{RESULTS}/fits/{{method}}/{{region}}/{{chunk}}/configurations",
+        progress=f"{LOGS}/fit_patches/{{method}}/{{region}}/{{chunk}}/{{part}}.progress.json",
+        code=code("fit_patches", SETTINGS["instrument"]),
     message:
-        "Fitting {wildcards.region}, {wildcards.method}: {wildcards.shard}"
+        "Fitting {wildcards.region}, {wildcards.method}: {wildcards.chunk}, {wildcards.part}"
     script:
         "../../scripts/fit_patches.py"

@@ -19,6 +19,7 @@ rule estimate_r:
     params:
         r_input=SETTINGS["cmb"]["r"],
         r_grid=SETTINGS["likelihood"]["r_grid"],
+        code=code("estimate_r"),
     message:
         "Estimating r in {wildcards.area}: {wildcards.method}"
     script:

@@ -17,6 +17,7 @@ rule draw_patches:
         seed=lambda wildcards: METHODS[wildcards.method]["seed"],
         values=lambda wildcards: patch_values(wildcards.method, wildcards.region),
         zones=SETTINGS["regions"]["zones"],
+        code=code("draw_patches"),
     message:
         "Dividing {wildcards.region} into patches: {wildcards.method}"
     script:

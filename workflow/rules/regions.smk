@@ -23,6 +23,7 @@ rule draw_regions:
     params:
         regions=SETTINGS["regions"],
         nside=SETTINGS["nside"],
+        code=code("draw_regions"),
     message:
         "Drawing Galactic regions: {params.regions[method]}"
     script:

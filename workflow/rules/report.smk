@@ -30,6 +30,7 @@ rule summarize:
             "templates": SETTINGS["likelihood"]["templates"],
             "figures": f"{RESULTS}/figures/",
         },
+        code=code("summarize"),
     message:
         "Writing tables of r"
     script:

@@ -1,21 +1,15 @@
-rule measure_residuals:
+rule gather_residuals:
     input:
-        instrument=SETTINGS["instrument"],
-        regions=f"{RESULTS}/maps/regions.fits",
-        foregrounds=f"{RESULTS}/maps/foregrounds.fits",
-        cmb=f"{RESULTS}/maps/cmb.fits",
-        patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
-        fits=expand(
-            f"{RESULTS}/fits/{{{{method}}}}/{{{{region}}}}/{{shard}}.parquet",
-            shard=SHARDS,
+        shards=expand(
+            f"{RESULTS}/fits/{{{{method}}}}/{{{{region}}}}/{{chunk}}/{{part}}.parquet",
+            chunk=CHUNKS,
+            part=PARTS,
         ),
     output:
         spectra=f"{RESULTS}/residuals/{{method}}/{{region}}_spectra.parquet",
         metrics=f"{RESULTS}/residuals/{{method}}/{{region}}_metrics.parquet",
     log:
-        f"{LOGS}/measure_residuals/{{method}}/{{region}}.log",
-    benchmark:
-        f"{BENCHMARKS}/measure_residuals/{{method}}/{{region}}.tsv"
+        f"{LOGS}/gather_residuals/{{method}}/{{region}}.log",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -23,30 +17,27 @@ rule measure_residuals:
         runtime=60,
     params:
         configurations=region_configurations,
-        n_realizations=SETTINGS["noise"]["realizations"],
-        noise_seed=SETTINGS["noise"]["seed"],
-        zones=SETTINGS["regions"]["zones"],
+        code=code("gather_residuals"),
     message:
-        "Measuring residuals in {wildcards.region}: {wildcards.method}"
+        "Gathering residuals in {wildcards.region}: {wildcards.method}"
     script:
-        "../../scripts/measure_residuals.py"
+        "../../scripts/gather_residuals.py"
 
 
 # Spectra of all regions combined are those of the combined map, in which every region has
-# the configuration that its own r likelihood prefers.
+# the configuration that its own r likelihood prefers, fitted again for its maps.
 rule combine_regions:
     input:
-        instrument=SETTINGS["instrument"],
+        instrument=ancient(SETTINGS["instrument"]),
         regions=f"{RESULTS}/maps/regions.fits",
         foregrounds=f"{RESULTS}/maps/foregrounds.fits",
         cmb=f"{RESULTS}/maps/cmb.fits",
         patches=expand(
             f"{RESULTS}/patches/{{{{method}}}}/{{region}}.fits", region=REGIONS
         ),
-        fits=expand(
-            f"{RESULTS}/fits/{{{{method}}}}/{{region}}/{{shard}}.parquet",
+        metrics=expand(
+            f"{RESULTS}/residuals/{{{{method}}}}/{{region}}_metrics.parquet",
             region=REGIONS,
-            shard=SHARDS,
         ),
         choices=contested_estimates,
     output:
@@ -60,14 +51,17 @@ rule combine_regions:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+        fit_memory_mb=lambda wildcards, attempt: FIT_MEMORY_MB // attempt,
     params:
         configurations=configurations_by_region,
         n_realizations=SETTINGS["noise"]["realizations"],
         noise_seed=SETTINGS["noise"]["seed"],
         zones=SETTINGS["regions"]["zones"],
         nside=SETTINGS["nside"],
+        fit=FIT,
+        code=code("combine_regions", SETTINGS["instrument"]),
     message:
         "Combining regions: {wildcards.method}"
     script:

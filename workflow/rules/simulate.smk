@@ -1,6 +1,6 @@
 rule simulate_foregrounds:
     input:
-        instrument=SETTINGS["instrument"],
+        instrument=ancient(SETTINGS["instrument"]),
     output:
         polarization=f"{RESULTS}/maps/foregrounds.fits",
         intensity=f"{RESULTS}/maps/dust_intensity.fits",
@@ -17,6 +17,7 @@ rule simulate_foregrounds:
     params:
         foregrounds=SETTINGS["foregrounds"],
         nside=SETTINGS["nside"],
+        code=code("simulate_foregrounds", SETTINGS["instrument"]),
     message:
         "Simulating foregrounds: {params.foregrounds}"
     script:
@@ -39,6 +40,7 @@ rule compute_cmb_spectra:
     params:
         cosmology=SETTINGS["cmb"]["cosmology"],
         nside=SETTINGS["nside"],
+        code=code("compute_cmb_spectra"),
     message:
         "Computing CMB spectra with CAMB"
     script:
@@ -63,6 +65,7 @@ rule simulate_cmb:
         seed=SETTINGS["cmb"]["seed"],
         r=SETTINGS["cmb"]["r"],
         nside=SETTINGS["nside"],
+        code=code("simulate_cmb"),
     message:
         "Drawing the CMB sky: r = {params.r}, seed {params.seed}"
     script:

@@ -1,0 +1,17 @@
+"""Gather the residuals that every configuration leaves in one region from its shards."""
+
+from patchsep.files import read_table, write_table
+from patchsep.grid import gather
+from patchsep.logs import log_to
+
+
+def main(snakemake):
+    tables = [read_table(path) for path in snakemake.input.shards]
+    metrics, spectra = gather(tables, snakemake.params.configurations)
+    write_table(snakemake.output.metrics, metrics)
+    write_table(snakemake.output.spectra, spectra)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

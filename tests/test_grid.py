@@ -1,0 +1,237 @@
+"""The grid: what a shard computes, keeps, and takes up again after whatever happened to it."""
+
+import logging
+
+import healpy as hp
+import numpy as np
+import pandas as pd
+import pytest
+
+from patchsep import grid
+from patchsep.files import read_table
+from patchsep.fit import separate
+from patchsep.grid import clean, combine_metrics, fit_configuration, fit_shard, gather, observe
+from patchsep.noise import FOREGROUNDS_ONLY
+from patchsep.patches import partition
+from patchsep.residuals import residual_spectra
+from patchsep.sky import RegionSky
+
+NSIDE = 16
+NAMES = ["0-0-0", "16-0-0"]
+
+
+@pytest.fixture(scope="module")
+def sky(dense):
+    """Foregrounds of one spectrum everywhere, a CMB, and LiteBIRD's noise."""
+    pixels = np.arange(100)
+    amplitude = np.array([0, 10, 100])[:, None, None]
+    maps = amplitude * np.random.default_rng(1).standard_normal((3, 2, len(pixels)))
+    spectrum = np.repeat([[1.6], [19.0], [-3.1]], len(pixels), axis=1)
+    return RegionSky(
+        region="hi",
+        nside=NSIDE,
+        pixels=pixels,
+        frequencies=dense.frequency,
+        sigma=dense.sigma,
+        foregrounds=dense.sky(spectrum, maps),
+        cmb=np.random.default_rng(2).standard_normal((2, len(pixels))),
+        noise_seed=3,
+    )
+
+
+SETTINGS = {
+    "bounds": {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.0, -0.5)},
+    "start": {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0},
+    "tolerance": 1e-3,
+}
+VALUES = {"beta_dust": [0, 16], "temp_dust": [0], "beta_synch": [0]}
+REALIZATIONS = [0, 1]
+
+
+@pytest.fixture(scope="module")
+def partitions(sky):
+    return partition("multiresolution", NSIDE, sky.pixels, VALUES, seed=0)
+
+
+@pytest.fixture(scope="module")
+def data(sky):
+    return observe(sky, REALIZATIONS)
+
+
+@pytest.fixture
+def shard(sky, partitions, tmp_path):
+    """Run a shard in a folder of its own, with some `changes`; returns its table."""
+
+    def run(names=NAMES, sky=sky, realizations=REALIZATIONS, code="code", **changes):
+        settings = SETTINGS | changes
+        folder, progress = tmp_path / "kept", tmp_path / "progress.json"
+        return fit_shard(names, partitions, sky, realizations, folder, code, progress, **settings)
+
+    run.folder = tmp_path / "kept"
+    return run
+
+
+@pytest.fixture
+def fitted(monkeypatch):
+    """Names of the configurations that have been fitted, as they are."""
+    names, original = [], grid.fit_configuration
+
+    def counted(name, *arguments, **settings):
+        names.append(name)
+        return original(name, *arguments, **settings)
+
+    monkeypatch.setattr(grid, "fit_configuration", counted)
+    return names
+
+
+# What is measured
+
+
+def test_one_patch_leaves_no_systematic_residual_where_the_spectrum_is_one(sky, partitions, data):
+    """Next to the statistical residual, which no patches can avoid."""
+    systematic, noisy, _ = clean("0-0-0", partitions, sky, data, **SETTINGS).cmb
+    assert systematic.std() < 1e-3 * (noisy - sky.cmb - systematic).std()
+
+
+def test_a_configuration_has_the_spectra_of_the_maps_that_its_fit_leaves(sky, partitions, data):
+    table = fit_configuration("16-0-0", partitions, sky, REALIZATIONS, data, **SETTINGS)
+    patches = dict.fromkeys(VALUES, partitions[0]) | {"beta_dust": partitions[16]}
+    fit = separate(data, sky.sigma, sky.frequencies, patches, **SETTINGS)
+    assert list(table["realization"]) == [FOREGROUNDS_ONLY, 0, 1]
+    np.testing.assert_array_equal(table["nll"], fit.nll)
+    expected = residual_spectra(fit.cmb[1:], sky.cmb, fit.cmb[0], sky.pixels, NSIDE)
+    np.testing.assert_array_equal(np.stack(table["total"][1:]), expected.total)
+    np.testing.assert_array_equal(np.stack(table["statistical"][1:]), expected.statistical)
+    np.testing.assert_array_equal(table["systematic"][0], expected.systematic)
+
+
+def test_a_shard_counts_patches_and_what_did_not_converge(shard):
+    row = shard(max_iterations=1).iloc[1]
+    assert row["n_patches_beta_dust"] == 100
+    assert row["n_patches_temp_dust"] == row["n_patches_beta_synch"] == 1
+    assert row["n_realizations"] == row["n_unconverged"] == 2
+    assert row["n_unconverged_systematic"] == 1
+    assert row["f_sky"] == pytest.approx(100 / hp.nside2npix(NSIDE))
+
+
+def test_shards_together_are_averages_over_all_their_realizations(sky, partitions, tmp_path):
+    def run(name, realizations):
+        return fit_shard(
+            NAMES, partitions, sky, realizations, tmp_path / name, "", tmp_path / "p", **SETTINGS
+        )
+
+    apart = gather([run("first", [0, 1]), run("second", [2])], NAMES)
+    together = gather([run("all", [0, 1, 2])], NAMES)
+    for one, other in zip(apart, together, strict=True):
+        pd.testing.assert_frame_equal(one, other, rtol=1e-6)
+
+
+def test_only_configurations_that_are_wanted_are_gathered(shard):
+    metrics, spectra = gather([shard()], NAMES[1:])
+    assert list(metrics["configuration"]) == list(spectra["configuration"].unique()) == NAMES[1:]
+
+
+def test_metrics_of_regions_add_up(sky, partitions, data, shard):
+    (one,) = gather([shard(NAMES[1:])], NAMES[1:])[0].to_dict("records")
+    recovered = clean("16-0-0", partitions, sky, data, **SETTINGS).cmb[1:]
+    both = combine_metrics([one, one], np.concatenate([recovered, recovered], axis=-1))
+    assert both["configuration"] == "16-0-0 + 16-0-0"
+    assert both["n_patches_beta_dust"] == 200
+    assert both["n_realizations"] == 2
+    assert both["f_sky"] == pytest.approx(2 * one["f_sky"])
+    assert both["n_at_bounds"] == 2 * one["n_at_bounds"]
+    assert both["variance"] == pytest.approx(one["variance"])
+
+
+# What is computed again
+
+
+def test_what_is_done_is_not_done_again(shard, fitted):
+    first = shard()
+    pd.testing.assert_frame_equal(first, shard())
+    assert fitted == NAMES
+
+
+def test_a_new_configuration_alone_is_fitted(shard, fitted):
+    shard(NAMES[:1])
+    shard(NAMES)
+    assert fitted == NAMES
+
+
+def test_a_shard_that_was_stopped_goes_on_where_it_was(shard, fitted, monkeypatch):
+    write = grid.write_table
+
+    def full_disk(path, table):
+        if path.stem == NAMES[1]:
+            raise OSError(28, "No space left on device")
+        write(path, table)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(grid, "write_table", full_disk)
+        shard()
+    assert [path.name for path in shard.folder.iterdir()] == [f"{NAMES[0]}.parquet"]
+    shard()
+    assert fitted == [*NAMES, NAMES[1]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"code": "other code"},
+        {"tolerance": 1e-4},
+        {"realizations": [0, 2]},
+        {"start": SETTINGS["start"] | {"temp_dust": 21.0}},
+    ],
+    ids=str,
+)
+def test_what_depends_on_a_change_is_fitted_again(shard, fitted, change):
+    shard(NAMES[:1])
+    shard(NAMES[:1], **change)
+    assert len(fitted) == 2
+
+
+def test_memory_is_no_reason_to_fit_again(shard, fitted):
+    shard(NAMES[:1], memory=2.0)
+    shard(NAMES[:1], memory=1.0)
+    assert len(fitted) == 1
+
+
+def flip(path, position):
+    """Turn over one bit of a file, `position` between 0 and 1 along it."""
+    content = bytearray(path.read_bytes())
+    content[int(position * len(content))] ^= 1 << 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "one bit", "empty"])
+def test_a_damaged_file_is_set_aside_and_fitted_again(shard, fitted, caplog, damage):
+    first = shard()
+    path = shard.folder / f"{NAMES[0]}.parquet"
+    if damage == "one bit":
+        flip(path, 0.3)
+    else:
+        path.write_bytes(path.read_bytes()[: 1000 if damage == "truncated" else 0])
+    with caplog.at_level(logging.WARNING):
+        pd.testing.assert_frame_equal(first, shard())
+    assert fitted == [*NAMES, NAMES[0]]
+    assert f"{path} is damaged" in caplog.text
+    assert path.with_name(f"{path.name}.damaged").is_file()
+
+
+def test_no_flipped_bit_goes_unnoticed(shard, tmp_path):
+    """Wherever it is: the table is as it was, or the file is refused."""
+    shard(NAMES[:1])
+    path = tmp_path / "flipped.parquet"
+    content = (shard.folder / f"{NAMES[0]}.parquet").read_bytes()
+    path.write_bytes(content)
+    expected = read_table(path)
+    changed = 0
+    for position in np.linspace(0, 1, 300, endpoint=False):
+        path.write_bytes(content)
+        flip(path, position)
+        try:
+            found = read_table(path)
+        except OSError:
+            continue
+        changed += not found.equals(expected)
+    assert changed == 0

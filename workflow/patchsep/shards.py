@@ -1,0 +1,92 @@
+"""Shards: how the grid is divided into jobs, and how far each of them is.
+
+A shard is a part of the configurations of a method in a region × a chunk of realisations.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic, time
+from zlib import crc32
+
+from .files import whole
+
+log = logging.getLogger(__name__)
+
+SUFFIX = ".progress.json"
+
+
+def chunks(n_realizations: int, per_chunk: int) -> dict[str, list[int]]:
+    """The realisations of a run, cut into chunks, by name."""
+    firsts = range(0, n_realizations, per_chunk)
+    members = [list(range(first, min(first + per_chunk, n_realizations))) for first in firsts]
+    return {f"realizations-{chunk[0]:05d}-{chunk[-1]:05d}": chunk for chunk in members}
+
+
+def part_of(names: list[str], part: int, n_parts: int) -> list[str]:
+    """The configurations of one part: which part one is in does not depend on the others."""
+    return [name for name in names if crc32(name.encode()) % n_parts == part]
+
+
+class Meter:
+    """Progress of a shard, in the log and in a file."""
+
+    def __init__(self, path: Path, n_configurations: int, fits_each: int):
+        self.path, self.n_configurations, self.fits_each = path, n_configurations, fits_each
+        self.start = monotonic()
+        self.fitted = self.kept = self.unconverged = 0
+        self.write()
+
+    def tick(self, name: str, kept: bool, n_unconverged: int, iterations: float):
+        """One more configuration is done, or was kept from before."""
+        self.kept += kept
+        self.fitted += not kept
+        self.unconverged += n_unconverged
+        self.write()
+        if kept:
+            log.info("%s: kept from before", name)
+            return
+        rate, left = self.pace()
+        log.info(
+            "%s: %d fits, %d not converged, %.0f iterations on average; "
+            "configuration %d of %d, %.1f fits/s, %.0f s left",
+            name,
+            self.fits_each,
+            n_unconverged,
+            iterations,
+            self.fitted + self.kept,
+            self.n_configurations,
+            rate,
+            left,
+        )
+
+    def pace(self) -> tuple[float, float]:
+        """Fits per second so far, and the seconds left at that pace."""
+        rate = self.fitted * self.fits_each / max(monotonic() - self.start, 1e-9)
+        missing = (self.n_configurations - self.fitted - self.kept) * self.fits_each
+        return rate, missing / rate if rate else float("nan")
+
+    def write(self):
+        rate, _ = self.pace()
+        content = {
+            "fits": self.n_configurations * self.fits_each,
+            "fits_done": (self.fitted + self.kept) * self.fits_each,
+            "fits_kept": self.kept * self.fits_each,
+            "fits_per_second": rate,
+            "unconverged": self.unconverged,
+            "updated": time(),
+        }
+        with whole(self.path) as temporary:
+            temporary.write_text(json.dumps(content))
+
+
+def read_progress(folder: str | Path) -> Iterator[dict]:
+    """Progress of every shard that has started, of those whose files are below a folder.
+
+    `shard` is the file's path, and of its fits there are `fits`, `fits_done`, `fits_kept` from
+    before, `fits_per_second`, `unconverged`, and the time, `updated`, of the last of them.
+    """
+    for path in sorted(Path(folder).rglob(f"*{SUFFIX}")):
+        shard = path.relative_to(folder).with_name(path.name.removesuffix(SUFFIX))
+        yield {"shard": str(shard), **json.loads(path.read_text())}
