@@ -17,6 +17,21 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 
 
+# Seconds of work each: not worth a place in a cluster's queue.
+localrules:
+    compute_cmb_spectra,
+    simulate_cmb,
+    draw_regions,
+    gather_residuals,
+    estimate_r,
+    summarize,
+    fig_regions,
+    fig_patches,
+    fig_parameters,
+    fig_residual_spectra,
+    fig_r_likelihoods,
+
+
 rule all:
     default_target: True
     input:

@@ -87,12 +87,8 @@ def write_table(path: str | Path, table: pd.DataFrame):
             table.to_csv(temporary, index=False)
             return
         arrow = pa.Table.from_pandas(table, preserve_index=False)
-        own = {FINGERPRINT: _content(arrow)}
+        own = {FINGERPRINT: fingerprint(arrow.to_pydict())}
         pq.write_table(arrow.replace_schema_metadata(own), temporary)
-
-
-def _content(table: pa.Table) -> str:
-    return fingerprint(str(table.schema.remove_metadata()), table.to_pydict())
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -109,7 +105,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         return pd.read_csv(path)
     try:
         arrow = pq.read_table(path)
-        if arrow.schema.metadata[FINGERPRINT].decode() != _content(arrow):
+        if arrow.schema.metadata[FINGERPRINT].decode() != fingerprint(arrow.to_pydict()):
             raise ValueError("its content is not what was written")
         return arrow.to_pandas()
     except FileNotFoundError:

@@ -20,7 +20,7 @@ from .noise import FOREGROUNDS_ONLY
 from .patches import PARAMETERS, Partitions, configuration_patches
 from .provenance import fingerprint
 from .residuals import ELL_MIN, cmb_variance, residual_spectra
-from .shards import Meter
+from .shards import Meter, alone
 from .sky import RegionSky
 
 log = logging.getLogger(__name__)
@@ -167,17 +167,18 @@ def fit_shard(
         len(sky.frequencies),
         jax.devices()[0].device_kind,
     )
-    meter = Meter(Path(progress), len(names), len(data))
     rows = []
-    for name in names:
-        key = store.key(name, partitions)
-        table = store.get(name, key)
-        kept = table is not None
-        if not kept:
-            table = fit_configuration(name, partitions, sky, realizations, data, **settings)
-            store.put(name, key, table)
-        rows.append(average(name, partitions, sky, table))
-        meter.tick(name, kept, int((~table["converged"]).sum()), table["iterations"].mean())
+    with alone(progress):
+        meter = Meter(Path(progress), len(names), len(data))
+        for name in names:
+            key = store.key(name, partitions)
+            table = store.get(name, key)
+            kept = table is not None
+            if not kept:
+                table = fit_configuration(name, partitions, sky, realizations, data, **settings)
+                store.put(name, key, table)
+            rows.append(average(name, partitions, sky, table))
+            meter.tick(name, kept, int((~table["converged"]).sum()), table["iterations"].mean())
     return pd.DataFrame(rows)
 
 

@@ -6,9 +6,12 @@ A shard is a part of the configurations of a method in a region × a chunk of re
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, time
 from zlib import crc32
+
+from filelock import FileLock, Timeout
 
 from .files import whole
 
@@ -27,6 +30,24 @@ def chunks(n_realizations: int, per_chunk: int) -> dict[str, list[int]]:
 def part_of(names: list[str], part: int, n_parts: int) -> list[str]:
     """The configurations of one part: which part one is in does not depend on the others."""
     return [name for name in names if crc32(name.encode()) % n_parts == part]
+
+
+@contextmanager
+def alone(progress: str | Path) -> Iterator[None]:
+    """Wait until no other process is at the shard of this progress file.
+
+    After a driver was killed its jobs may live on; the next one's then take over what they did.
+    """
+    lock = FileLock(Path(progress).with_suffix(".lock"), mode=0o666)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("another process is at this shard: waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Meter:
