@@ -10,8 +10,9 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
+
+from workflows import until
 
 # What the tests need to be allowed by whoever runs them: .ci/run does.
 PERMISSION = "PATCHSEP_TEST_SLURM"
@@ -30,16 +31,6 @@ def why_not() -> str | None:
 
 def search_path() -> str:
     return os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
-
-
-def until(condition, what: str, timeout: float = 60):
-    """Wait until a condition holds, and return what it returned."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        if result := condition():
-            return result
-        time.sleep(0.2)
-    raise TimeoutError(f"{what}: not within {timeout} s")
 
 
 class Slurm:

@@ -8,6 +8,7 @@ import numpy as np
 import pysm3.units as u
 import pytest
 from astropy.modeling.physical_models import BlackBody
+from workflows import new_folder, snakemake, tiny
 
 from patchsep.cmb import cmb_spectra
 from patchsep.instrument import Instrument, read_instrument
@@ -134,3 +135,15 @@ def bright_sky(dense) -> SimpleNamespace:
         frequencies=dense.frequency,
         sigma=dense.sigma,
     )
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folder of a finished run of the tiny configuration, and what the run printed."""
+    folder = new_folder(tmp_path_factory.mktemp("workflow"), "first")
+    return folder, snakemake(folder, tiny())
+
+
+@pytest.fixture(scope="session")
+def results(finished):
+    return finished[0] / "results" / "tiny"

@@ -1,6 +1,7 @@
 """The grid: what a shard computes, keeps, and takes up again after whatever happened to it."""
 
 import logging
+from itertools import chain
 
 import healpy as hp
 import numpy as np
@@ -12,8 +13,9 @@ from patchsep.files import read_table
 from patchsep.fit import separate
 from patchsep.grid import clean, combine_metrics, fit_configuration, fit_shard, gather, observe
 from patchsep.noise import FOREGROUNDS_ONLY
-from patchsep.patches import partition
+from patchsep.patches import configurations, partition
 from patchsep.residuals import residual_spectra
+from patchsep.shards import part_of
 from patchsep.sky import RegionSky
 
 NSIDE = 16
@@ -124,6 +126,20 @@ def test_shards_together_are_averages_over_all_their_realizations(sky, partition
     together = gather([run("all", [0, 1, 2])], NAMES)
     for one, other in zip(apart, together, strict=True):
         pd.testing.assert_frame_equal(one, other, rtol=1e-6)
+
+
+def test_a_part_may_be_empty(shard):
+    """Of few configurations divided into many parts."""
+    metrics, _ = gather([shard(names=[]), shard()], NAMES)
+    assert list(metrics["configuration"]) == NAMES
+
+
+def test_a_configuration_stays_in_its_part_when_others_come():
+    few, many = (configurations(VALUES | {"temp_dust": values}) for values in ([1], [1, 2, 4]))
+    parts = [part_of(many, part, 3) for part in range(3)]
+    assert sorted(chain.from_iterable(parts)) == sorted(many)
+    for part, names in enumerate(parts):
+        assert part_of(few, part, 3) == [name for name in names if name in few]
 
 
 def test_only_configurations_that_are_wanted_are_gathered(shard):

@@ -6,13 +6,14 @@ from pathlib import Path
 
 
 def log_to(path: str | Path):
-    """Add patchsep's messages, all warnings and an uncaught error to the file at `path`.
+    """Send patchsep's messages, all warnings and an uncaught error to the file at `path`.
 
     The error goes to standard error as well, where Snakemake shows it.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
         filename=path,
+        filemode="w",
         force=True,
         level=logging.WARNING,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",

@@ -1,0 +1,70 @@
+"""Runs of the workflow as a user's commands, for tests: tiny skies in folders of their own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def tiny() -> dict:
+    """The smallest settings of the whole chain."""
+    return yaml.safe_load((ROOT / "tests" / "tiny.yaml").read_text())
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    folder = parent / name
+    shutil.copytree(ROOT / "config" / "instruments", folder / "config" / "instruments")
+    return folder
+
+
+def command(folder: Path, settings: dict, *options) -> dict:
+    """Arguments of subprocess for a Snakemake run in `folder`."""
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(settings))
+    program = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    return {
+        "args": [*program, *options, "--cores", "2", "--configfile", "tiny.yaml"],
+        "cwd": folder,
+        # Folders beside each other share what XLA compiles.
+        "env": {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "jax")},
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+    }
+
+
+def snakemake(folder: Path, settings: dict, *options, succeeds: bool = True) -> str:
+    """Run Snakemake in `folder` with `settings`; returns what it printed."""
+    done = subprocess.run(**command(folder, settings, *options))
+    assert (done.returncode == 0) == succeeds, done.stdout
+    return done.stdout
+
+
+@contextmanager
+def running(folder: Path, settings: dict, *options):
+    """A Snakemake run that goes on beside the test, all of whose processes end with it."""
+    arguments = command(folder, settings, *options) | {"stdout": subprocess.DEVNULL}
+    driver = subprocess.Popen(**arguments, start_new_session=True)
+    try:
+        yield driver
+    finally:
+        if driver.poll() is None:
+            os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+
+
+def until(condition, what: str, timeout: float = 120):
+    """Wait until a condition holds, and return what it returned."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if result := condition():
+            return result
+        time.sleep(0.02)
+    raise TimeoutError(f"{what}: not within {timeout} s")
