@@ -8,12 +8,22 @@ import numpy as np
 import pysm3.units as u
 import pytest
 from astropy.modeling.physical_models import BlackBody
-from workflows import new_folder, snakemake, tiny
+from workflows import TABLE, new_folder, scan, snakemake, tiny
 
 from patchsep.cmb import cmb_spectra
 from patchsep.instrument import Instrument, read_instrument
 
 ROOT = Path(__file__).parents[1]
+
+
+# Files whose tests share a finished run stay together when tests run side by side.
+TOGETHER = dict.fromkeys(["test_workflow", "test_reruns", "test_slurm"], "workflow")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        name = item.path.stem
+        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name, name)))
 
 
 @pytest.fixture(scope="session")
@@ -147,3 +157,11 @@ def finished(tmp_path_factory):
 @pytest.fixture(scope="session")
 def results(finished):
     return finished[0] / "results" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """The folder of a run that nothing happened to."""
+    folder = new_folder(tmp_path_factory.mktemp("faults"), "undisturbed")
+    snakemake(folder, scan(), TABLE)
+    return folder

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from patchsep.shards import read_progress
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -68,3 +70,44 @@ def until(condition, what: str, timeout: float = 120):
             return result
         time.sleep(0.02)
     raise TimeoutError(f"{what}: not within {timeout} s")
+
+
+# A scan of many configurations in one shard, for whatever may happen to it.
+
+TABLE = "results/tiny/likelihood/kmeans/hi.csv"
+SHARD = "kmeans/hi/realizations-00000-00001"
+N_CONFIGURATIONS = 12
+# Fits of each: two noise realisations and the foregrounds alone.
+N_DATA = 3
+
+
+def scan() -> dict:
+    """Twelve configurations that compile to few shapes."""
+    changed = tiny()
+    changed["noise"]["realizations"] = 2
+    hi = {"beta_dust": list(range(4, 16)), "temp_dust": 2, "beta_synch": 2}
+    changed["methods"]["kmeans"]["patches"]["hi"] = hi
+    return changed
+
+
+def without_fits(undisturbed: Path, name: str) -> Path:
+    """A copy of a finished scan that lacks the fits and what follows from them."""
+    copy = undisturbed.with_name(name)
+    shutil.copytree(undisturbed, copy)
+    for part in ("fits", "residuals", "likelihood", "logs"):
+        shutil.rmtree(copy / "results" / "tiny" / part)
+    return copy
+
+
+def kept(folder) -> list[Path]:
+    return sorted((folder / "results/tiny/fits" / SHARD / "configurations").glob("*.parquet"))
+
+
+def table_of(folder) -> bytes:
+    return (folder / TABLE).read_bytes()
+
+
+def n_fitted(folder) -> int:
+    """Configurations that the last attempt at the shard has fitted: all others were kept."""
+    (progress,) = read_progress(folder / "results/tiny/logs/fit_patches")
+    return N_CONFIGURATIONS - progress["fits_kept"] // N_DATA

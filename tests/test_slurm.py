@@ -1,0 +1,147 @@
+"""The slurm profile on a real SLURM of one node: GPUs for fits, and faults that SLURM brings."""
+
+import shutil
+import signal
+
+import cluster
+import psutil
+import pytest
+from workflows import (
+    N_CONFIGURATIONS,
+    ROOT,
+    TABLE,
+    kept,
+    n_fitted,
+    running,
+    scan,
+    snakemake,
+    table_of,
+    tiny,
+    until,
+    without_fits,
+)
+
+WHY_NOT = cluster.why_not()
+pytestmark = [
+    pytest.mark.workflow,
+    pytest.mark.skipif(WHY_NOT is not None, reason=f"a SLURM of our own: {WHY_NOT}"),
+]
+
+# The profile, but for waits that a node which is this machine does not need.
+PROFILE = ("--profile", ROOT / "workflow/profiles/slurm", "--latency-wait", "5")
+PROFILE += ("--slurm-init-seconds-before-status-checks", "1")
+PROFILE += ("--seconds-between-status-checks", "2")
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    daemons = cluster.Slurm(tmp_path_factory.mktemp("slurm"))
+    daemons.start()
+    yield daemons
+    daemons.stop()
+
+
+def jobs_of(slurm, rule, folder):
+    """SLURM's records of a rule's jobs in a folder."""
+    return [
+        job
+        for job in slurm.jobs()
+        if job["WorkDir"] == str(folder) and job["Comment"].startswith(f"rule_{rule}")
+    ]
+
+
+REGIONS = ("hi", "mid", "low")
+ESTIMATES = [f"results/tiny/likelihood/kmeans/{area}.csv" for area in (*REGIONS, "combined")]
+
+
+@pytest.fixture(scope="module")
+def scanned(slurm, finished):
+    """K-means in the tiny configuration, from its patches to r, through SLURM."""
+    folder = finished[0].with_name("slurm")
+    shutil.copytree(finished[0], folder)
+    for name in ("fits", "residuals", "likelihood", "tables", "patches"):
+        shutil.rmtree(folder / "results" / "tiny" / name)
+    snakemake(folder, tiny(), *ESTIMATES, *PROFILE)
+    return folder
+
+
+def test_r_is_that_of_a_local_run_bit_for_bit(scanned, finished):
+    for estimate in ESTIMATES:
+        assert (scanned / estimate).read_bytes() == (finished[0] / estimate).read_bytes()
+
+
+def test_fits_asked_for_a_gpu_and_got_it_and_others_did_not(slurm, scanned):
+    fits = jobs_of(slurm, "fit_patches", scanned)
+    assert len(fits) == len(REGIONS) * 2
+    for job in fits:
+        assert job["JobState"] == "COMPLETED"
+        assert job["Partition"] == "gpu"
+        assert job["TresPerJob"] == "gres:gpu:1"
+        assert job["JOB_GRES"] == "gpu:h100:1"
+    others = jobs_of(slurm, "", scanned)
+    others = [job for job in others if job not in fits]
+    assert {job["Comment"].split("_wildcards")[0] for job in others} == {
+        "rule_draw_patches",
+        "rule_combine_regions",
+    }
+    for job in others:
+        assert job["Partition"] == "cpu"
+        assert "gpu" not in job["TRES"] + job["JOB_GRES"]
+
+
+def test_a_shard_outlives_what_slurm_does_to_it(slurm, undisturbed):
+    """One run: cancelled, out of time, out of memory, and the node's daemon killed."""
+    folder = without_fits(undisturbed, "slurm")
+
+    def attempt(number):
+        """The job of an attempt, once it is at work."""
+
+        def find():
+            jobs = jobs_of(slurm, "fit_patches", folder)
+            if len(jobs) == number and jobs[-1]["JobState"] == "RUNNING":
+                return jobs[-1]
+
+        return until(find, f"attempt {number} does not run", timeout=180)
+
+    def state(job):
+        (now,) = (other for other in slurm.jobs() if other["JobId"] == job["JobId"])
+        return now["JobState"]
+
+    def fitting():
+        """The process that fits, once it has fitted something more."""
+        n_kept = len(kept(folder))
+        until(lambda: len(kept(folder)) > n_kept, "nothing is fitted")
+        processes = [p for p in psutil.process_iter(["cmdline", "cwd"]) if p.info["cmdline"]]
+        here = [p for p in processes if p.info["cwd"] == str(folder)]
+        return [p for p in here if any("fit_patches" in w for w in p.info["cmdline"])][-1]
+
+    resources = ("--set-resources", "fit_patches:mem_mb=150 if attempt == 3 else 4000")
+    options = (TABLE, *PROFILE, "--retries", "3", *resources)
+    with running(folder, scan(), *options) as driver:
+        cancelled = attempt(1)
+        fitting()
+        slurm.run("scancel", cancelled["JobId"])
+
+        late = attempt(2)
+        # It hangs, a minute is all it gets, and SLURM looks every half minute.
+        fitting().suspend()
+        slurm.run("scontrol", "update", f"JobId={late['JobId']}", "TimeLimit=1")
+        until(lambda: state(late) == "TIMEOUT", "no time limit", timeout=180)
+
+        starved = attempt(3)
+        until(lambda: state(starved) not in ("RUNNING", "COMPLETING"), "no memory limit")
+
+        survivor = attempt(4)
+        fitting()
+        cluster.kill("slurmd", signal.SIGKILL)
+        slurm.start_node()
+        assert driver.wait(180) == 0
+    assert [state(job) for job in (cancelled, late, survivor)] == [
+        "CANCELLED",
+        "TIMEOUT",
+        "COMPLETED",
+    ]
+    assert state(starved) in ("OUT_OF_MEMORY", "CANCELLED", "FAILED")
+    assert table_of(folder) == table_of(undisturbed)
+    # Two attempts before the last had time to finish a configuration or more.
+    assert n_fitted(folder) <= N_CONFIGURATIONS - 2
