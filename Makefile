@@ -7,7 +7,7 @@ VENV ?= .venv
 CORES ?= all
 BIN = $(VENV)/bin
 
-.PHONY: run test lint report lock clean
+.PHONY: run test lint status report lock clean
 
 run: $(VENV)/.run
 	$(BIN)/snakemake --cores $(CORES)
@@ -20,6 +20,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+# How far the fits of all runs are; while Snakemake runs, here or on a cluster.
+status: $(VENV)/.run
+	@$(BIN)/python -m patchsep.shards
 
 report: $(VENV)/.run
 	$(BIN)/snakemake --report report.html

@@ -50,6 +50,11 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/benchmark.smk"
 
 
+onstart:
+    # What `make status` compares the shards with that have started.
+    write_plan(f"{LOGS}/fit_patches", PLANNED_SHARDS)
+
+
 onsuccess:
     # Not there if only other files were asked for.
     summary = Path(f"{RESULTS}/tables/summary.txt")

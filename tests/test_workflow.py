@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from workflows import new_folder, snakemake, tiny
 
+from patchsep.shards import status
+
 pytestmark = pytest.mark.workflow
 
 FIGURES = ("regions", "patches", "parameters", "residual_spectra", "r_likelihoods")
@@ -87,3 +89,12 @@ def test_one_figure_makes_only_what_it_needs(tmp_path):
     printed = snakemake(folder, tiny(), "fig_regions")
     done = set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", printed))
     assert done == {"simulate_foregrounds", "draw_regions", "fig_regions"}
+
+
+def test_status_counts_shards_and_fits(results):
+    lines = status(results / "logs" / "fit_patches").splitlines()
+    rows = {tuple(line.split()[:2]): line.split()[2:] for line in lines[1:-1]}
+    assert list(rows) == [(m, r) for m in ("kmeans", "uniform") for r in ("hi", "mid", "low")]
+    # Two chunks of two realisations and the foregrounds, two configurations.
+    assert rows["kmeans", "hi"] == ["2", "2", "0", "0", "12", "12", "0.0", "0", "0", "s"]
+    assert rows["uniform", "low"][4:6] == ["6", "6"]

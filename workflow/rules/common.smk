@@ -1,5 +1,6 @@
 import os
 import sys
+from itertools import product
 from pathlib import Path
 
 # The package of this checkout is the one that runs, here and in every job's script.
@@ -18,7 +19,7 @@ from patchsep.patches import configurations
 from patchsep.provenance import code_fingerprint
 from patchsep.regions import find_mask_file, region_names
 from patchsep.settings import SettingsError, load_settings
-from patchsep.shards import chunks, part_of
+from patchsep.shards import chunks, part_of, write_plan
 
 CONFIG_SOURCES = [
     *workflow.configfiles,
@@ -41,6 +42,9 @@ CHUNKS = chunks(
     SETTINGS["noise"]["realizations"], SETTINGS["fit"]["realizations_per_shard"]
 )
 PARTS = {f"part-{number:03d}": number for number in range(SETTINGS["fit"]["parts"])}
+PLANNED_SHARDS = [
+    "/".join(shard) for shard in product(METHODS, REGIONS, CHUNKS, PARTS)
+]
 FIT = {
     key: SETTINGS["fit"][key]
     for key in ("bounds", "start", "max_iterations", "tolerance")
