@@ -16,14 +16,18 @@ from patchsep.instrument import Instrument, read_instrument
 ROOT = Path(__file__).parents[1]
 
 
-# Files whose tests share a finished run stay together when tests run side by side.
-TOGETHER = dict.fromkeys(["test_workflow", "test_reruns", "test_slurm"], "workflow")
+# The longest first when tests run side by side, and each file's tests together, for they share
+# what their fixtures made; those of the same finished run too.
+LONGEST = ["test_slurm", "test_workflow", "test_reruns", "test_faults", "test_fit"]
+TOGETHER = {"test_reruns": "test_workflow"}
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         name = item.path.stem
         item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name, name)))
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(scope="session")
