@@ -42,9 +42,7 @@ CHUNKS = chunks(
     SETTINGS["noise"]["realizations"], SETTINGS["fit"]["realizations_per_shard"]
 )
 PARTS = {f"part-{number:03d}": number for number in range(SETTINGS["fit"]["parts"])}
-PLANNED_SHARDS = [
-    "/".join(shard) for shard in product(METHODS, REGIONS, CHUNKS, PARTS)
-]
+PLANNED_SHARDS = ["/".join(shard) for shard in product(METHODS, REGIONS, CHUNKS, PARTS)]
 FIT = {
     key: SETTINGS["fit"][key]
     for key in ("bounds", "start", "max_iterations", "tolerance")
