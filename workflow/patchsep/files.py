@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from astropy.io import fits
 
 from .provenance import fingerprint
 
@@ -61,11 +62,52 @@ def write_maps(path: str | Path, maps: dict[str, np.ndarray], units: str | list[
             + [("COMMENT", line) for line in about.splitlines()],
             overwrite=True,
         )
+        with fits.open(temporary, mode="update") as file:
+            for hdu in file:
+                hdu.add_checksum(when="written")
+
+
+class DamagedFile(OSError):
+    """A file whose content is not what was written; it has been set aside."""
+
+
+@contextmanager
+def checked(path: str | Path) -> Iterator[None]:
+    """Set a file aside that cannot be read: the workflow misses it then, and makes it again.
+
+    Raises
+    ------
+    DamagedFile
+        For any error in reading the file but that it is not there.
+    """
+    path = Path(path)
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    # A flipped bit can be anything to those who read it.
+    except Exception as error:
+        aside = path.with_name(f"{path.name}.damaged")
+        os.replace(path, aside)
+        raise DamagedFile(
+            f"{path} is damaged ({error}). It is now {aside.name}; "
+            "run the same command again, which makes it anew"
+        ) from error
 
 
 def read_maps(path: str | Path) -> dict[str, np.ndarray]:
-    """Read the columns of a map file; UNSEEN becomes NaN in columns of floats."""
-    columns, header = hp.read_map(path, field=None, dtype=None, h=True)
+    """Read the columns of a map file; UNSEEN becomes NaN in columns of floats.
+
+    Raises
+    ------
+    DamagedFile
+        If the file's checksums are not those of its content.
+    """
+    with checked(path):
+        with fits.open(path) as file:
+            if not all(hdu.verify_checksum() == hdu.verify_datasum() == 1 for hdu in file):
+                raise ValueError("its content is not what was written")
+        columns, header = hp.read_map(path, field=None, dtype=None, h=True)
     names = [value for key, value in header if key.startswith("TTYPE")]
     columns = np.atleast_2d(columns) if len(names) == 1 else columns
     return {
@@ -74,10 +116,6 @@ def read_maps(path: str | Path) -> dict[str, np.ndarray]:
         else column
         for name, column in zip(names, columns, strict=True)
     }
-
-
-class DamagedFile(OSError):
-    """A file whose content is not what was written; it has been set aside."""
 
 
 def write_table(path: str | Path, table: pd.DataFrame):
@@ -97,27 +135,15 @@ def read_table(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     DamagedFile
-        If a Parquet file does not hold what was written. It is renamed, so that the
-        workflow misses it and makes it again.
+        If a Parquet file does not hold what was written.
     """
-    path = Path(path)
-    if path.suffix == ".csv":
+    if Path(path).suffix == ".csv":
         return pd.read_csv(path)
-    try:
+    with checked(path):
         arrow = pq.read_table(path)
         if arrow.schema.metadata[FINGERPRINT].decode() != fingerprint(arrow.to_pydict()):
             raise ValueError("its content is not what was written")
         return arrow.to_pandas()
-    except FileNotFoundError:
-        raise
-    # A flipped bit can be anything to those who read it.
-    except Exception as error:
-        aside = path.with_name(f"{path.name}.damaged")
-        os.replace(path, aside)
-        raise DamagedFile(
-            f"{path} is damaged ({error}). It is now {aside.name}; "
-            "run the same command again, which makes it anew"
-        ) from error
 
 
 def write_polarization(path: str | Path, maps: np.ndarray, names: list[str], about: str):

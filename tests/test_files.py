@@ -1,0 +1,76 @@
+"""Files: what is read is what was written, or it is refused and set aside."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from patchsep.files import DamagedFile, read_maps, read_table, write_maps, write_table
+
+NSIDE = 8
+MAPS = {
+    "A": np.where(np.arange(12 * NSIDE**2) % 7, np.linspace(-1, 1, 12 * NSIDE**2), np.nan),
+    "B": np.arange(12 * NSIDE**2, dtype=np.int32),
+}
+TABLE = pd.DataFrame({"name": ["a", "b"], "n": [1, 2], "values": [[0.1, 0.2], [0.3, np.nan]]})
+
+
+def same_maps(found):
+    return all(np.array_equal(found[name], MAPS[name], equal_nan=True) for name in MAPS)
+
+
+@pytest.fixture(params=["maps.fits", "table.parquet"])
+def file(request, tmp_path):
+    """A file, how it is read, and whether what was read is what was written."""
+    path = tmp_path / request.param
+    if path.suffix == ".fits":
+        write_maps(path, MAPS, ["uK_CMB", ""], "two maps")
+        return path, read_maps, same_maps
+    write_table(path, TABLE)
+    expected = repr(read_table(path).to_dict())
+    return path, read_table, lambda found: repr(found.to_dict()) == expected
+
+
+def test_what_was_written_is_read(file):
+    path, read, same = file
+    assert same(read(path))
+
+
+def test_the_same_content_makes_the_same_file(tmp_path):
+    for name in ("one.fits", "other.fits"):
+        write_maps(tmp_path / name, MAPS, "", "maps")
+    assert (tmp_path / "one.fits").read_bytes() == (tmp_path / "other.fits").read_bytes()
+
+
+def test_no_flipped_bit_goes_unnoticed(file):
+    """Wherever it is: what is read is as it was, or the file is refused."""
+    path, read, same = file
+    content = path.read_bytes()
+    changed = refused = 0
+    for position in np.linspace(0, len(content), 200, endpoint=False).astype(int):
+        flipped = bytearray(content)
+        flipped[position] ^= 1 << 4
+        path.write_bytes(flipped)
+        try:
+            changed += not same(read(path))
+        except DamagedFile:
+            refused += 1
+    assert changed == 0
+    assert refused > 20
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_set_aside(file, part):
+    path, read, _ = file
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(DamagedFile, match=rf"{path.name} is damaged.*run the same command again"):
+        read(path)
+    assert not path.exists()
+    assert path.with_name(f"{path.name}.damaged").is_file()
+
+
+def test_a_missing_file_is_just_that(file):
+    path, read, _ = file
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        read(path)
