@@ -149,3 +149,13 @@ def test_a_configuration_has_the_patches_of_its_values():
         for parameter, value in zip(PARAMETERS, name.split("-"), strict=True):
             expected = multiresolution(*RING, int(value), seed=0)
             np.testing.assert_array_equal(patches[parameter], expected)
+
+
+def test_axes_are_scans_of_one_parameter_through_the_first_values():
+    values = {"beta_dust": [100, 50, 200], "temp_dust": [20], "beta_synch": [10, 5]}
+    assert configurations(values, "axes") == [
+        "100-20-10",
+        "100-20-5",
+        "50-20-10",
+        "200-20-10",
+    ]

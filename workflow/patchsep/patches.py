@@ -150,12 +150,23 @@ def partition(
     return {value: STRATEGIES[strategy](nside, pixels, value, seed) for value in distinct}
 
 
-def configurations(values: dict[str, list[int]]) -> list[str]:
+def configurations(values: dict[str, list[int]], grid: str = "product") -> list[str]:
     """Names of all configurations of a grid of values per parameter.
 
     "100-20-10" has the values 100 for beta_dust, 20 for temp_dust and 10 for beta_synch.
+
+    Parameters
+    ----------
+    values : dict of str to list of int
+    grid : str
+        `product` combines all values with each other; `axes` are one-dimensional scans,
+        one parameter at a time, through the first values of all of them.
     """
-    triples = product(*(values[parameter] for parameter in PARAMETERS))
+    lists = [values[parameter] for parameter in PARAMETERS]
+    triples = list(product(*lists))
+    if grid == "axes":
+        first = triples[0]
+        triples = [t for t in triples if sum(a != b for a, b in zip(t, first)) <= 1]
     return ["-".join(map(str, triple)) for triple in triples]
 
 

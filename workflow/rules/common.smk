@@ -63,17 +63,18 @@ def patch_values(method, region):
     return METHODS[method]["patches"][region.split("_")[0]]
 
 
+def configurations_of(method, region):
+    return configurations(patch_values(method, region), METHODS[method]["grid"])
+
+
 def region_configurations(wildcards):
     """All configurations of a method in a region."""
-    return configurations(patch_values(wildcards.method, wildcards.region))
+    return configurations_of(wildcards.method, wildcards.region)
 
 
 def configurations_by_region(wildcards):
     """All configurations of a method in every region."""
-    return {
-        region: configurations(patch_values(wildcards.method, region))
-        for region in REGIONS
-    }
+    return {region: configurations_of(wildcards.method, region) for region in REGIONS}
 
 
 def contested_estimates(wildcards):
