@@ -1,7 +1,6 @@
 """Benchmarks: optimisers side by side on one problem."""
 
 import logging
-import os
 import platform
 import resource
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .fit import separate
+from .harmonics import n_cores
 from .patches import PARAMETERS, kmeans
 from .sky import RegionSky
 
@@ -37,7 +37,7 @@ def machine() -> dict[str, str]:
     models = [line for line in cpu.read_text().splitlines() if line.startswith("model name")]
     return {
         "processor": models[0].split(":")[1].strip() if models else platform.processor(),
-        "n_cores": len(os.sched_getaffinity(0)),
+        "n_cores": n_cores(),
         "device": jax.devices()[0].device_kind,
         "python": platform.python_version(),
         **{package: installed(package) for package in PACKAGES},

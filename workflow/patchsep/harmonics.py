@@ -1,5 +1,6 @@
 """Spherical harmonics on HEALPix maps: Gaussian fields and polarization spectra."""
 
+import os
 from functools import cache
 
 import ducc0
@@ -8,6 +9,12 @@ import numpy as np
 
 # healpy's default number of Jacobi iterations in map2alm.
 ITERATIONS = 3
+
+
+def n_cores() -> int:
+    """Cores that this process may use: on a cluster fewer than there are."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 @cache

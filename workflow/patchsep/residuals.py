@@ -1,11 +1,12 @@
 """Residuals: what foreground cleaning leaves in the CMB map, and its BB spectra."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import healpy as hp
 import numpy as np
 
-from .harmonics import b_modes
+from .harmonics import b_modes, n_cores
 
 ELL_MIN = 2
 
@@ -61,7 +62,8 @@ def residual_spectra(
 
     fixed = modes(systematic)
     # Linear in the maps: one transform serves both spectra.
-    scattered = [modes(cmb - true - systematic) for cmb in recovered]
+    with ThreadPoolExecutor(n_cores()) as pool:
+        scattered = list(pool.map(lambda cmb: modes(cmb - true - systematic), recovered))
     return ResidualSpectra(
         total=np.stack([spectrum(fixed + alm) for alm in scattered]),
         statistical=np.stack([spectrum(alm) for alm in scattered]),
