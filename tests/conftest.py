@@ -22,12 +22,15 @@ LONGEST = ["test_slurm", "test_workflow", "test_reruns", "test_faults", "test_fi
 TOGETHER = {"test_reruns": "test_workflow"}
 
 
+# A wrapper comes before xdist's own, which looks for the groups.
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     for item in items:
         name = item.path.stem
         item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name, name)))
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    return (yield)
 
 
 @pytest.fixture(scope="session")

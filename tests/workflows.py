@@ -44,7 +44,7 @@ def command(folder: Path, settings: dict, *options) -> dict:
 
 def snakemake(folder: Path, settings: dict, *options, succeeds: bool = True) -> str:
     """Run Snakemake in `folder` with `settings`; returns what it printed."""
-    done = subprocess.run(**command(folder, settings, *options))
+    done = subprocess.run(**command(folder, settings, *options), timeout=900)
     assert (done.returncode == 0) == succeeds, done.stdout
     return done.stdout
 
