@@ -16,21 +16,13 @@ from patchsep.instrument import Instrument, read_instrument
 ROOT = Path(__file__).parents[1]
 
 
-# The longest first when tests run side by side, and each file's tests together, for they share
-# what their fixtures made; those of the same finished run too.
-LONGEST = ["test_slurm", "test_workflow", "test_reruns", "test_faults", "test_fit"]
-TOGETHER = {"test_reruns": "test_workflow"}
+# The longest first, for tests run side by side, file by file.
+LONGEST = ["test_slurm", "test_workflow", "test_faults", "test_reruns", "test_fit"]
 
 
-# A wrapper comes before xdist's own, which looks for the groups.
-@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
-    for item in items:
-        name = item.path.stem
-        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name, name)))
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
-    return (yield)
 
 
 @pytest.fixture(scope="session")
