@@ -15,6 +15,10 @@ from patchsep.shards import read_progress
 
 ROOT = Path(__file__).parents[1]
 
+# All runs and tests share what XLA compiles, which is most of their time.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
 
 def tiny() -> dict:
     """The smallest settings of the whole chain."""
@@ -34,8 +38,6 @@ def command(folder: Path, settings: dict, *options) -> dict:
     return {
         "args": [*program, *options, "--cores", "2", "--configfile", "tiny.yaml"],
         "cwd": folder,
-        # Folders beside each other share what XLA compiles.
-        "env": {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "jax")},
         "stdout": subprocess.PIPE,
         "stderr": subprocess.STDOUT,
         "text": True,
