@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 
 # The longest first, for tests run side by side, file by file.
-LONGEST = ["test_slurm", "test_workflow", "test_faults", "test_reruns", "test_fit"]
+LONGEST = ["test_workflow", "test_slurm", "test_faults", "test_fit"]
 
 
 def pytest_collection_modifyitems(items):

@@ -16,7 +16,6 @@ from workflows import (
     scan,
     snakemake,
     table_of,
-    tiny,
     until,
     without_fits,
 )
@@ -50,48 +49,35 @@ def jobs_of(slurm, rule, folder):
     ]
 
 
-REGIONS = ("hi", "mid", "low")
-ESTIMATES = [f"results/tiny/likelihood/kmeans/{area}.csv" for area in (*REGIONS, "combined")]
-
-
 @pytest.fixture(scope="module")
-def scanned(slurm, finished):
-    """K-means in the tiny configuration, from its patches to r, through SLURM."""
-    folder = finished[0].with_name("slurm")
-    shutil.copytree(finished[0], folder)
-    for name in ("fits", "residuals", "likelihood", "tables", "patches"):
-        shutil.rmtree(folder / "results" / "tiny" / name)
-    snakemake(folder, tiny(), *ESTIMATES, *PROFILE)
+def scanned(slurm, undisturbed):
+    """A scan from its patches to r, through SLURM."""
+    folder = without_fits(undisturbed, "slurm")
+    shutil.rmtree(folder / "results/tiny/patches")
+    snakemake(folder, scan(), TABLE, *PROFILE)
     return folder
 
 
-def test_r_is_that_of_a_local_run_bit_for_bit(scanned, finished):
-    for estimate in ESTIMATES:
-        assert (scanned / estimate).read_bytes() == (finished[0] / estimate).read_bytes()
+def test_r_is_that_of_a_local_run_bit_for_bit(scanned, undisturbed):
+    assert table_of(scanned) == table_of(undisturbed)
 
 
 def test_fits_asked_for_a_gpu_and_got_it_and_others_did_not(slurm, scanned):
-    fits = jobs_of(slurm, "fit_patches", scanned)
-    assert len(fits) == len(REGIONS) * 2
-    for job in fits:
-        assert job["JobState"] == "COMPLETED"
-        assert job["Partition"] == "gpu"
-        assert job["TresPerJob"] == "gres:gpu:1"
-        assert job["JOB_GRES"] == "gpu:h100:1"
-    others = jobs_of(slurm, "", scanned)
-    others = [job for job in others if job not in fits]
-    assert {job["Comment"].split("_wildcards")[0] for job in others} == {
-        "rule_draw_patches",
-        "rule_combine_regions",
-    }
-    for job in others:
-        assert job["Partition"] == "cpu"
-        assert "gpu" not in job["TRES"] + job["JOB_GRES"]
+    (fits,) = jobs_of(slurm, "fit_patches", scanned)
+    assert fits["JobState"] == "COMPLETED"
+    assert fits["Partition"] == "gpu"
+    assert fits["TresPerJob"] == "gres:gpu:1"
+    assert fits["JOB_GRES"] == "gpu:h100:1"
+    (patches,) = jobs_of(slurm, "draw_patches", scanned)
+    assert patches["JobState"] == "COMPLETED"
+    assert patches["Partition"] == "cpu"
+    assert "gpu" not in patches["TRES"] + patches["JOB_GRES"]
+    assert len(jobs_of(slurm, "", scanned)) == 2
 
 
 def test_a_shard_outlives_what_slurm_does_to_it(slurm, undisturbed):
     """One run: cancelled, out of time, out of memory, and the node's daemon killed."""
-    folder = without_fits(undisturbed, "slurm")
+    folder = without_fits(undisturbed, "slurm-faults")
 
     def attempt(number):
         """The job of an attempt, once it is at work."""
