@@ -126,7 +126,10 @@ def write_table(path: str | Path, table: pd.DataFrame):
             return
         arrow = pa.Table.from_pandas(table, preserve_index=False)
         own = {FINGERPRINT: fingerprint(arrow.to_pydict())}
-        pq.write_table(arrow.replace_schema_metadata(own), temporary)
+        # Numbers hardly repeat: a dictionary of them would only add to them.
+        pq.write_table(
+            arrow.replace_schema_metadata(own), temporary, use_dictionary=False, compression="zstd"
+        )
 
 
 def read_table(path: str | Path) -> pd.DataFrame:

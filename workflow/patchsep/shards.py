@@ -119,7 +119,7 @@ def read_progress(folder: str | Path) -> Iterator[dict]:
 def write_plan(folder: str | Path, shards: list[str]):
     """Note which shards, paths as in `read_progress`, there will be, for `status`."""
     with whole(Path(folder) / PLAN) as temporary:
-        temporary.write_text(json.dumps(sorted(shards)))
+        temporary.write_text(json.dumps(shards))
 
 
 def status(folder: str | Path) -> str:
