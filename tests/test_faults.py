@@ -84,7 +84,10 @@ def test_a_killed_driver_with_all_its_jobs(folder, undisturbed):
 def test_two_drivers_at_once(folder, undisturbed):
     with running(folder, scan(), TABLE) as driver:
         until(lambda: len(kept(folder)) >= 1, "no configuration is done")
+        shard = shard_process(driver)
+        shard.suspend()
         assert "lock" in snakemake(folder, scan(), TABLE, succeeds=False)
+        shard.resume()
         assert driver.wait(120) == 0
     assert table_of(folder) == table_of(undisturbed)
     assert n_fitted(folder) == N_CONFIGURATIONS
