@@ -24,12 +24,14 @@ localrules:
     draw_regions,
     gather_residuals,
     estimate_r,
+    choose_configurations,
     summarize,
     fig_regions,
     fig_patches,
     fig_parameters,
     fig_residual_spectra,
     fig_r_likelihoods,
+    fig_criteria,
 
 
 rule all:
@@ -45,6 +47,8 @@ include: "workflow/rules/patches.smk"
 include: "workflow/rules/fit.smk"
 include: "workflow/rules/residuals.smk"
 include: "workflow/rules/likelihood.smk"
+include: "workflow/rules/choice.smk"
+include: "workflow/rules/judging.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/benchmark.smk"

@@ -7,7 +7,7 @@ import numpy as np
 
 from patchsep.files import read_maps, write_partitions
 from patchsep.logs import log_to
-from patchsep.patches import partition
+from patchsep.patches import GUIDED, partition
 from patchsep.regions import region_pixels
 
 log = logging.getLogger("patchsep.script")
@@ -18,12 +18,17 @@ def main(snakemake):
     labels = read_maps(snakemake.input.regions)["REGION"]
     pixels = region_pixels(labels, snakemake.wildcards.region, snakemake.params.zones)
     nside = hp.npix2nside(len(labels))
-    partitions = partition(strategy, nside, pixels, snakemake.params.values, seed)
-    for value, patches in partitions.items():
-        log.info("%s %d: %d patches", strategy, value, len(np.unique(patches)))
+    guide = (
+        {name.lower(): values[pixels] for name, values in read_maps(snakemake.input.guide).items()}
+        if strategy in GUIDED
+        else None
+    )
+    partitions = partition(strategy, nside, pixels, snakemake.params.values, seed, guide)
+    for (parameter, value), patches in partitions.items():
+        log.info("%s %d for %s: %d patches", strategy, value, parameter, len(np.unique(patches)))
     about = (
         f"patchsep, {strategy} patches of region {snakemake.wildcards.region}, seed {seed}\n"
-        "VALUE_n holds the partition that the config asks for with n; -1 = outside"
+        "<PARAMETER>_n holds the partition that the config asks for with n; -1 = outside"
     )
     write_partitions(snakemake.output.patches, partitions, pixels, nside, about)
 

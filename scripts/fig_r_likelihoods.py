@@ -1,26 +1,23 @@
-"""Draw the likelihoods of r of every method's best configurations."""
+"""Draw the likelihoods of r of every method's chosen configurations."""
 
 from collections import defaultdict
 
 from patchsep.figures import plot_r_likelihoods, save, style
 from patchsep.files import read_table
-from patchsep.likelihood import best_configuration
+from patchsep.judging import of_criterion
 from patchsep.logs import log_to
 
 
 def main(snakemake):
+    params, files = snakemake.params, snakemake.input
     curves, estimates = defaultdict(dict), defaultdict(dict)
-    for (method, area), estimate, curve in zip(
-        snakemake.params.areas, snakemake.input.estimates, snakemake.input.curves
-    ):
-        rows, points = read_table(estimate), read_table(curve)
-        best = best_configuration(rows)
-        estimates[area][method] = rows.set_index("configuration").loc[best]
-        curves[area][method] = points[points["configuration"] == best]
-    options = snakemake.params.style
-    with style(options["font_size"]):
-        figure = plot_r_likelihoods(curves, estimates, snakemake.params.r_input)
-        save(figure, snakemake.output, options["resolution"])
+    for method, judged, path in zip(params.methods, files.estimates, files.curves, strict=True):
+        rows = of_criterion(params.criterion, read_table(judged), read_table(path))
+        for area, (row, curve) in rows.items():
+            estimates[area][method], curves[area][method] = row, curve
+    with style(params.style["font_size"]):
+        figure = plot_r_likelihoods(curves, estimates, params.r_input)
+        save(figure, snakemake.output, params.style["resolution"])
 
 
 if __name__ == "__main__":

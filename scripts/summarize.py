@@ -1,23 +1,33 @@
-"""Gather r of all methods and regions into tables."""
+"""Gather r of all methods, regions and sets into tables."""
 
 from patchsep.files import read_table, whole, write_table
 from patchsep.logs import log_to
-from patchsep.tables import configuration_table, summary_table, summary_text
+from patchsep.tables import (
+    configuration_table,
+    criteria_table,
+    gains_table,
+    summary_table,
+    summary_text,
+)
 
 
 def main(snakemake):
-    estimates = {
-        key: read_table(path)
-        for key, path in zip(snakemake.params.areas, snakemake.input.estimates, strict=True)
-    }
-    summary = summary_table(estimates)
+    params, files = snakemake.params, snakemake.input
+
+    def read(keys, paths):
+        return dict(zip(keys, map(read_table, paths), strict=True))
+
+    criteria = criteria_table(read(params.sets, files.judged))
+    summary = summary_table(criteria, params.criterion)
     for path in snakemake.output.summary:
         write_table(path, summary)
-    configurations = configuration_table(estimates)
+    write_table(snakemake.output.criteria, criteria)
+    write_table(snakemake.output.gains, gains_table(criteria, read(params.sets, files.samples)))
+    configurations = configuration_table(read(params.regions, files.estimates))
     for path in snakemake.output.configurations:
         write_table(path, configurations)
     with whole(snakemake.output.text) as temporary:
-        temporary.write_text(summary_text(summary, **snakemake.params.about))
+        temporary.write_text(summary_text(summary, **params.about))
 
 
 if __name__ == "__main__":

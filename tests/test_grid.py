@@ -1,7 +1,9 @@
 """The grid: what a shard computes, keeps, and takes up again after whatever happened to it."""
 
 import logging
+from dataclasses import replace
 from itertools import chain
+from types import SimpleNamespace
 
 import healpy as hp
 import numpy as np
@@ -10,7 +12,17 @@ import pytest
 
 from patchsep import grid
 from patchsep.fit import separate
-from patchsep.grid import clean, combine_metrics, fit_configuration, fit_shard, gather, observe
+from patchsep.grid import (
+    clean,
+    evidence,
+    fit_configuration,
+    fit_shard,
+    gather,
+    held_out_misfit,
+    information,
+    observe,
+    observe_halves,
+)
 from patchsep.noise import FOREGROUNDS_ONLY
 from patchsep.patches import configurations, partition
 from patchsep.residuals import residual_spectra
@@ -96,7 +108,7 @@ def test_one_patch_leaves_no_systematic_residual_where_the_spectrum_is_one(sky, 
 
 def test_a_configuration_has_the_spectra_of_the_maps_that_its_fit_leaves(sky, partitions, data):
     table = fit_configuration("16-0-0", partitions, sky, REALIZATIONS, data, **SETTINGS)
-    patches = dict.fromkeys(VALUES, partitions[0]) | {"beta_dust": partitions[16]}
+    patches = {name: partitions[name, value] for name, value in zip(VALUES, (16, 0, 0))}
     fit = separate(data, sky.sigma, sky.frequencies, patches, **SETTINGS)
     assert list(table["realization"]) == [FOREGROUNDS_ONLY, 0, 1]
     np.testing.assert_array_equal(table["nll"], fit.nll)
@@ -146,16 +158,75 @@ def test_only_configurations_that_are_wanted_are_gathered(shard):
     assert list(metrics["configuration"]) == list(spectra["configuration"].unique()) == NAMES[1:]
 
 
-def test_metrics_of_regions_add_up(sky, partitions, data, shard):
-    (one,) = gather([shard(NAMES[1:])], NAMES[1:])[0].to_dict("records")
-    recovered = clean("16-0-0", partitions, sky, data, **SETTINGS).cmb[1:]
-    both = combine_metrics([one, one], np.concatenate([recovered, recovered], axis=-1))
-    assert both["configuration"] == "16-0-0 + 16-0-0"
-    assert both["n_patches_beta_dust"] == 200
-    assert both["n_realizations"] == 2
-    assert both["f_sky"] == pytest.approx(2 * one["f_sky"])
-    assert both["n_at_bounds"] == 2 * one["n_at_bounds"]
-    assert both["variance"] == pytest.approx(one["variance"])
+# What can choose without the truth
+
+
+def test_halves_are_independent_and_their_mean_is_the_data(sky):
+    sky = replace(sky, sigma=np.full(len(sky.sigma), 2.0))
+    numbers = list(range(20))
+    halves, data = observe_halves(sky, numbers), observe(sky, numbers)
+    np.testing.assert_allclose(halves.mean(axis=0), data, rtol=1e-12, atol=1e-9)
+    noise = (halves - sky.foregrounds - sky.cmb)[:, 1:]
+    n_values = noise[0].size
+    assert noise.std() == pytest.approx(np.sqrt(2) * 2, abs=4 * 2 / np.sqrt(2 * n_values))
+    correlation = np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]
+    assert abs(correlation) < 4 / np.sqrt(n_values)
+
+
+@pytest.fixture(scope="module")
+def patchy(dense, sky):
+    """A sky whose parameters are those of a known configuration, and the partitions of others."""
+    pixels = hp.nest2ring(NSIDE, np.arange(256))
+    rng = np.random.default_rng(4)
+    values = {"beta_dust": [0, 4, 16], "temp_dust": [0, 2], "beta_synch": [0, 4]}
+    partitions = partition("multiresolution", NSIDE, pixels, values, seed=0)
+    truth = {"beta_dust": (1.54, 0.1, 4), "temp_dust": (20, 2, 2), "beta_synch": (-3, 0.1, 0)}
+    parameters = np.stack(
+        [
+            (mean + scatter * rng.standard_normal(256))[partitions[name, value]]
+            for name, (mean, scatter, value) in truth.items()
+        ]
+    )
+    amplitude = np.array([0, 10, 100])[:, None, None]
+    foregrounds = dense.sky(parameters, amplitude * rng.standard_normal((3, 2, 256)))
+    cmb = rng.standard_normal((2, 256))
+    return replace(sky, pixels=pixels, foregrounds=foregrounds, cmb=cmb), partitions
+
+
+@pytest.mark.parametrize("criterion", ["information", "evidence", "held_out"])
+def test_criteria_without_truth_find_the_truth_on_a_bright_sky(patchy, criterion):
+    sky, partitions = patchy
+    data, halves = observe(sky, REALIZATIONS), observe_halves(sky, REALIZATIONS)
+    names = ["0-0-0", "4-0-0", "4-2-0", "16-2-0", "4-2-4", "16-2-4"]
+    tables = {
+        name: fit_configuration(name, partitions, sky, REALIZATIONS, data, halves, **SETTINGS)
+        for name in names
+    }
+    values = {name: table[criterion][1:].mean() for name, table in tables.items()}
+    assert min(values, key=values.get) == "4-2-0"
+
+
+def test_held_out_misfit_is_that_of_dense_least_squares(dense, sky, partitions):
+    halves = observe_halves(sky, [0])
+    (_, found) = held_out_misfit("0-0-0", partitions, sky, halves, **SETTINGS)
+    root2 = replace(dense, sigma=np.sqrt(2) * dense.sigma)
+    patches = {name: partitions[name, 0] for name in VALUES}
+    fit = separate(halves[0], root2.sigma, sky.frequencies, patches, **SETTINGS)
+    parameters = np.repeat([fit.parameters[name][1] for name in VALUES], len(sky.pixels), axis=1)
+    assert found == pytest.approx(root2.solve(parameters, halves[1, 1])[1], rel=1e-9)
+
+
+def test_a_parameter_that_nothing_constrains_counts_for_nothing():
+    """Of three: one well measured, one without signal, one whose error is beyond its bounds."""
+    errors = {"beta_dust": [[0.1, np.inf, 50.0, np.nan]]}
+    fit = SimpleNamespace(
+        nll=np.array([100.0]),
+        errors={name: np.array(values) for name, values in errors.items()},
+        n_at_bounds=np.array([1]),
+    )
+    assert information(fit) == [100 + 2 - 1]
+    volume = np.sqrt(2 * np.pi) * 0.1 / 2.5
+    assert evidence(fit, SETTINGS["bounds"]) == pytest.approx(100 - np.log(volume))
 
 
 # What is computed again
@@ -196,6 +267,7 @@ def test_a_shard_that_was_stopped_goes_on_where_it_was(shard, fitted, monkeypatc
         {"tolerance": 1e-4},
         {"realizations": [0, 2]},
         {"start": SETTINGS["start"] | {"temp_dust": 21.0}},
+        {"held_out": True},
     ],
     ids=str,
 )

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.integrate import quad
-from scipy.stats import gamma
+from scipy.stats import gamma, norm, truncnorm
 
-from patchsep.likelihood import best_configuration, estimate_r, log_likelihood, spectra_to_r
+from patchsep.likelihood import REstimate, estimate_r, log_likelihood, measure_r
 
 ELL = np.arange(2, 130)
 F_SKY = 0.6
@@ -154,35 +154,49 @@ def test_spectra_that_cannot_be_used_are_refused_by_name(tensor, floor, observed
         estimate_r(**spectra, f_sky=F_SKY)
 
 
+# Intervals
+
+
+def test_intervals_of_a_gaussian_likelihood_are_those_of_a_gaussian():
+    r = np.linspace(-8, 8, 2001)
+    estimate = REstimate(0.3, 1, 1, 0.3 + r, np.exp(-(r**2) / 2))
+    for content in (0.68, 0.95):
+        half = norm.ppf(0.5 + content / 2)
+        assert estimate.interval(content) == pytest.approx((0.3 - half, 0.3 + half), abs=2e-3)
+        truncated = truncnorm(-0.3, np.inf, loc=0.3)
+        low, high = estimate.interval(content, lowest=0.0)
+        assert truncated.cdf(high) - truncated.cdf(low) == pytest.approx(content, abs=1e-3)
+        # The shortest: its ends are equally likely, or it starts where r does.
+        assert low == 0 or truncated.pdf(low) == pytest.approx(truncated.pdf(high), rel=0.02)
+
+
+def test_an_interval_above_all_likelihood_is_its_lowest_point():
+    r = np.linspace(-3, -1, 101)
+    assert REstimate(-2, 1, 1, r, np.exp(-((r + 2) ** 2) * 50)).interval(0.68, 0.0) == (0, 0)
+
+
+def test_68_percent_intervals_hold_the_truth_in_68_percent_of_draws(tensor, floor):
+    """Noise and CMB drawn from the likelihood's own model, without foregrounds."""
+    rng, r, n_draws = np.random.default_rng(3), 3e-3, 400
+    covered = 0
+    for _ in range(n_draws):
+        low, high = estimate_r(draw(rng, r * tensor + floor), tensor, floor, F_SKY).interval(0.68)
+        covered += low <= r <= high
+    assert covered == pytest.approx(0.68 * n_draws, abs=3 * np.sqrt(n_draws * 0.68 * 0.32))
+
+
 # From residual spectra to r
-
-
-def residuals(total, statistical):
-    """Two realisations about given means, as `residual_spectra` tabulates them."""
-    shift = 0.1 * statistical
-    tables = [
-        pd.DataFrame(
-            {"ell": ELL, "total": total + sign * shift, "statistical": statistical + sign * shift}
-        )
-        for sign in (-1, 1)
-    ]
-    return pd.concat(tables, ignore_index=True)
 
 
 @pytest.mark.parametrize("r", [0.0, 3e-3])
 def test_residuals_without_a_systematic_part_give_back_the_r_of_the_sky(spectra, r):
     statistical = np.full(len(ELL), np.radians(2 / 60) ** 2)
-    estimate = spectra_to_r(residuals(statistical, statistical), spectra, spectra, r, F_SKY)
+    estimate = measure_r(statistical, statistical, spectra, spectra, r, F_SKY)
     assert estimate.r_hat == pytest.approx(r, abs=1e-4 * estimate.sigma_plus)
 
 
 def test_a_systematic_residual_that_looks_like_tensors_adds_to_r(spectra, tensor):
     statistical = np.full(len(ELL), np.radians(2 / 60) ** 2)
-    table = residuals(statistical + 2e-3 * tensor, statistical)
-    estimate = spectra_to_r(table, spectra, spectra, 1e-3, F_SKY)
+    total = statistical + 2e-3 * tensor
+    estimate = measure_r(total, statistical, spectra, spectra, 1e-3, F_SKY)
     assert estimate.r_hat == pytest.approx(3e-3, abs=1e-4 * estimate.sigma_plus)
-
-
-def test_the_best_configuration_has_the_lowest_upper_limit():
-    table = pd.DataFrame({"configuration": ["a", "b", "c"], "r_upper68": [3e-3, 1e-3, 2e-3]})
-    assert best_configuration(table) == "b"

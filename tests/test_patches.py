@@ -10,6 +10,7 @@ from patchsep.patches import (
     STRATEGIES,
     configuration_patches,
     configurations,
+    equal_width_bins,
     kmeans,
     multiresolution,
     partition,
@@ -137,9 +138,11 @@ def test_configurations_are_all_combinations_named_in_the_order_of_the_parameter
     assert set(names) == expected
 
 
-def test_a_partition_is_made_once_per_distinct_value():
+def test_there_is_a_partition_for_every_value_of_every_parameter():
     partitions = partition("multiresolution", *RING, GRID, seed=0)
-    assert sorted(partitions) == [0, 2, 8, 16]
+    assert set(partitions) == {(name, value) for name, values in GRID.items() for value in values}
+    # Of one value there is one partition.
+    assert partitions["beta_dust", 8] is partitions["beta_synch", 8]
 
 
 def test_a_configuration_has_the_patches_of_its_values():
@@ -159,3 +162,35 @@ def test_axes_are_scans_of_one_parameter_through_the_first_values():
         "50-20-10",
         "200-20-10",
     ]
+
+
+def test_bins_of_true_parameters_are_those_of_numpy():
+    values = np.random.default_rng(0).normal(1.54, 0.04, 5000)
+    labels = partition(
+        "true_parameters",
+        *RING,
+        {name: [30] for name in PARAMETERS},
+        0,
+        dict.fromkeys(PARAMETERS, values),
+    )["beta_dust", 30]
+    edges = np.linspace(values.min(), values.max(), 31)
+    assert one_to_one(labels, np.digitize(values, edges[1:-1]))
+    # Numbered from zero, without those that are empty.
+    assert set(labels) == set(range(labels.max() + 1))
+
+
+def test_bins_of_pysms_parameters_are_those_that_the_reference_code_ships(shared):
+    """Spectral parameters of d1 and s1 in 100 bins each (furax-cs), within GAL060."""
+    reference = np.load(shared / "sky/reference/furaxcs_true_d1s1_bins100.npz")
+    templates = shared / "sky/pysm/pysm_2"
+    for key, file in (("Bd", "dust_beta"), ("Td", "dust_temp"), ("Bs", "synch_beta")):
+        theirs = reference[key]
+        kept = theirs != 0
+        ours = equal_width_bins(hp.read_map(templates / f"{file}.fits")[kept], 100)
+        ranks = np.unique(theirs[kept], return_inverse=True)[1]
+        assert np.mean(ours == ranks) > 0.995, key
+
+
+def test_a_parameter_that_does_not_vary_is_one_patch():
+    for value in (1.5, np.nan):
+        assert not equal_width_bins(np.full(10, value), 30).any()

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from itertools import combinations
 
 import healpy as hp
 import numpy as np
@@ -13,7 +14,7 @@ from patchsep.shards import status
 
 pytestmark = pytest.mark.workflow
 
-FIGURES = ("regions", "patches", "parameters", "residual_spectra", "r_likelihoods")
+FIGURES = ("regions", "patches", "parameters", "residual_spectra", "r_likelihoods", "criteria")
 
 
 def test_a_run_ends_with_the_table_of_r_and_the_place_of_figures(finished):
@@ -24,9 +25,12 @@ def test_a_run_ends_with_the_table_of_r_and_the_place_of_figures(finished):
 
 def test_summary_has_a_row_per_method_and_region(results):
     summary = pd.read_csv(results / "tables" / "summary.csv")
-    expected = [(m, r) for m in ("kmeans", "uniform") for r in ("hi", "mid", "low", "combined")]
-    assert list(zip(summary["method"], summary["region"])) == expected
+    areas, methods = ("hi", "mid", "low", "combined"), ("kmeans", "uniform")
+    expected = [(s, m, r) for s in ("choosing", "unseen") for m in methods for r in areas]
+    assert list(zip(summary["set"], summary["method"], summary["region"])) == expected
+    # Of one sky, or of two trials of two.
     assert (summary["n_realizations"] == 4).all()
+    assert list(summary["n_trials"]) == 8 * [1] + 8 * [2]
     np.testing.assert_allclose(summary["r_upper68"], summary["r_hat"] + summary["sigma_r_plus"])
     np.testing.assert_array_equal(
         summary.to_numpy(), pd.read_parquet(results / "tables" / "summary.parquet").to_numpy()
@@ -38,9 +42,61 @@ def test_best_configuration_of_the_grid_is_kept(results):
     grid = everything.query("method == 'kmeans' and region == 'hi'")
     assert list(grid["configuration"]) == ["4-2-2", "16-2-2"]
     best = grid.loc[grid["r_upper68"].idxmin(), "configuration"]
-    summary = pd.read_csv(results / "tables" / "summary.csv").set_index(["method", "region"])
-    assert summary.loc[("kmeans", "hi"), "configuration"] == best
-    assert summary.loc[("kmeans", "combined"), "configuration"].split(" + ")[0] == best
+    summary = pd.read_csv(results / "tables" / "summary.csv")
+    chosen = summary.set_index(["set", "method", "region"])["configuration"]
+    for name in ("choosing", "unseen"):
+        assert chosen[name, "kmeans", "hi"] == best
+        assert chosen[name, "kmeans", "combined"].split(" + ")[0] == best
+
+
+def test_every_criterion_is_judged_on_every_set(results):
+    table = pd.read_csv(results / "tables" / "criteria.csv")
+    assert set(table["criterion"]) == {"oracle", "variance", "information", "evidence"}
+    assert (table.groupby(["set", "method", "region"])["criterion"].nunique() == 4).all()
+    everything = pd.read_csv(results / "tables" / "configurations.csv")
+    grid = everything.query("method == 'kmeans' and region == 'hi'").set_index("configuration")
+    chosen = table.query("set == 'unseen' and region == 'hi' and method == 'kmeans'")
+    for criterion, name in zip(chosen["criterion"], chosen["configuration"]):
+        column = "r_upper68" if criterion == "oracle" else criterion
+        assert name == grid[column].idxmin()
+
+
+def test_on_the_sky_of_choosing_the_judged_r_is_that_of_the_grid(results):
+    """Two ways to the same number: shards and their averages, and the chosen fitted again."""
+    keys = ["method", "region", "configuration"]
+    grid = pd.read_csv(results / "tables" / "configurations.csv").set_index(keys)
+    judged = pd.read_csv(results / "tables" / "summary.csv").query("set == 'choosing'")
+    judged = judged[judged["region"] != "combined"].set_index(keys)
+    for column in ("r_hat", "r_upper68", "variance"):
+        both = pd.concat([judged[column], grid.loc[judged.index, column]], axis=1)
+        np.testing.assert_allclose(*both.to_numpy().T, rtol=1e-5, err_msg=column)
+
+
+def test_gains_are_ratios_of_the_table(results):
+    gains = pd.read_csv(results / "tables" / "gains.csv")
+    summary = pd.read_csv(results / "tables" / "summary.csv")
+    upper = summary.set_index(["set", "method", "region"])["r_upper68"]
+    (row,) = gains.query(
+        "set == 'unseen' and region == 'combined' and criterion == 'oracle'"
+    ).to_dict("records")
+    assert (row["method"], row["reference"]) == ("kmeans", "uniform")
+    expected = upper["unseen", "kmeans", "combined"] / upper["unseen", "uniform", "combined"]
+    assert row["ratio"] == pytest.approx(expected)
+    assert row["ratio_error"] > 0
+
+
+def test_a_judged_sky_shares_no_seed_with_the_one_of_choosing(results):
+    own, seen = (
+        pd.read_parquet(results / part / "residuals" / "kmeans_cleaned.parquet")
+        for part in (".", "judging/unseen/trial_0")
+    )
+    assert not np.isin(np.stack(own["total"]), np.stack(seen["total"])).any()
+    cmb = [
+        hp.read_map(results / part / "maps" / "cmb.fits", field=0)
+        for part in (".", "judging/unseen/trial_0", "judging/unseen/trial_1")
+    ]
+    for one, other in combinations(cmb, 2):
+        assert abs(np.corrcoef(one, other)[0, 1]) < 0.5
 
 
 def test_maps_open_in_healpy_with_units_and_coordinates(results):
@@ -80,7 +136,7 @@ def test_figures_are_written_as_pdf_and_png(results):
 def test_same_configuration_gives_identical_tables(finished, results):
     again = new_folder(finished[0].parent, "second")
     snakemake(again, tiny(), "summarize")
-    for table in ("summary.csv", "configurations.csv"):
+    for table in ("summary.csv", "configurations.csv", "criteria.csv", "gains.csv"):
         other = again / "results" / "tiny" / "tables" / table
         assert (results / "tables" / table).read_bytes() == other.read_bytes()
 

@@ -149,7 +149,7 @@ def plot_patches(
     Parameters
     ----------
     recovered : dict of str to dict of str to array (n_pixels,)
-        Map files of `combine_regions` by method, of which PATCH_* are drawn.
+        Map files of recovered skies by method, of which PATCH_* are drawn.
     regions : int array (n_pixels,)
         Region labels; patches of different regions are different patches.
     """
@@ -341,6 +341,49 @@ def plot_r_likelihoods(
         axis.legend(loc="upper right", title=r"$10^3\,r$")
     figure.supxlabel(r"$10^3\,r$")
     figure.supylabel(r"$L(r)/L(\hat r)$")
+    return figure
+
+
+def plot_criteria(criteria: pd.DataFrame) -> Figure:
+    """r_upper68 of every criterion's choice of all regions, a panel per method.
+
+    `criteria` is that of `tables.criteria_table`. A point per set, with the bootstrap's error;
+    methods without a choice are left out, unless none has one.
+    """
+    combined = criteria[criteria["region"] == "combined"]
+    n_choices = combined.groupby("method", sort=False)["configuration"].nunique()
+    methods = list(n_choices.index[n_choices > 1]) or list(n_choices.index)
+    names, sets = list(combined["criterion"].unique()), list(combined["set"].unique())
+    figure, panels = plt.subplots(
+        1,
+        len(methods),
+        figsize=(FULL_WIDTH * min(1, 0.5 * len(methods)), 0.8 + 0.33 * len(names)),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    places = np.arange(len(names))
+    for axis, method in zip(panels[0], methods):
+        for number, (name, colour) in enumerate(zip(sets, COLOURS)):
+            rows = combined.query("method == @method and set == @name").set_index("criterion")
+            axis.errorbar(
+                1e3 * rows.loc[names, "r_upper68"],
+                places + 0.5 * ((number + 0.5) / len(sets) - 0.5),
+                xerr=1e3 * rows.loc[names, "r_upper68_error"],
+                fmt="o",
+                ms=4,
+                capsize=2,
+                color=colour,
+                label=name.replace("_", " "),
+            )
+        axis.set_title(method)
+        axis.grid(axis="x", color="0.9", lw=0.6)
+        axis.set_axisbelow(True)
+    panels[0][0].set_yticks(places, [name.replace("_", " ") for name in names])
+    panels[0][0].invert_yaxis()
+    figure.supxlabel(r"$10^3\,(\hat r + \sigma_+)$, all regions combined")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(sets))
     return figure
 
 

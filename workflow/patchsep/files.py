@@ -165,18 +165,25 @@ def read_polarization(path: str | Path) -> np.ndarray:
     return columns.reshape(-1, 2, columns.shape[-1])
 
 
-def write_partitions(path: str | Path, partitions: dict[int, np.ndarray], pixels, nside, about):
-    """Write patch labels of a region by value: columns VALUE_<value>, -1 elsewhere."""
+def write_partitions(
+    path: str | Path, partitions: dict[tuple[str, int], np.ndarray], pixels, nside, about
+):
+    """Write patch labels of a region by parameter and value: columns <PARAMETER>_<value>.
+
+    Outside of the region labels are -1.
+    """
     columns = {}
-    for value, labels in partitions.items():
+    for (parameter, value), labels in partitions.items():
         sky = np.full(hp.nside2npix(nside), -1, dtype=np.int32)
         sky[pixels] = labels
-        columns[f"VALUE_{value}"] = sky
+        columns[f"{parameter.upper()}_{value}"] = sky
     write_maps(path, columns, "", about)
 
 
-def read_partitions(path: str | Path, pixels: np.ndarray) -> dict[int, np.ndarray]:
-    """Read what `write_partitions` wrote: labels (n_pixels,) by value."""
-    return {
-        int(name.removeprefix("VALUE_")): labels[pixels] for name, labels in read_maps(path).items()
-    }
+def read_partitions(path: str | Path, pixels: np.ndarray) -> dict[tuple[str, int], np.ndarray]:
+    """Read what `write_partitions` wrote: labels (n_pixels,) by parameter and value."""
+    partitions = {}
+    for name, labels in read_maps(path).items():
+        parameter, value = name.rsplit("_", 1)
+        partitions[parameter.lower(), int(value)] = labels[pixels]
+    return partitions

@@ -145,6 +145,28 @@ def separate(
     )
 
 
+def misfit(
+    parameters: np.ndarray, data: np.ndarray, sigma: np.ndarray, frequencies: np.ndarray
+) -> np.ndarray:
+    """½ Σ ‖P⊥ y‖² of data for parameters that are given, not fitted to them.
+
+    Parameters
+    ----------
+    parameters : array (n_realizations, 3, n_pixels)
+        As `parameter_maps` makes them.
+    data, sigma, frequencies :
+        See `separate`.
+
+    Returns
+    -------
+    array (n_realizations,)
+    """
+    bands = Bands.of(frequencies, sigma)
+    return np.array(
+        [recover(_mixing(p[None], bands)[0], d, bands).nll for p, d in zip(parameters, data)]
+    )
+
+
 def parameter_maps(parameters: dict[str, np.ndarray], patches: dict[str, np.ndarray]) -> np.ndarray:
     """Patch values (n_patches,) spread over pixels: array (3, n_pixels)."""
     return np.stack([np.asarray(parameters[name])[patches[name]] for name in PARAMETERS])

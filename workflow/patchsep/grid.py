@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .files import DamagedFile, read_table, write_table
-from .fit import Separation, separate
+from .fit import Separation, misfit, parameter_maps, separate
 from .noise import FOREGROUNDS_ONLY
 from .patches import PARAMETERS, Partitions, configuration_patches
 from .provenance import fingerprint
@@ -26,11 +26,18 @@ from .sky import RegionSky
 log = logging.getLogger(__name__)
 
 SPECTRA = ("total", "statistical", "systematic")
+# What is averaged over noise realisations; all but the first two can choose a configuration.
+AVERAGES = ["nll", "n_at_bounds", "variance", "information", "evidence", "held_out"]
 
 
 def observe(sky: RegionSky, realizations: list[int]) -> np.ndarray:
     """Data to fit (1 + n_realizations, n_bands, 2, n_pixels): foregrounds alone come first."""
     return np.stack([sky.observe(number) for number in (FOREGROUNDS_ONLY, *realizations)])
+
+
+def observe_halves(sky: RegionSky, realizations: list[int]) -> np.ndarray:
+    """Splits of the same data, to fit and to score: array (2, 1 + n_realizations, …)."""
+    return np.stack([sky.halves(number) for number in (FOREGROUNDS_ONLY, *realizations)], axis=1)
 
 
 def clean(
@@ -41,12 +48,54 @@ def clean(
     return separate(data, sky.sigma, sky.frequencies, patches, **settings)
 
 
+def held_out_misfit(
+    configuration: str, partitions: Partitions, sky: RegionSky, halves: np.ndarray, **settings
+) -> np.ndarray:
+    """Misfit (1 + n_realizations,) of one half of the data for parameters fitted to the other half.
+
+    It knows nothing of the truth: too few patches miss what varies, too many follow the noise of
+    the half that they were fitted to.
+    """
+    fitted, scored = halves
+    sigma = np.sqrt(2) * sky.sigma
+    patches = configuration_patches(configuration, partitions)
+    parameters = separate(
+        fitted, sigma, sky.frequencies, patches, components=(), **settings
+    ).parameters
+    maps = [
+        parameter_maps({name: values[i] for name, values in parameters.items()}, patches)
+        for i in range(len(fitted))
+    ]
+    return misfit(np.stack(maps), scored, sigma, sky.frequencies)
+
+
+def information(result: Separation) -> np.ndarray:
+    """Half of Akaike's criterion, NLL + free parameters (Akaike 1974), (n_realizations,)."""
+    constrained = sum(np.isfinite(errors).sum(axis=1) for errors in result.errors.values())
+    return result.nll + constrained - result.n_at_bounds
+
+
+def evidence(result: Separation, bounds: dict[str, tuple[float, float]]) -> np.ndarray:
+    """-ln of the evidence in Laplace's approximation, (n_realizations,).
+
+    The prior is flat within the bounds, and the curvature's elements off the diagonal are left
+    out; a parameter that the data do not constrain within its bounds neither adds nor takes.
+    """
+    total = result.nll.copy()
+    for name, errors in result.errors.items():
+        lower, upper = bounds[name]
+        volume = np.sqrt(2 * np.pi) * errors / (upper - lower)
+        total -= np.nansum(np.log(np.minimum(volume, 1)), axis=1)
+    return total
+
+
 def fit_configuration(
     configuration: str,
     partitions: Partitions,
     sky: RegionSky,
     realizations: list[int],
     data: np.ndarray,
+    halves: np.ndarray | None = None,
     **settings,
 ) -> pd.DataFrame:
     """Fits and residual spectra of one configuration.
@@ -60,6 +109,8 @@ def fit_configuration(
     realizations : list of int
     data : array
         What `observe` makes of them.
+    halves : array, optional
+        What `observe_halves` makes of them: the held-out misfit is measured as well.
     settings :
         `bounds`, `start`, `max_iterations`, `tolerance`, `memory` of `fit.separate`.
 
@@ -68,7 +119,8 @@ def fit_configuration(
     DataFrame
         A row for the foregrounds alone, `realization` FOREGROUNDS_ONLY, and one per noise
         realisation: `nll`, `iterations`, `gradient`, `converged`, `n_at_bounds`, `variance`
-        of the CMB map in µK², and as lists over ell = 2 … 2 nside + 1 the BB spectra
+        of the CMB map in µK², `information`, `evidence`, `held_out` (NaN where it is not
+        measured), and as lists over ell = 2 … 2 nside + 1 the BB spectra
         `total` and `statistical` in µK²; of the foregrounds alone, `systematic`.
     """
     result = clean(configuration, partitions, sky, data, **settings)
@@ -78,6 +130,13 @@ def fit_configuration(
     for column in ("nll", "iterations", "gradient", "converged", "n_at_bounds"):
         table[column] = getattr(result, column)
     table["variance"] = cmb_variance(result.cmb)
+    table["information"] = information(result)
+    table["evidence"] = evidence(result, settings["bounds"])
+    table["held_out"] = (
+        np.nan
+        if halves is None
+        else held_out_misfit(configuration, partitions, sky, halves, **settings)
+    )
     table["total"] = [None, *spectra.total]
     table["statistical"] = [None, *spectra.statistical]
     table["systematic"] = [spectra.systematic] + [None] * len(realizations)
@@ -125,6 +184,7 @@ def fit_shard(
     folder: str | Path,
     code: str,
     progress: str | Path,
+    held_out: bool = False,
     **settings,
 ) -> pd.DataFrame:
     """Fit every configuration to every realisation, but for what the folder has already.
@@ -144,6 +204,8 @@ def fit_shard(
         Fingerprint of the code that computes them.
     progress : str or Path
         File that says, while the shard runs, how far it is, see `shards.read_progress`.
+    held_out : bool
+        Whether to measure `held_out_misfit`, which takes as many fits again.
     settings :
         See `fit_configuration`.
 
@@ -153,10 +215,13 @@ def fit_shard(
         A row per configuration, see `average`.
     """
     data = observe(sky, realizations)
+    halves = observe_halves(sky, realizations) if held_out else None
     what_matters = {name: value for name, value in settings.items() if name != "memory"}
     store = Store(
         Path(folder),
-        fingerprint(code, data, sky.cmb, sky.sigma, sky.frequencies, sky.pixels, what_matters),
+        fingerprint(
+            code, data, halves, sky.cmb, sky.sigma, sky.frequencies, sky.pixels, what_matters
+        ),
     )
     log.info(
         "%s: %d configurations × %d realisations, %d pixels in %d bands, on %s",
@@ -175,7 +240,9 @@ def fit_shard(
             table = store.get(name, key)
             kept = table is not None
             if not kept:
-                table = fit_configuration(name, partitions, sky, realizations, data, **settings)
+                table = fit_configuration(
+                    name, partitions, sky, realizations, data, halves, **settings
+                )
                 store.put(name, key, table)
             rows.append(average(name, partitions, sky, table))
             meter.tick(name, kept, int((~table["converged"]).sum()), table["iterations"].mean())
@@ -186,8 +253,8 @@ def average(name: str, partitions: Partitions, sky: RegionSky, table: pd.DataFra
     """One configuration of a shard in a row, of its `fit_configuration`.
 
     `n_unconverged` counts noise realisations; `n_unconverged_systematic` is 1 if the fit to
-    foregrounds alone did not converge. `variance`, `n_at_bounds` and the spectra, arrays over
-    ell, are averages over noise realisations.
+    foregrounds alone did not converge. `AVERAGES` and the spectra, arrays over ell, are averages
+    over noise realisations.
     """
     foregrounds = table["realization"] == FOREGROUNDS_ONLY
     noisy = table[~foregrounds]
@@ -196,11 +263,10 @@ def average(name: str, partitions: Partitions, sky: RegionSky, table: pd.DataFra
         "configuration": name,
         **{f"n_patches_{key}": len(np.unique(labels)) for key, labels in patches.items()},
         "f_sky": len(sky.pixels) / hp.nside2npix(sky.nside),
-        "variance": noisy["variance"].mean(),
+        **noisy[AVERAGES].mean().to_dict(),
         "n_realizations": len(noisy),
         "n_unconverged": int((~noisy["converged"]).sum()),
         "n_unconverged_systematic": int((~table["converged"][foregrounds]).sum()),
-        "n_at_bounds": noisy["n_at_bounds"].mean(),
         "total": np.mean(noisy["total"].to_list(), axis=0),
         "statistical": np.mean(noisy["statistical"].to_list(), axis=0),
         "systematic": table["systematic"][foregrounds].iloc[0],
@@ -231,7 +297,7 @@ def gather(tables: list[pd.DataFrame], names: list[str]) -> tuple[pd.DataFrame, 
         rows = everything[name]
         weights = rows["n_realizations"]
         row = rows.iloc[0].to_dict()
-        for column in ("variance", "n_at_bounds", "total", "statistical"):
+        for column in (*AVERAGES, "total", "statistical"):
             row[column] = np.average(np.stack(rows[column].to_list()), axis=0, weights=weights)
         for column in ("n_realizations", "n_unconverged"):
             row[column] = int(rows[column].sum())
@@ -247,16 +313,3 @@ def spectra_table(
     ell = ELL_MIN + np.arange(len(total))
     curves = dict(zip(SPECTRA, (total, statistical, systematic), strict=True))
     return pd.DataFrame({"configuration": configuration, "ell": ell, **curves})
-
-
-def combine_metrics(regions: list[dict], recovered: np.ndarray) -> dict:
-    """Metrics of regions put together: sums over them, and the variance of the whole map."""
-    total = pd.DataFrame(regions).drop(columns="configuration").sum()
-    return {
-        "configuration": " + ".join(region["configuration"] for region in regions),
-        **{name: int(total[name]) for name in total.index if name.startswith("n_")},
-        "n_at_bounds": total["n_at_bounds"],
-        "n_realizations": regions[0]["n_realizations"],
-        "f_sky": total["f_sky"],
-        "variance": cmb_variance(recovered).mean(),
-    }

@@ -60,32 +60,45 @@ def gaussian_scalar(cl, nside: int, rng: np.random.Generator) -> np.ndarray:
     return ducc0.sht.synthesis(alm=alm, spin=0, lmax=len(cl) - 1, **_geometry(nside))[0]
 
 
-def b_modes(qu: np.ndarray, lmax: int) -> np.ndarray:
-    """B-mode coefficients of a polarization map, as `healpy.map2alm` defines them.
+def analyze(maps: np.ndarray, spin: int, lmax: int) -> np.ndarray:
+    """Harmonic coefficients of a map, as `healpy.map2alm` defines them.
 
     Parameters
     ----------
-    qu : array (2, n_pixels)
-        Q and U in RING order, HEALPix (COSMO) convention, zero where masked.
+    maps : array (1, n_pixels) of spin 0, or (2, n_pixels)
+        In RING order; of spin 2, Q and U in HEALPix (COSMO) convention. Zero where masked.
+    spin : int
     lmax : int
         Highest multipole returned.
 
     Returns
     -------
-    array (n_alm,), complex
+    array (1, n_alm), or (2, n_alm) of E and B; complex
         Linear in the map.
     """
-    nside = hp.npix2nside(qu.shape[-1])
+    nside = hp.npix2nside(maps.shape[-1])
     # The analysis band is that of the map, so that power above lmax is not aliased.
-    band = dict(spin=2, lmax=3 * nside - 1, **_geometry(nside))
-    qu = np.ascontiguousarray(qu, dtype=float)
-    weight = 4 * np.pi / qu.shape[-1]
-    alm = weight * ducc0.sht.adjoint_synthesis(map=qu, **band)
+    highest = 3 * nside - 1
+    band = dict(spin=spin, lmax=highest, **_geometry(nside))
+    maps = np.ascontiguousarray(maps, dtype=float)
+    weight = 4 * np.pi / maps.shape[-1]
+    alm = weight * ducc0.sht.adjoint_synthesis(map=maps, **band)
     for _ in range(ITERATIONS):
         alm += weight * ducc0.sht.adjoint_synthesis(
-            map=qu - ducc0.sht.synthesis(alm=alm, **band), **band
+            map=maps - ducc0.sht.synthesis(alm=alm, **band), **band
         )
-    return hp.resize_alm(alm[1], 3 * nside - 1, 3 * nside - 1, lmax, lmax)
+    return np.stack([hp.resize_alm(one, highest, highest, lmax, lmax) for one in alm])
+
+
+def synthesize(alm: np.ndarray, spin: int, nside: int) -> np.ndarray:
+    """Maps (1 or 2, n_pixels) of coefficients (1 or 2, n_alm) of a spin."""
+    lmax = hp.Alm.getlmax(alm.shape[-1])
+    return ducc0.sht.synthesis(alm=alm, spin=spin, lmax=lmax, **_geometry(nside))
+
+
+def b_modes(qu: np.ndarray, lmax: int) -> np.ndarray:
+    """B-mode coefficients (n_alm,) of a polarization map (2, n_pixels), see `analyze`."""
+    return analyze(qu, 2, lmax)[1]
 
 
 def bb_spectrum(qu: np.ndarray, lmax: int) -> np.ndarray:

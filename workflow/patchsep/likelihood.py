@@ -36,6 +36,22 @@ class REstimate:
         """The published "68 % upper limit", r_hat + sigma_plus."""
         return self.r_hat + self.sigma_plus
 
+    def interval(self, content: float, lowest: float = -np.inf) -> tuple[float, float]:
+        """Shortest interval of r with this content of the likelihood above `lowest`.
+
+        With `lowest` = 0 it is that of a flat prior on r ≥ 0. Where all of the likelihood lies
+        below, both ends are `lowest`.
+        """
+        if self.r[-1] <= lowest:
+            return lowest, lowest
+        r = np.linspace(max(self.r[0], lowest), self.r[-1], 20 * len(self.r))
+        density = np.interp(r, self.r, self.likelihood)
+        by_height = np.argsort(density, kind="stable")[::-1]
+        inside = np.cumsum(density[by_height]) <= content * density.sum()
+        # The highest point always belongs to it.
+        members = by_height[: max(inside.sum(), 1)]
+        return float(r[members.min()]), float(r[members.max()])
+
 
 def log_likelihood(r, observed, tensor, floor, f_sky: float) -> np.ndarray:
     """ln L(r) of a masked BB spectrum (arXiv:2604.08463).
@@ -142,24 +158,24 @@ def _half_width(r, chi2):
     return float(np.interp(HALF_CONTENT, content / content[-1], distance))
 
 
-def spectra_to_r(
-    spectra: pd.DataFrame,
+def measure_r(
+    total: np.ndarray,
+    statistical: np.ndarray,
     templates: pd.DataFrame,
     sky_templates: pd.DataFrame,
     r_input: float,
     f_sky: float,
     **grid,
 ) -> REstimate:
-    """r from the residual spectra of one configuration.
+    """r from residual spectra, averaged over realisations or of one.
 
-    C_obs = C_lens + <C_total> + r_input C_tensor and C_model = r C_tensor + C_lens +
-    <C_stat> (arXiv:2604.08463), averages over realisations.
+    C_obs = C_lens + C_total + r_input C_tensor and C_model = r C_tensor + C_lens + <C_stat>
+    (arXiv:2604.08463).
 
     Parameters
     ----------
-    spectra : DataFrame
-        C_ell of the `total` and `statistical` residual by `ell`, in µK²_CMB; rows of several
-        realisations are averaged.
+    total, statistical : arrays (n_ell,)
+        C_ell^BB of the residuals from ell = 2, µK²_CMB; `statistical` is the mean.
     templates, sky_templates : DataFrame
         `cmb.cmb_spectra` that r is measured with, and that the sky was drawn from.
     r_input : float
@@ -167,18 +183,13 @@ def spectra_to_r(
     grid :
         `n_points` and `delta_chi2` of `estimate_r`.
     """
-    mean = spectra.groupby("ell")[["total", "statistical"]].mean()
-    fit, sky = (table.set_index("ell").loc[mean.index] for table in (templates, sky_templates))
+    ell = np.arange(2, 2 + len(total))
+    fit, sky = (table.set_index("ell").loc[ell] for table in (templates, sky_templates))
     lensing = fit["bb_lensing"].to_numpy()
     return estimate_r(
-        observed=lensing + mean["total"].to_numpy() + r_input * sky["bb_tensor"].to_numpy(),
+        observed=lensing + total + r_input * sky["bb_tensor"].to_numpy(),
         tensor=fit["bb_tensor"].to_numpy(),
-        floor=lensing + mean["statistical"].to_numpy(),
+        floor=lensing + statistical,
         f_sky=f_sky,
         **grid,
     )
-
-
-def best_configuration(table: pd.DataFrame) -> str:
-    """The configuration with the lowest r_upper68, as published."""
-    return table.loc[table["r_upper68"].idxmin(), "configuration"]

@@ -1,10 +1,12 @@
 """Patches: the groups of pixels that share one value of a spectral parameter.
 
 A strategy is a function of the region's pixels that returns their patch labels. A new
-one is a function here and its name in `STRATEGIES`; the config then knows the word.
+one is a function here and its name in `STRATEGIES`; the config then knows the word. One
+that looks at maps of the spectral parameters is in `GUIDED` instead.
 """
 
 from collections.abc import Callable
+from functools import cache
 from itertools import product
 
 import healpy as hp
@@ -13,8 +15,8 @@ from scipy.spatial import cKDTree
 
 PARAMETERS = ("beta_dust", "temp_dust", "beta_synch")
 
-# Patch labels (n_pixels,) of one region, by the value in the config that made them.
-Partitions = dict[int, np.ndarray]
+# Patch labels (n_pixels,) of one region, by parameter and the value in the config.
+Partitions = dict[tuple[str, int], np.ndarray]
 
 
 def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: int) -> np.ndarray:
@@ -131,23 +133,62 @@ STRATEGIES: dict[str, Callable[[int, np.ndarray, int, int], np.ndarray]] = {
 }
 
 
+def equal_width_bins(values: np.ndarray, n_bins: int) -> np.ndarray:
+    """Pixels whose values (n_pixels,) fall into one of `n_bins` equal intervals are a patch.
+
+    Intervals span the values; those without a pixel have no label. NaN, where the sky has no
+    such parameter, counts as one value.
+    """
+    values = np.nan_to_num(values)
+    low, high = values.min(), values.max()
+    if low == high:
+        return np.zeros(len(values), dtype=int)
+    bins = np.minimum((values - low) / (high - low) * n_bins, n_bins - 1).astype(int)
+    return np.unique(bins, return_inverse=True)[1]
+
+
+# guided(values, value) -> labels, `values` being a map of the parameter in the region.
+GUIDED: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"true_parameters": equal_width_bins}
+
+
 def partition(
-    strategy: str, nside: int, pixels: np.ndarray, values: dict[str, list[int]], seed: int
+    strategy: str,
+    nside: int,
+    pixels: np.ndarray,
+    values: dict[str, list[int]],
+    seed: int,
+    guide: dict[str, np.ndarray] | None = None,
 ) -> Partitions:
-    """All partitions that a grid of configurations needs, one per distinct value.
+    """All partitions that a grid of configurations needs.
 
     Parameters
     ----------
     values : dict of str to list of int
         Values that each spectral parameter takes in the grid.
+    guide : dict of str to array (n_pixels,)
+        For strategies in `GUIDED`: a map of each spectral parameter in the region.
 
     Returns
     -------
-    dict of int to int array (n_pixels,)
-        Labels by value. Parameters with the same value share a partition.
+    dict of (str, int) to int array (n_pixels,)
+        Labels by parameter and value. But for `GUIDED` strategies, parameters with the same
+        value share a partition.
     """
-    distinct = sorted(set().union(*values.values()))
-    return {value: STRATEGIES[strategy](nside, pixels, value, seed) for value in distinct}
+
+    @cache
+    def by_position(value):
+        return STRATEGIES[strategy](nside, pixels, value, seed)
+
+    def labels(parameter, value):
+        if strategy in GUIDED:
+            return GUIDED[strategy](guide[parameter], value)
+        return by_position(value)
+
+    return {
+        (parameter, value): labels(parameter, value)
+        for parameter in PARAMETERS
+        for value in values[parameter]
+    }
 
 
 def configurations(values: dict[str, list[int]], grid: str = "product") -> list[str]:
@@ -173,4 +214,4 @@ def configurations(values: dict[str, list[int]], grid: str = "product") -> list[
 def configuration_patches(configuration: str, partitions: Partitions) -> dict[str, np.ndarray]:
     """Patch labels (n_pixels,) of each spectral parameter in a configuration."""
     values = map(int, configuration.split("-"))
-    return {name: partitions[value] for name, value in zip(PARAMETERS, values, strict=True)}
+    return {name: partitions[name, value] for name, value in zip(PARAMETERS, values, strict=True)}

@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
-from .patches import PARAMETERS, STRATEGIES
+from .patches import GUIDED, PARAMETERS, STRATEGIES
 from .regions import RINGS, find_mask_file, mask_columns
 
 # Beside the package in a checkout, within it where it is installed.
@@ -82,7 +82,11 @@ def load_settings(config: dict, source: str) -> dict:
         problems += _nside_problems(settings["nside"])
         problems += _benchmark_problems(settings["benchmark"])
     if not problems:
-        problems += _foreground_problems(settings["foregrounds"]["model"], settings["nside"])
+        problems += _judging_problems(settings)
+        for key, sky in {"": settings, **_judging_sets(settings)}.items():
+            if "foregrounds" in sky:
+                model = sky["foregrounds"]["model"]
+                problems += _foreground_problems(f"{key}foregrounds", model, settings["nside"])
         problems += _region_problems(settings["regions"], settings["nside"])
     _raise(problems, source)
     _check_instrument(settings["instrument"], source)
@@ -186,8 +190,9 @@ def _nside_problems(nside) -> list[str]:
 
 def _method_problems(key, method, nside) -> list[str]:
     strategy = method["strategy"]
-    if strategy not in STRATEGIES:
-        return [f"{key}.strategy: unknown strategy {strategy!r}; {_suggest(strategy, STRATEGIES)}"]
+    known = [*STRATEGIES, *GUIDED]
+    if strategy not in known:
+        return [f"{key}.strategy: unknown strategy {strategy!r}; {_suggest(strategy, known)}"]
     if strategy == "uniform":
         return [f"{key}.patches: uniform is one patch; remove this key"] * ("patches" in method)
     if "patches" not in method:
@@ -197,7 +202,7 @@ def _method_problems(key, method, nside) -> list[str]:
         for parameter, values in settings.items():
             where = f"{key}.patches.{ring}.{parameter}"
             for value in _as_list(values):
-                if strategy == "kmeans" and value < 1:
+                if strategy in ("kmeans", *GUIDED) and value < 1:
                     problems.append(f"{where}: {value} patches; use 1 or more")
                 if strategy == "multiresolution" and value != 0:
                     if not _power_of_two(value):
@@ -246,19 +251,50 @@ def _benchmark_problems(benchmark) -> list[str]:
     ]
 
 
-def _foreground_problems(model, nside) -> list[str]:
+def _judging_sets(settings) -> dict[str, dict]:
+    return {f"judging.{name}.": judged for name, judged in settings["judging"].items()}
+
+
+def _judging_problems(settings) -> list[str]:
+    """A choice is judged on what it has not seen."""
+    seen = {
+        "cmb_seeds": {settings["cmb"]["seed"]: "cmb.seed"},
+        "noise_seeds": {settings["noise"]["seed"]: "noise.seed"},
+        "patch_seeds": {
+            method["seed"]: f"methods.{name}.seed"
+            for name, method in settings["methods"].items()
+            if method["strategy"] == "kmeans"
+        },
+    }
+    problems = []
+    for prefix, judged in _judging_sets(settings).items():
+        problems += [
+            f"{prefix}{key}: {seed} is also {used[seed]}, with which the choice is made; "
+            "judge with another"
+            for key, used in seen.items()
+            for seed in judged[key]
+            if seed in used
+        ]
+        lengths = {key: len(judged[key]) for key in seen}
+        if len(set(lengths.values())) > 1:
+            counts = ", ".join(f"{n} {key}" for key, n in lengths.items())
+            problems.append(f"{prefix}cmb_seeds: {counts}; give one of each per trial")
+    return problems
+
+
+def _foreground_problems(key, model, nside) -> list[str]:
     if model == "embedded":
         return []
     presets = pysm_presets()
     unknown = [preset for preset in model if preset not in presets]
     if unknown:
         return [
-            f"foregrounds.model: PySM has no preset {name!r}; {_suggest(name, presets)}"
+            f"{key}.model: PySM has no preset {name!r}; {_suggest(name, presets)}"
             for name in unknown
         ]
     cmb = [name for name in model if re.fullmatch(r"c\d", name)]
     if cmb:
-        return [f"foregrounds.model: {name} is a CMB; remove it, cmb describes it" for name in cmb]
+        return [f"{key}.model: {name} is a CMB; remove it, cmb describes it" for name in cmb]
     local = os.environ.get("PYSM_LOCAL_DATA")
     if not local:
         return []
@@ -270,14 +306,14 @@ def _foreground_problems(model, nside) -> list[str]:
         if missing:
             others = f" and {len(missing) - 1} more" if missing[1:] else ""
             problems.append(
-                f"foregrounds.model: {name} needs {missing[0]}{others}, not in PYSM_LOCAL_DATA "
+                f"{key}.model: {name} needs {missing[0]}{others}, not in PYSM_LOCAL_DATA "
                 f"({local}); choose presets that it holds, or unset it to let PySM download them"
             )
             continue
         resolutions = {path: _fits_nside(path) for paths in files.values() for path in paths}
         broken = [path for path, available in resolutions.items() if available is None]
         if broken:
-            problems.append(f"foregrounds.model: {broken[0]} is not a map; copy it again")
+            problems.append(f"{key}.model: {broken[0]} is not a map; copy it again")
         elif resolutions and (available := min(resolutions.values())) < nside:
             problems.append(
                 f"nside: {nside} is above the {available} of {name}'s templates in "

@@ -71,3 +71,16 @@ class RegionSky:
             self.sigma, len(self.pixels), self.noise_seed, realization, self.region
         )
         return self.foregrounds + self.cmb + noise
+
+    def halves(self, realization: int) -> np.ndarray:
+        """Two splits (2, n_bands, 2, n_pixels) whose mean is the realisation, as `observe` has it.
+
+        Their noise is independent, with an rms of √2 sigma; `FOREGROUNDS_ONLY` has none.
+        """
+        if realization == FOREGROUNDS_ONLY:
+            return np.stack([self.foregrounds, self.foregrounds])
+        difference = simulate_noise(
+            self.sigma, len(self.pixels), self.noise_seed, realization, f"{self.region} halves"
+        )
+        both = self.observe(realization)
+        return np.stack([both + difference, both - difference])

@@ -1,20 +1,23 @@
-"""Tables of r: one row per method and region, and one per configuration."""
+"""Tables of r: what was chosen and what it comes to, and every configuration."""
+
+from itertools import combinations
 
 import pandas as pd
 
-from .likelihood import best_configuration
+from .choice import CRITERIA
 from .patches import PARAMETERS
 
-SUMMARY_COLUMNS = [
+N_PATCHES = [f"n_patches_{name}" for name in PARAMETERS]
+CONFIGURATION_COLUMNS = [
     "method",
     "region",
     "configuration",
-    *(f"n_patches_{name}" for name in PARAMETERS),
+    *N_PATCHES,
     "r_hat",
     "sigma_r_minus",
     "sigma_r_plus",
-    "r_upper68",
-    "variance",
+    *CRITERIA.values(),
+    "nll",
     "f_sky",
     "n_realizations",
     "n_unconverged",
@@ -28,33 +31,90 @@ def configuration_table(estimates: dict[tuple[str, str], pd.DataFrame]) -> pd.Da
     tables = [
         table.assign(method=method, region=region) for (method, region), table in estimates.items()
     ]
-    return pd.concat(tables, ignore_index=True)[SUMMARY_COLUMNS]
+    return pd.concat(tables, ignore_index=True)[CONFIGURATION_COLUMNS]
 
 
-def summary_table(estimates: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
-    """The best configuration of every (method, region)."""
-    best = {
-        key: table[table["configuration"] == best_configuration(table)]
-        for key, table in estimates.items()
+def criteria_table(judged: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    """What every criterion chose: rows of `judging.judge` of every (set, method), in that order."""
+    tables = []
+    for (name, method), table in judged.items():
+        table = table.copy()
+        table.insert(0, "set", name)
+        table.insert(1, "method", method)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def summary_table(criteria: pd.DataFrame, criterion: str) -> pd.DataFrame:
+    """The choices of one criterion, a row per set, method and region."""
+    return criteria[criteria["criterion"] == criterion].reset_index(drop=True)
+
+
+def gains_table(
+    criteria: pd.DataFrame, samples: dict[tuple[str, str], pd.DataFrame]
+) -> pd.DataFrame:
+    """r_upper68 of every method over that of every later one.
+
+    Parameters
+    ----------
+    criteria : DataFrame
+        See `criteria_table`.
+    samples : dict of (str, str) to DataFrame
+        Bootstrap samples by (set, method); those of one set are paired.
+
+    Returns
+    -------
+    DataFrame
+        `set`, `criterion`, `region`, `method`, `reference`, `ratio` and its error.
+    """
+    by_configuration = {
+        key: dict(list(table.groupby(["region", "configuration"])["r_upper68"]))
+        for key, table in samples.items()
     }
-    return configuration_table(best)
+    rows = []
+    for (name, criterion, region), group in criteria.groupby(
+        ["set", "criterion", "region"], sort=False
+    ):
+        for (_, one), (_, other) in combinations(group.iterrows(), 2):
+            drawn, reference = (
+                by_configuration[name, row["method"]][region, row["configuration"]].to_numpy()
+                for row in (one, other)
+            )
+            rows.append(
+                {
+                    "set": name,
+                    "criterion": criterion,
+                    "region": region,
+                    "method": one["method"],
+                    "reference": other["method"],
+                    "ratio": one["r_upper68"] / other["r_upper68"],
+                    "ratio_error": (drawn / reference).std(ddof=1),
+                }
+            )
+    columns = ["set", "criterion", "region", "method", "reference", "ratio", "ratio_error"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def summary_text(summary: pd.DataFrame, run: str, templates: str, figures: str) -> str:
     """The summary for a person to read, with r in units of 10⁻³."""
-    lines = [
-        f"patchsep run '{run}': r x 1e3, {templates} templates, "
-        f"{summary['n_realizations'].max()} noise realisations",
-        "",
-        f"{'method':<16}{'region':<12}{'patches (bd/Td/bs)':<22}{'r_hat':>9}"
-        f"{'-sigma':>9}{'+sigma':>9}{'r_upper68':>11}{'unconverged':>13}",
-    ]
-    for row in summary.to_dict("records"):
-        patches = "/".join(str(row[f"n_patches_{name}"]) for name in PARAMETERS)
-        r = [1e3 * row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
-        unconverged = row["n_unconverged"] + row["n_unconverged_systematic"]
-        lines.append(
-            f"{row['method']:<16}{row['region']:<12}{patches:<22}{r[0]:>z9.3f}"
-            f"{r[1]:>9.3f}{r[2]:>9.3f}{1e3 * row['r_upper68']:>11.3f}{unconverged:>13d}"
-        )
+    lines = [f"patchsep run '{run}': r x 1e3, {templates} templates"]
+    for name, rows in summary.groupby("set", sort=False):
+        n_trials, n_realizations = rows["n_trials"].max(), rows["n_realizations"].max()
+        trials = f"{n_trials} trial" + ("s" if n_trials > 1 else "")
+        lines += [
+            "",
+            f"{name}: chosen by {rows['criterion'].iloc[0]}, {trials}, "
+            f"{n_realizations} noise realisations",
+            f"{'method':<16}{'region':<12}{'patches (bd/Td/bs)':<20}{'r_hat':>9}{'-sigma':>9}"
+            f"{'+sigma':>9}{'r_upper68':>11}{'+-':>8}{'unconverged':>13}",
+        ]
+        for row in rows.to_dict("records"):
+            patches = "/".join(str(row[key]) for key in N_PATCHES)
+            r = [1e3 * row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
+            upper = [1e3 * row[key] for key in ("r_upper68", "r_upper68_error")]
+            unconverged = row["n_unconverged"] + row["n_unconverged_systematic"]
+            lines.append(
+                f"{row['method']:<16}{row['region']:<12}{patches:<20}{r[0]:>z9.3f}{r[1]:>9.3f}"
+                f"{r[2]:>9.3f}{upper[0]:>11.3f}{upper[1]:>8.3f}{unconverged:>13d}"
+            )
     return "\n".join([*lines, "", f"figures: {figures}", ""])

@@ -15,7 +15,7 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
-from patchsep.patches import configurations
+from patchsep.patches import GUIDED, configurations
 from patchsep.provenance import code_fingerprint
 from patchsep.regions import find_mask_file, region_names
 from patchsep.settings import SettingsError, load_settings
@@ -34,9 +34,8 @@ RESULTS = f"results/{SETTINGS['run']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 REGIONS = region_names(SETTINGS["regions"]["zones"])
-# Where r is estimated: each region, and all of them together.
-AREAS = [*REGIONS, "combined"]
 METHODS = SETTINGS["methods"]
+CRITERIA = SETTINGS["choice"]["criteria"]
 # A shard is a part of the configurations × a chunk of the realisations.
 CHUNKS = chunks(
     SETTINGS["noise"]["realizations"], SETTINGS["fit"]["realizations_per_shard"]
@@ -47,13 +46,46 @@ FIT = {
     key: SETTINGS["fit"][key]
     for key in ("bounds", "start", "max_iterations", "tolerance")
 }
+HELD_OUT = "held_out" in CRITERIA
 FIT_MEMORY_MB = int(1000 * SETTINGS["fit"]["memory"])
+
+# Skies by the folder below results/<run>/ that their files lie in. The choice is made on the one
+# of the folder itself; the trials of a judging set share their foregrounds.
+JUDGING = SETTINGS["judging"]
+FOREGROUNDS = {"": SETTINGS["foregrounds"]} | {
+    f"judging/{name}/": judged["foregrounds"]
+    for name, judged in JUDGING.items()
+    if "foregrounds" in judged
+}
+SETS = {"choosing": [""]}
+TRIALS = {
+    "": {
+        "cmb_seed": SETTINGS["cmb"]["seed"],
+        "noise_seed": SETTINGS["noise"]["seed"],
+        "realizations": SETTINGS["noise"]["realizations"],
+    }
+}
+for name, judged in JUDGING.items():
+    seeds = zip(judged["cmb_seeds"], judged["noise_seeds"], judged["patch_seeds"])
+    trials = {
+        f"judging/{name}/trial_{number}/": {
+            "cmb_seed": cmb,
+            "noise_seed": noise,
+            "patch_seed": patch,
+            "realizations": judged["realizations"],
+        }
+        for number, (cmb, noise, patch) in enumerate(seeds)
+    }
+    SETS[name] = list(trials)
+    TRIALS |= trials
 
 
 wildcard_constraints:
     method="|".join(METHODS),
     region="|".join(REGIONS),
-    area="|".join(AREAS),
+    sky="|".join(FOREGROUNDS),
+    trial="|".join(TRIALS),
+    set="|".join(SETS),
     chunk="|".join(CHUNKS),
     part="|".join(PARTS),
 
@@ -84,6 +116,35 @@ def contested_estimates(wildcards):
         for region, names in configurations_by_region(wildcards).items()
         if len(names) > 1
     ]
+
+
+def sky_files(wildcards):
+    """Foregrounds of a trial and their true parameters: its set's, or those of choosing."""
+    sky = f"{Path(wildcards.trial).parent}/" if wildcards.trial else ""
+    folder = f"{RESULTS}/{sky if sky in FOREGROUNDS else ''}maps"
+    return {
+        "foregrounds": f"{folder}/foregrounds.fits",
+        "parameters": f"{folder}/spectral_parameters.fits",
+    }
+
+
+def set_files(wildcards):
+    """Spectra of all trials of a set."""
+    return [
+        f"{RESULTS}/{trial}residuals/{wildcards.method}_cleaned.parquet"
+        for trial in SETS[wildcards.set]
+    ]
+
+
+def patch_seed(wildcards):
+    """Seed of a trial's patches; on the sky of choosing, that of the method."""
+    return TRIALS[wildcards.trial].get("patch_seed", METHODS[wildcards.method]["seed"])
+
+
+def guide_map(wildcards):
+    """True parameters, for the methods whose patches follow them."""
+    guided = METHODS[wildcards.method]["strategy"] in GUIDED
+    return [f"{RESULTS}/maps/spectral_parameters.fits"] if guided else []
 
 
 def shard_configurations(wildcards):
@@ -118,7 +179,14 @@ def figure_files(name):
 # Every figure, one rule each, and every table that the run ends with.
 FIGURES = expand(
     f"{RESULTS}/figures/{{name}}.{{suffix}}",
-    name=["regions", "patches", "residual_spectra", "r_likelihoods", "parameters"],
+    name=[
+        "regions",
+        "patches",
+        "residual_spectra",
+        "r_likelihoods",
+        "parameters",
+        "criteria",
+    ],
     suffix=["pdf", "png"],
 )
 TABLES = multiext(
@@ -126,5 +194,7 @@ TABLES = multiext(
     "summary.csv",
     "summary.parquet",
     "configurations.csv",
+    "criteria.csv",
+    "gains.csv",
     "summary.txt",
 )

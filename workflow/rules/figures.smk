@@ -73,14 +73,9 @@ rule fig_parameters:
 
 rule fig_residual_spectra:
     input:
-        spectra=[
-            f"{RESULTS}/residuals/{method}/{area}_spectra.parquet"
-            for method in METHODS
-            for area in AREAS
-        ],
-        # Names the configuration that is shown of every region.
-        combined=expand(
-            f"{RESULTS}/residuals/{{method}}/combined_metrics.parquet", method=METHODS
+        chosen=expand(f"{RESULTS}/judged/choosing/{{method}}.csv", method=METHODS),
+        spectra=expand(
+            f"{RESULTS}/judged/choosing/{{method}}_spectra.parquet", method=METHODS
         ),
         templates=f"{RESULTS}/spectra/cmb_consistent.csv",
     output:
@@ -94,8 +89,8 @@ rule fig_residual_spectra:
         runtime=10,
     params:
         style=FIGURE_STYLE,
-        areas=[(method, area) for method in METHODS for area in AREAS],
-        regions=REGIONS,
+        methods=list(METHODS),
+        criterion=CRITERIA[0],
         code=code("fig_residual_spectra"),
     message:
         "Drawing residual spectra"
@@ -105,16 +100,10 @@ rule fig_residual_spectra:
 
 rule fig_r_likelihoods:
     input:
-        estimates=[
-            f"{RESULTS}/likelihood/{method}/{area}.csv"
-            for method in METHODS
-            for area in AREAS
-        ],
-        curves=[
-            f"{RESULTS}/likelihood/{method}/{area}_curves.parquet"
-            for method in METHODS
-            for area in AREAS
-        ],
+        estimates=expand(f"{RESULTS}/judged/choosing/{{method}}.csv", method=METHODS),
+        curves=expand(
+            f"{RESULTS}/judged/choosing/{{method}}_curves.parquet", method=METHODS
+        ),
     output:
         **figure_files("r_likelihoods"),
     log:
@@ -126,10 +115,32 @@ rule fig_r_likelihoods:
         runtime=10,
     params:
         style=FIGURE_STYLE,
-        areas=[(method, area) for method in METHODS for area in AREAS],
+        methods=list(METHODS),
+        criterion=CRITERIA[0],
         r_input=SETTINGS["cmb"]["r"],
         code=code("fig_r_likelihoods"),
     message:
         "Drawing likelihoods of r"
     script:
         "../../scripts/fig_r_likelihoods.py"
+
+
+rule fig_criteria:
+    input:
+        criteria=f"{RESULTS}/tables/criteria.csv",
+    output:
+        **figure_files("criteria"),
+    log:
+        f"{LOGS}/fig_criteria.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        style=FIGURE_STYLE,
+        code=code("fig_criteria"),
+    message:
+        "Drawing what every criterion's choice comes to"
+    script:
+        "../../scripts/fig_criteria.py"

@@ -1,16 +1,15 @@
 rule estimate_r:
     input:
-        spectra=f"{RESULTS}/residuals/{{method}}/{{area}}_spectra.parquet",
-        metrics=f"{RESULTS}/residuals/{{method}}/{{area}}_metrics.parquet",
+        spectra=f"{RESULTS}/residuals/{{method}}/{{region}}_spectra.parquet",
+        metrics=f"{RESULTS}/residuals/{{method}}/{{region}}_metrics.parquet",
         templates=f"{RESULTS}/spectra/cmb_{SETTINGS['likelihood']['templates']}.csv",
         sky_templates=f"{RESULTS}/spectra/cmb_consistent.csv",
     output:
-        estimates=f"{RESULTS}/likelihood/{{method}}/{{area}}.csv",
-        curves=f"{RESULTS}/likelihood/{{method}}/{{area}}_curves.parquet",
+        estimates=f"{RESULTS}/likelihood/{{method}}/{{region}}.csv",
     log:
-        f"{LOGS}/estimate_r/{{method}}/{{area}}.log",
+        f"{LOGS}/estimate_r/{{method}}/{{region}}.log",
     benchmark:
-        f"{BENCHMARKS}/estimate_r/{{method}}/{{area}}.tsv"
+        f"{BENCHMARKS}/estimate_r/{{method}}/{{region}}.tsv"
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -21,6 +20,6 @@ rule estimate_r:
         r_grid=SETTINGS["likelihood"]["r_grid"],
         code=code("estimate_r"),
     message:
-        "Estimating r in {wildcards.area}: {wildcards.method}"
+        "Estimating r in {wildcards.region}: {wildcards.method}"
     script:
         "../../scripts/estimate_r.py"

@@ -1,6 +1,7 @@
 rule draw_patches:
     input:
         regions=f"{RESULTS}/maps/regions.fits",
+        guide=guide_map,
     output:
         patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
     log:

@@ -1,9 +1,19 @@
 rule summarize:
     input:
         estimates=[
-            f"{RESULTS}/likelihood/{method}/{area}.csv"
+            f"{RESULTS}/likelihood/{method}/{region}.csv"
             for method in METHODS
-            for area in AREAS
+            for region in REGIONS
+        ],
+        judged=[
+            f"{RESULTS}/judged/{judged}/{method}.csv"
+            for judged in SETS
+            for method in METHODS
+        ],
+        samples=[
+            f"{RESULTS}/judged/{judged}/{method}_samples.parquet"
+            for judged in SETS
+            for method in METHODS
         ],
     output:
         summary=[
@@ -14,6 +24,12 @@ rule summarize:
             ),
             f"{RESULTS}/tables/summary.parquet",
         ],
+        criteria=report(
+            f"{RESULTS}/tables/criteria.csv",
+            caption="../report/criteria.rst",
+            category="Tables",
+        ),
+        gains=f"{RESULTS}/tables/gains.csv",
         configurations=multiext(f"{RESULTS}/tables/configurations", ".csv", ".parquet"),
         text=f"{RESULTS}/tables/summary.txt",
     log:
@@ -24,7 +40,9 @@ rule summarize:
         mem_mb=2000,
         runtime=10,
     params:
-        areas=[(method, area) for method in METHODS for area in AREAS],
+        regions=[(method, region) for method in METHODS for region in REGIONS],
+        sets=[(judged, method) for judged in SETS for method in METHODS],
+        criterion=CRITERIA[0],
         about={
             "run": SETTINGS["run"],
             "templates": SETTINGS["likelihood"]["templates"],

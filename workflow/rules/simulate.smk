@@ -2,20 +2,20 @@ rule simulate_foregrounds:
     input:
         instrument=ancient(SETTINGS["instrument"]),
     output:
-        polarization=f"{RESULTS}/maps/foregrounds.fits",
-        intensity=f"{RESULTS}/maps/dust_intensity.fits",
-        parameters=f"{RESULTS}/maps/spectral_parameters.fits",
+        polarization=f"{RESULTS}/{{sky}}maps/foregrounds.fits",
+        intensity=f"{RESULTS}/{{sky}}maps/dust_intensity.fits",
+        parameters=f"{RESULTS}/{{sky}}maps/spectral_parameters.fits",
     log:
-        f"{LOGS}/simulate_foregrounds.log",
+        f"{LOGS}/{{sky}}simulate_foregrounds.log",
     benchmark:
-        f"{BENCHMARKS}/simulate_foregrounds.tsv"
+        f"{BENCHMARKS}/{{sky}}simulate_foregrounds.tsv"
     conda:
         "../../envs/environment.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        foregrounds=SETTINGS["foregrounds"],
+        foregrounds=lambda wildcards: FOREGROUNDS[wildcards.sky],
         nside=SETTINGS["nside"],
         code=code("simulate_foregrounds", SETTINGS["instrument"]),
     message:
@@ -51,18 +51,18 @@ rule simulate_cmb:
     input:
         spectra=f"{RESULTS}/spectra/cmb_consistent.csv",
     output:
-        cmb=f"{RESULTS}/maps/cmb.fits",
+        cmb=f"{RESULTS}/{{trial}}maps/cmb.fits",
     log:
-        f"{LOGS}/simulate_cmb.log",
+        f"{LOGS}/{{trial}}simulate_cmb.log",
     benchmark:
-        f"{BENCHMARKS}/simulate_cmb.tsv"
+        f"{BENCHMARKS}/{{trial}}simulate_cmb.tsv"
     conda:
         "../../envs/environment.yaml"
     resources:
         mem_mb=2000,
         runtime=15,
     params:
-        seed=SETTINGS["cmb"]["seed"],
+        seed=lambda wildcards: TRIALS[wildcards.trial]["cmb_seed"],
         r=SETTINGS["cmb"]["r"],
         nside=SETTINGS["nside"],
         code=code("simulate_cmb"),

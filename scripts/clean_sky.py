@@ -1,0 +1,64 @@
+"""Clean a whole sky with every configuration that some criterion has chosen."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from patchsep.choice import COMBINED, by_area
+from patchsep.files import read_maps, read_table, write_maps, write_table
+from patchsep.logs import log_to
+from patchsep.patches import PARAMETERS
+from patchsep.residuals import full_sky
+from patchsep.sky import RegionSky
+from patchsep.trials import clean_sky, measure, partitions_of_choices
+
+log = logging.getLogger("patchsep.script")
+
+
+def main(snakemake):
+    params, choices = snakemake.params, read_table(snakemake.input.choices)
+    skies = [
+        RegionSky.read(region, params.zones, params.noise_seed, snakemake.input)
+        for region in params.regions
+    ]
+    guide = {key.lower(): sky for key, sky in read_maps(snakemake.input.parameters).items()}
+    partitions = partitions_of_choices(choices, skies, params.strategy, params.patch_seed, guide)
+    memory = snakemake.resources.fit_memory_mb / 1000
+    realizations = list(range(params.n_realizations))
+    # The first criterion's map of all regions is kept.
+    shown = next(iter(by_area(choices).values()))[COMBINED]
+    nside, tables = skies[0].nside, []
+    for area, cleaned in clean_sky(
+        choices, partitions, skies, realizations, memory=memory, **params.fit
+    ):
+        log.info("%s: %s", area, cleaned.configuration)
+        tables.append(measure(area, cleaned, nside))
+        if area == COMBINED and cleaned.configuration == shown:
+            write_recovered(snakemake.output.maps, cleaned, nside, snakemake.wildcards.method)
+    write_table(snakemake.output.spectra, pd.concat(tables, ignore_index=True))
+
+
+def write_recovered(path, cleaned, nside, method):
+    def columns(names, values):
+        sky = full_sky(np.asarray(values), cleaned.pixels, nside, fill=np.nan)
+        return dict(zip(names, sky, strict=True))
+
+    names = [name.upper() for name in PARAMETERS]
+    maps = (
+        columns(["CMB_Q", "CMB_U"], cleaned.recovered[0])
+        | columns(["SYSTEMATIC_Q", "SYSTEMATIC_U"], cleaned.systematic)
+        | columns(names, cleaned.parameters)
+        | columns([f"PATCH_{name}" for name in names], cleaned.patches)
+    )
+    units = ["uK_CMB"] * 4 + ["", "K", ""] + [""] * 3
+    about = (
+        f"patchsep, method {method}, realisation 0: {cleaned.configuration}\n"
+        "PATCH_* are labels within each region"
+    )
+    write_maps(path, maps, units, about)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

@@ -1,0 +1,17 @@
+"""Draw what every criterion's choice comes to on the skies that it is judged on."""
+
+from patchsep.figures import plot_criteria, save, style
+from patchsep.files import read_table
+from patchsep.logs import log_to
+
+
+def main(snakemake):
+    options = snakemake.params.style
+    with style(options["font_size"]):
+        figure = plot_criteria(read_table(snakemake.input.criteria))
+        save(figure, snakemake.output, options["resolution"])
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

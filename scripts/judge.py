@@ -1,0 +1,61 @@
+"""Estimate r of chosen configurations from all trials of a set."""
+
+import logging
+
+import pandas as pd
+
+from patchsep.choice import by_area
+from patchsep.files import read_table, write_table
+from patchsep.judging import judge, mean_spectra
+from patchsep.logs import log_to
+
+log = logging.getLogger("patchsep.script")
+
+
+def main(snakemake):
+    params = snakemake.params
+    trials = [read_table(path) for path in snakemake.input.trials]
+    templates, sky_templates = map(
+        read_table, (snakemake.input.templates, snakemake.input.sky_templates)
+    )
+    chosen = by_area(read_table(snakemake.input.choices))
+    areas = next(iter(chosen.values()))
+    rows, samples, curves, spectra = [], [], [], []
+    for area in areas:
+        for name in dict.fromkeys(configurations[area] for configurations in chosen.values()):
+            of_area = [
+                trial[(trial["area"] == area) & (trial["configuration"] == name)]
+                for trial in trials
+            ]
+            row, estimate, drawn = judge(
+                of_area,
+                templates,
+                sky_templates,
+                params.r_input,
+                **params.bootstrap,
+                **params.r_grid,
+            )
+            label = {"region": area, "configuration": name}
+            log.info("%s, %s: r_upper68 %.3g", area, name, row["r_upper68"])
+            drawn = pd.DataFrame(drawn, columns=["r_hat", "sigma_r_plus", "r_upper68"])
+            curve = pd.DataFrame({"r": estimate.r, "likelihood": estimate.likelihood})
+            samples.append(drawn.rename_axis("resampling").reset_index().assign(**label))
+            curves.append(curve.assign(**label))
+            spectra.append(mean_spectra(of_area).assign(**label))
+            rows += [
+                {"criterion": criterion, "region": area} | row
+                for criterion, configurations in chosen.items()
+                if configurations[area] == name
+            ]
+    write_table(snakemake.output.estimates, pd.DataFrame(rows))
+    for path, tables in (
+        (snakemake.output.samples, samples),
+        (snakemake.output.curves, curves),
+        (snakemake.output.spectra, spectra),
+    ):
+        write_table(path, pd.concat(tables, ignore_index=True))
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

@@ -1,0 +1,230 @@
+"""Judging: skies put together, r of all trials of a set, and its error."""
+
+from dataclasses import replace
+
+import healpy as hp
+import numpy as np
+import pandas as pd
+import pytest
+
+from patchsep.choice import by_area
+from patchsep.grid import observe
+from patchsep.judging import judge, mean_spectra, of_criterion
+from patchsep.residuals import residual_spectra
+from patchsep.sky import RegionSky
+from patchsep.trials import clean_sky, measure, partitions_of_choices
+
+NSIDE = 16
+ELL = np.arange(2, 130)
+CHOICES = pd.DataFrame(
+    [
+        ("oracle", "hi", "2-1-1"),
+        ("oracle", "low", "1-1-1"),
+        ("variance", "hi", "3-1-1"),
+        ("variance", "low", "1-1-1"),
+    ],
+    columns=["criterion", "region", "configuration"],
+)
+
+
+# Skies
+
+
+@pytest.fixture(scope="module")
+def skies(dense):
+    """Two regions of one spectrum, a CMB and noise."""
+
+    def region(name, pixels):
+        rng = np.random.default_rng(len(pixels))
+        maps = np.array([0, 10, 100])[:, None, None] * rng.standard_normal((3, 2, len(pixels)))
+        spectrum = np.repeat([[1.6], [19.0], [-3.1]], len(pixels), axis=1)
+        return RegionSky(
+            region=name,
+            nside=NSIDE,
+            pixels=pixels,
+            frequencies=dense.frequency,
+            sigma=dense.sigma,
+            foregrounds=dense.sky(spectrum, maps),
+            cmb=rng.standard_normal((2, len(pixels))),
+            noise_seed=3,
+        )
+
+    return [region("hi", np.arange(60)), region("low", np.arange(1000, 1040))]
+
+
+@pytest.fixture(scope="module")
+def partitions(skies):
+    return partitions_of_choices(CHOICES, skies, "kmeans", 5, {})
+
+
+@pytest.fixture(scope="module")
+def cleaned(skies, partitions):
+    return list(clean_sky(CHOICES, partitions, skies, [0, 1]))
+
+
+def test_every_chosen_configuration_is_fitted_once(cleaned):
+    names = [(area, sky.configuration) for area, sky in cleaned]
+    assert names == [
+        ("hi", "2-1-1"),
+        ("hi", "3-1-1"),
+        ("low", "1-1-1"),
+        ("combined", "2-1-1 + 1-1-1"),
+        ("combined", "3-1-1 + 1-1-1"),
+    ]
+
+
+def test_regions_are_put_together_side_by_side(cleaned):
+    by_name = {sky.configuration: sky for _, sky in cleaned}
+    hi, low, both = (by_name[name] for name in ("3-1-1", "1-1-1", "3-1-1 + 1-1-1"))
+    for field in ("pixels", "cmb", "systematic", "recovered", "parameters", "patches"):
+        joined = np.concatenate([getattr(hi, field), getattr(low, field)], axis=-1)
+        np.testing.assert_array_equal(getattr(both, field), joined)
+    assert both.n_patches["n_patches_beta_dust"] == 4
+    assert both.n_patches["n_patches_temp_dust"] == 2
+    np.testing.assert_allclose(both.counts["nll"], hi.counts["nll"] + low.counts["nll"])
+
+
+def test_rows_have_the_spectra_of_the_whole_map(cleaned):
+    area, sky = cleaned[-1]
+    table = measure(area, sky, NSIDE)
+    expected = residual_spectra(sky.recovered, sky.cmb, sky.systematic, sky.pixels, NSIDE)
+    assert list(table["realization"]) == [0, 1]
+    np.testing.assert_array_equal(np.stack(table["total"]), expected.total)
+    np.testing.assert_array_equal(np.stack(table["statistical"]), expected.statistical)
+    np.testing.assert_array_equal(table["systematic"][0], expected.systematic)
+    assert table["f_sky"][0] == pytest.approx(100 / hp.nside2npix(NSIDE))
+
+
+def test_a_trial_has_patches_noise_and_cmb_of_its_own(skies, partitions):
+    names = ["hi", ("beta_dust", 3)]
+    other = partitions_of_choices(CHOICES, skies, "kmeans", 6, {})
+    assert np.any(partitions[names[0]][names[1]] != other[names[0]][names[1]])
+    first, second = (observe(replace(skies[0], noise_seed=seed), [0]) for seed in (3, 4))
+    assert np.all(first[1] != second[1])
+
+
+def test_a_fit_that_did_not_converge_is_kept_and_counted(skies, partitions):
+    _, sky = next(clean_sky(CHOICES, partitions, skies, [0, 1], max_iterations=1))
+    assert list(sky.counts["n_unconverged"]) == [1, 1]
+    assert list(sky.counts["n_unconverged_systematic"]) == [1, 1]
+
+
+# r
+
+
+@pytest.fixture(scope="module")
+def tensor(spectra):
+    return spectra["bb_tensor"].to_numpy()[ELL]
+
+
+STATISTICAL = np.full(len(ELL), np.radians(2 / 60) ** 2)
+
+
+def trial(rng, systematic, n_realizations=10):
+    """Spectra of residuals with the scatter of 60 % of the sky."""
+    n_modes = 0.6 * (2 * ELL + 1)
+    scatter = rng.chisquare(n_modes, (n_realizations, len(ELL))) / n_modes
+    statistical = STATISTICAL * scatter
+    return pd.DataFrame(
+        {
+            "area": "combined",
+            "configuration": "1-1-1",
+            "f_sky": 0.6,
+            "variance": 1.0,
+            "n_patches_beta_dust": 3,
+            "n_patches_temp_dust": 3,
+            "n_patches_beta_synch": 3,
+            "n_unconverged": 0,
+            "n_unconverged_systematic": 1,
+            "n_at_bounds": 2,
+            "total": list(statistical + systematic),
+            "statistical": list(statistical),
+            "systematic": [systematic] * n_realizations,
+        }
+    )
+
+
+@pytest.fixture
+def judged(spectra, tensor):
+    """r of `n_trials` trials whose systematic residual looks like tensors of r = 2e-3."""
+
+    def run(seed=0, n_trials=4, excess=2e-3, resamplings=50, bootstrap_seed=0):
+        rng = np.random.default_rng(seed)
+        trials = [trial(rng, excess * tensor) for _ in range(n_trials)]
+        return judge(trials, spectra, spectra, 0.0, resamplings, bootstrap_seed)
+
+    return run
+
+
+def test_r_is_that_of_the_residual_within_its_error(judged):
+    row, estimate, samples = judged()
+    assert row["r_hat"] == pytest.approx(2e-3, abs=4 * row["r_hat_error"])
+    assert row["r_upper68"] == row["r_hat"] + row["sigma_r_plus"] == estimate.r_upper68
+    assert samples.shape == (50, 3)
+    assert row["n_trials"] == 4
+    assert row["n_realizations"] == 40
+    assert row["n_unconverged_systematic"] == 4
+    assert row["r68_low"] < row["r_hat"] < row["r68_high"]
+    assert row["r95_low"] < row["r68_low"]
+
+
+def test_an_interval_with_r_above_zero_starts_there(judged):
+    row, _, _ = judged(excess=0.0)
+    assert row["r68_low"] < 0 <= row["r68_physical_low"]
+    assert row["r95_physical_high"] > row["r68_physical_high"] > 0
+
+
+def test_the_bootstraps_error_is_the_scatter_of_independent_sets(judged):
+    rows = [judged(seed=seed, resamplings=40)[0] for seed in range(30)]
+    r_hat = np.array([row["r_hat"] for row in rows])
+    error = np.mean([row["r_hat_error"] for row in rows])
+    # Thirty sets know their scatter to 13 %.
+    assert error / r_hat.std(ddof=1) == pytest.approx(1, abs=0.45)
+
+
+def test_single_realizations_scatter_by_more_than_their_mean(judged):
+    row, _, _ = judged()
+    assert row["r_single_scatter"] > 3 * row["r_hat_error"]
+    assert row["r_single_bias"] == pytest.approx(2e-3, abs=4 * row["r_single_scatter"] / 40**0.5)
+
+
+def test_the_same_seed_draws_the_same_realizations_for_every_method(judged):
+    """So that ratios of methods have no scatter of the draw."""
+    one, other = judged(bootstrap_seed=1)[2], judged(bootstrap_seed=1)[2]
+    np.testing.assert_array_equal(one, other)
+    assert np.any(judged(bootstrap_seed=2)[2] != one)
+
+
+def test_mean_spectra_are_those_of_all_trials(tensor):
+    rng = np.random.default_rng(0)
+    trials = [trial(rng, tensor, n) for n in (3, 5)]
+    mean = mean_spectra(trials)
+    everything = np.concatenate([np.stack(table["total"]) for table in trials])
+    np.testing.assert_allclose(mean["total"], everything.mean(axis=0))
+    assert list(mean["ell"]) == list(ELL)
+
+
+# What was chosen
+
+
+def test_areas_are_the_regions_and_all_of_them_together():
+    assert by_area(CHOICES) == {
+        "oracle": {"hi": "2-1-1", "low": "1-1-1", "combined": "2-1-1 + 1-1-1"},
+        "variance": {"hi": "3-1-1", "low": "1-1-1", "combined": "3-1-1 + 1-1-1"},
+    }
+
+
+def test_a_criterions_rows_are_those_of_its_choice():
+    judged = pd.DataFrame(
+        {
+            "criterion": ["oracle", "variance"],
+            "region": ["hi", "hi"],
+            "configuration": ["2-1-1", "3-1-1"],
+        }
+    )
+    table = pd.DataFrame(
+        {"region": ["hi", "hi", "low"], "configuration": ["2-1-1", "3-1-1", "3-1-1"], "x": range(3)}
+    )
+    ((row, rows),) = of_criterion("variance", judged, table).values()
+    assert row["configuration"] == "3-1-1"
+    assert list(rows["x"]) == [1]

@@ -1,0 +1,71 @@
+"""The choice of one configuration per region, by criteria with and without the truth."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+# All regions together.
+COMBINED = "combined"
+# Criterion -> column of a region's estimates of which the lowest value is chosen. The first
+# needs the true sky (arXiv:2604.08463), `variance` is that paper's first draft's, and the others
+# can be computed from data alone, see `grid`.
+CRITERIA = {
+    "oracle": "r_upper68",
+    "variance": "variance",
+    "information": "information",
+    "evidence": "evidence",
+    "held_out": "held_out",
+}
+
+
+def choose(estimates: pd.DataFrame, criterion: str) -> str:
+    """The configuration that a criterion prefers, of one region's estimates of r and metrics.
+
+    Raises
+    ------
+    ValueError
+        If the criterion has not been measured for every configuration.
+    """
+    values = estimates[CRITERIA[criterion]]
+    if values.isna().any():
+        missing = list(estimates["configuration"][values.isna()])
+        raise ValueError(f"criterion {criterion} is not known for {missing}")
+    return estimates.loc[values.idxmin(), "configuration"]
+
+
+def choices(
+    names: dict[str, list[str]], estimates: dict[str, pd.DataFrame], criteria: Iterable[str]
+) -> pd.DataFrame:
+    """What every criterion chooses in every region.
+
+    Parameters
+    ----------
+    names : dict of str to list of str
+        Configurations by region.
+    estimates : dict of str to DataFrame
+        Estimates of r, a row per configuration, of the regions with more than one.
+
+    Returns
+    -------
+    DataFrame
+        `criterion`, `region`, `configuration`.
+    """
+    rows = [
+        (
+            criterion,
+            region,
+            choose(estimates[region], criterion) if region in estimates else only[0],
+        )
+        for criterion in criteria
+        for region, only in names.items()
+    ]
+    return pd.DataFrame(rows, columns=["criterion", "region", "configuration"])
+
+
+def by_area(choices: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Configuration of every area, by criterion, of `choices`; `combined` comes last."""
+    chosen = {}
+    for criterion, rows in choices.groupby("criterion", sort=False):
+        regions = dict(zip(rows["region"], rows["configuration"], strict=True))
+        chosen[criterion] = regions | {COMBINED: " + ".join(regions.values())}
+    return chosen

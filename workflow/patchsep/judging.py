@@ -1,0 +1,133 @@
+"""Judging: r of chosen configurations, from all trials of a set together.
+
+What differs between the realisations of a set is the error of every figure.
+"""
+
+import numpy as np
+import pandas as pd
+
+from .likelihood import REstimate, measure_r
+from .patches import PARAMETERS
+
+
+def judge(
+    trials: list[pd.DataFrame],
+    templates: pd.DataFrame,
+    sky_templates: pd.DataFrame,
+    r_input: float,
+    resamplings: int,
+    seed: int,
+    **grid,
+) -> tuple[dict, REstimate, np.ndarray]:
+    """r of one configuration in one area, from all trials of a set together.
+
+    Parameters
+    ----------
+    trials : list of DataFrame
+        Rows of `trials.measure`, a table per trial.
+    templates, sky_templates, r_input, grid :
+        See `likelihood.measure_r`.
+    resamplings, seed :
+        Of the bootstrap: trials are drawn again, and realisations within each. The same seed
+        draws the same ones, so that samples of two methods are paired.
+
+    Returns
+    -------
+    row : dict
+        r_hat, sigma_r_minus, sigma_r_plus, r_upper68 and the bootstrap's error of each; the
+        shortest intervals `r68`, `r95` (`_low`, `_high`), and with r ≥ 0 `r68_physical`,
+        `r95_physical`; `r_single_bias` and `r_single_scatter` of r_hat over single realisations,
+        without cosmic variance; averages and counts.
+    estimate : REstimate
+    samples : array (resamplings, 3)
+        r_hat, sigma_r_plus and r_upper68 of the bootstrap.
+    """
+    rows = pd.concat(trials, ignore_index=True)
+    total, statistical = (np.stack(rows[name].to_list()) for name in ("total", "statistical"))
+    f_sky = rows["f_sky"].iloc[0]
+
+    def measured(total, **grid):
+        return measure_r(total, floor, templates, sky_templates, r_input, f_sky, **grid)
+
+    floor = statistical.mean(axis=0)
+    estimate = measured(total.mean(axis=0), **grid)
+    single = np.array([measured(spectrum, n_points=101).r_hat for spectrum in total])
+    rng = np.random.default_rng(seed)
+    members = np.split(np.arange(len(rows)), np.cumsum([len(trial) for trial in trials])[:-1])
+    samples = []
+    for _ in range(resamplings):
+        drawn = np.concatenate(
+            [
+                rng.choice(members[trial], len(members[trial]))
+                for trial in rng.integers(len(trials), size=len(trials))
+            ]
+        )
+        floor = statistical[drawn].mean(axis=0)
+        again = measured(total[drawn].mean(axis=0), n_points=501)
+        samples.append((again.r_hat, again.sigma_plus, again.r_upper68))
+    samples = np.array(samples)
+    row = {
+        "configuration": rows["configuration"].iloc[0],
+        **rows[[f"n_patches_{name}" for name in PARAMETERS]].iloc[0].to_dict(),
+        "r_hat": estimate.r_hat,
+        "sigma_r_minus": estimate.sigma_minus,
+        "sigma_r_plus": estimate.sigma_plus,
+        "r_upper68": estimate.r_upper68,
+        **dict(
+            zip(
+                ("r_hat_error", "sigma_r_plus_error", "r_upper68_error"),
+                samples.std(axis=0, ddof=1),
+                strict=True,
+            )
+        ),
+        **_intervals(estimate),
+        "r_single_bias": single.mean() - r_input,
+        "r_single_scatter": single.std(ddof=1) if len(single) > 1 else np.nan,
+        "variance": rows["variance"].mean(),
+        "f_sky": f_sky,
+        "n_trials": len(trials),
+        "n_realizations": len(rows),
+        "n_unconverged": int(rows["n_unconverged"].sum()),
+        # The same in all rows of a trial.
+        "n_unconverged_systematic": sum(
+            int(trial["n_unconverged_systematic"].iloc[0]) for trial in trials
+        ),
+        "n_at_bounds": rows["n_at_bounds"].mean(),
+    }
+    return row, estimate, samples
+
+
+def _intervals(estimate):
+    ends = {}
+    for suffix, lowest in (("", -np.inf), ("_physical", 0.0)):
+        for percent in (68, 95):
+            name = f"r{percent}{suffix}"
+            low, high = estimate.interval(percent / 100, lowest)
+            ends |= {f"{name}_low": low, f"{name}_high": high}
+    return ends
+
+
+def mean_spectra(trials: list[pd.DataFrame]) -> pd.DataFrame:
+    """`ell` and mean `total`, `statistical`, `systematic` spectra of one configuration."""
+    rows = pd.concat(trials, ignore_index=True)
+    curves = {
+        name: np.mean(rows[name].to_list(), axis=0)
+        for name in ("total", "statistical", "systematic")
+    }
+    return pd.DataFrame({"ell": 2 + np.arange(len(curves["total"]))} | curves)
+
+
+def of_criterion(
+    criterion: str, judged: pd.DataFrame, table: pd.DataFrame
+) -> dict[str, tuple[pd.Series, pd.DataFrame]]:
+    """A criterion's choice in every area: its row of `judged`, and its rows of `table`."""
+    return {
+        row["region"]: (
+            row,
+            table[
+                (table["region"] == row["region"])
+                & (table["configuration"] == row["configuration"])
+            ],
+        )
+        for _, row in judged[judged["criterion"] == criterion].iterrows()
+    }

@@ -1,0 +1,194 @@
+"""Trials: skies that the chosen configurations are fitted to, all regions side by side.
+
+A trial is a sky with its own foregrounds, CMB, noise and partitions.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import healpy as hp
+import numpy as np
+import pandas as pd
+
+from .choice import COMBINED, by_area
+from .fit import parameter_maps
+from .grid import clean, observe
+from .patches import PARAMETERS, Partitions, configuration_patches, partition
+from .residuals import cmb_variance, residual_spectra
+from .sky import RegionSky
+
+SUM_OF_REGIONS = [f"n_patches_{name}" for name in PARAMETERS]
+# Of one realisation, summed over regions.
+COUNTS = ["n_unconverged", "n_unconverged_systematic", "n_at_bounds"]
+
+
+@dataclass(frozen=True)
+class CleanedSky:
+    """One configuration's maps of a region, or of all regions side by side.
+
+    Attributes
+    ----------
+    configuration : str
+    pixels : int array (n_pixels,)
+    cmb, systematic : arrays (2, n_pixels), µK_CMB
+        The true CMB, and what a fit to foregrounds alone takes for CMB.
+    recovered : array (n_realizations, 2, n_pixels), µK_CMB
+    parameters, errors : arrays (3, n_pixels)
+        Of the first realisation.
+    patches : int array (3, n_pixels)
+        Labels within each region.
+    counts : DataFrame
+        `nll` and `COUNTS` of every realisation.
+    n_patches : dict of str to int
+    """
+
+    configuration: str
+    pixels: np.ndarray
+    cmb: np.ndarray
+    systematic: np.ndarray
+    recovered: np.ndarray
+    parameters: np.ndarray
+    patches: np.ndarray
+    counts: pd.DataFrame
+    n_patches: dict[str, int]
+
+
+def clean_region(
+    configuration: str,
+    partitions: Partitions,
+    sky: RegionSky,
+    realizations: list[int],
+    data: np.ndarray,
+    **settings,
+) -> CleanedSky:
+    """Fit one configuration to data of `grid.observe` and keep its maps."""
+    result = clean(configuration, partitions, sky, data, **settings)
+    labels = configuration_patches(configuration, partitions)
+    # Row 0 is the fit to foregrounds alone.
+    first = {name: values[1] for name, values in result.parameters.items()}
+    counts = {
+        "nll": result.nll[1:],
+        "n_unconverged": (~result.converged[1:]).astype(int),
+        "n_unconverged_systematic": int(~result.converged[0]),
+        "n_at_bounds": result.n_at_bounds[1:],
+    }
+    return CleanedSky(
+        configuration=configuration,
+        pixels=sky.pixels,
+        cmb=sky.cmb,
+        systematic=result.cmb[0],
+        recovered=result.cmb[1:],
+        parameters=parameter_maps(first, labels),
+        patches=np.stack([labels[name] for name in PARAMETERS]),
+        counts=pd.DataFrame(counts, index=realizations),
+        n_patches={f"n_patches_{name}": len(np.unique(labels[name])) for name in PARAMETERS},
+    )
+
+
+def combine(regions: list[CleanedSky]) -> CleanedSky:
+    """Regions side by side; counts are summed."""
+
+    def joined(name):
+        return np.concatenate([getattr(region, name) for region in regions], axis=-1)
+
+    maps = ("pixels", "cmb", "systematic", "recovered", "parameters", "patches")
+    return CleanedSky(
+        configuration=" + ".join(region.configuration for region in regions),
+        **{name: joined(name) for name in maps},
+        counts=sum(region.counts for region in regions),
+        n_patches={key: sum(region.n_patches[key] for region in regions) for key in SUM_OF_REGIONS},
+    )
+
+
+def measure(area: str, cleaned: CleanedSky, nside: int) -> pd.DataFrame:
+    """Residual spectra of every realisation, in rows.
+
+    Returns
+    -------
+    DataFrame
+        `area`, `configuration`, `realization`, `nll`, `COUNTS`, numbers of patches, `f_sky`,
+        `variance` of the CMB map in µK², and the BB spectra `total`, `statistical` and
+        `systematic`, arrays over ell = 2 … 2 nside + 1 in µK².
+    """
+    spectra = residual_spectra(
+        cleaned.recovered, cleaned.cmb, cleaned.systematic, cleaned.pixels, nside
+    )
+    return (
+        cleaned.counts.rename_axis("realization")
+        .reset_index()
+        .assign(
+            area=area,
+            configuration=cleaned.configuration,
+            **cleaned.n_patches,
+            f_sky=len(cleaned.pixels) / hp.nside2npix(nside),
+            variance=cmb_variance(cleaned.recovered),
+            total=list(spectra.total),
+            statistical=list(spectra.statistical),
+            systematic=[spectra.systematic] * len(cleaned.recovered),
+        )
+    )
+
+
+def partitions_of_choices(
+    choices: pd.DataFrame,
+    skies: list[RegionSky],
+    strategy: str,
+    seed: int,
+    true: dict[str, np.ndarray],
+) -> dict[str, Partitions]:
+    """Partitions of every region, drawn anew for a trial, that the chosen configurations need.
+
+    Parameters
+    ----------
+    choices : DataFrame
+        See `choice.choices`.
+    skies : list of RegionSky
+    strategy, seed :
+        See `patches.partition`.
+    true : dict of str to array (12 nside²,)
+        Maps of the spectral parameters, for strategies that look at them.
+    """
+    partitions = {}
+    for sky in skies:
+        names = choices.loc[choices["region"] == sky.region, "configuration"].unique()
+        chosen = np.array([name.split("-") for name in names], dtype=int).T
+        values = {name: sorted(set(column.tolist())) for name, column in zip(PARAMETERS, chosen)}
+        guide = {name: parameter[sky.pixels] for name, parameter in true.items()}
+        partitions[sky.region] = partition(strategy, sky.nside, sky.pixels, values, seed, guide)
+    return partitions
+
+
+def clean_sky(
+    choices: pd.DataFrame,
+    partitions: dict[str, Partitions],
+    skies: list[RegionSky],
+    realizations: list[int],
+    **settings,
+) -> Iterator[tuple[str, CleanedSky]]:
+    """Areas and their maps, for every configuration that some criterion has chosen.
+
+    Parameters
+    ----------
+    choices : DataFrame
+        See `choice.choices`.
+    partitions : dict of str to Partitions
+        By region.
+    skies : list of RegionSky
+    realizations : list of int
+    settings :
+        Of `fit.separate`.
+    """
+    cleaned = {}
+    for sky in skies:
+        data = observe(sky, realizations)
+        wanted = choices.loc[choices["region"] == sky.region, "configuration"].unique()
+        for name in wanted:
+            cleaned[sky.region, name] = clean_region(
+                name, partitions[sky.region], sky, realizations, data, **settings
+            )
+            yield sky.region, cleaned[sky.region, name]
+    done = set()
+    for chosen in by_area(choices).values():
+        if chosen[COMBINED] not in done:
+            done.add(chosen[COMBINED])
+            yield COMBINED, combine([cleaned[sky.region, chosen[sky.region]] for sky in skies])
