@@ -148,6 +148,31 @@ def test_one_figure_makes_only_what_it_needs(tmp_path):
     assert done == {"simulate_foregrounds", "draw_regions", "fig_regions"}
 
 
+def test_patches_may_follow_the_true_parameters(tmp_path):
+    settings = tiny()
+    bins = {"beta_dust": 5, "temp_dust": 3, "beta_synch": 4}
+    settings["methods"]["truth"] = {
+        "strategy": "true_parameters",
+        "patches": dict.fromkeys(("hi", "mid", "low"), bins),
+    }
+    folder = new_folder(tmp_path, "truth")
+    target = "results/tiny/patches/truth/hi.fits"
+    snakemake(folder, settings, target)
+    maps = folder / "results" / "tiny" / "maps"
+    true, header = hp.read_map(maps / "spectral_parameters.fits", field=None, h=True)
+    names = [value.lower() for key, value in header if key.startswith("TTYPE")]
+    labels, header = hp.read_map(folder / target, field=None, h=True, dtype=int)
+    columns = [value for key, value in header if key.startswith("TTYPE")]
+    assert columns == [f"{name.upper()}_{n}" for name, n in bins.items()]
+    for name, patches in zip(bins, labels):
+        values, inside = true[names.index(name)], patches >= 0
+        # Bins in the order of what is binned: none overlaps the next.
+        ends = [
+            (values[patches == p].min(), values[patches == p].max()) for p in set(patches[inside])
+        ]
+        assert all(low[1] < high[0] for low, high in zip(ends, ends[1:]))
+
+
 def test_status_counts_shards_and_fits(results):
     lines = status(results / "logs" / "fit_patches").splitlines()
     rows = {tuple(line.split()[:2]): line.split()[2:] for line in lines[1:-1]}
@@ -160,25 +185,32 @@ def test_status_counts_shards_and_fits(results):
 # What runs again: dry runs over the finished one
 
 METHODS, REGIONS, CHUNKS = 2, 3, 2
+# The sky of choosing, and two trials of one judging set.
+TRIALS, SETS = 3, 2
 DRAWN = [f"fig_{name}" for name in FIGURES if name != "regions"]
 ENDS = dict.fromkeys(["summarize", *DRAWN], 1)
-# From what is fitted to the end, for all methods in all regions.
+# K-means has a choice in one region, so that what is judged depends on r; uniform has none.
+CHOSEN = {"choose_configurations": 1, "clean_sky": TRIALS, "judge": SETS}
+# The fits on the sky of choosing, from noise or CMB to the end; uniform is judged anew there only.
 FROM_FITS = {
     "fit_patches": METHODS * REGIONS * CHUNKS,
     "gather_residuals": METHODS * REGIONS,
-    "combine_regions": METHODS,
-    "estimate_r": METHODS * (REGIONS + 1),
+    "estimate_r": METHODS * REGIONS,
+    "choose_configurations": 1,
+    "clean_sky": TRIALS + 1,
+    "judge": SETS + 1,
     **ENDS,
 }
-# K-means has a choice in one region, so that its combined map depends on r; uniform has none.
-FROM_R = {"estimate_r": METHODS * (REGIONS + 1), "combine_regions": 1, **ENDS}
+# All fits, on all skies.
+ALL_FITS = FROM_FITS | {"clean_sky": METHODS * TRIALS, "judge": METHODS * SETS}
+FROM_R = {"estimate_r": METHODS * REGIONS, **CHOSEN, "judge": METHODS * SETS, **ENDS}
 # One region of one method: the shards that have a new configuration or one less.
 ONE_REGION = {
     "draw_patches": 1,
     "fit_patches": CHUNKS,
     "gather_residuals": 1,
-    "combine_regions": 1,
-    "estimate_r": 2,
+    "estimate_r": 1,
+    **CHOSEN,
     **ENDS,
 }
 
@@ -247,17 +279,26 @@ LITEBIRD = "config/instruments/litebird.yaml"
         ({f"{PATCHES}.hi.beta_dust": 16}, ONE_REGION),
         ({"methods.uniform": None}, ENDS),
         ({"methods.other": {"strategy": "uniform"}},
-         {"draw_patches": 3, "fit_patches": 6, "gather_residuals": 3, "combine_regions": 1,
-          "estimate_r": 4, **ENDS}),
+         {"draw_patches": 3, "fit_patches": 6, "gather_residuals": 3, "estimate_r": 3, **CHOSEN,
+          **ENDS}),
         # Chunks of two.
         ({"noise.realizations": 5}, FROM_FITS | {"fit_patches": METHODS * REGIONS}),
         ({"noise.realizations": 2}, {key: FROM_FITS[key] for key in FROM_FITS if key[:3] != "fit"}),
         ({"noise.seed": 9}, FROM_FITS),
         ({"cmb.seed": 5}, FROM_FITS | {"simulate_cmb": 1}),
-        ({"fit.tolerance": 1e-4}, FROM_FITS),
+        ({"fit.tolerance": 1e-4}, ALL_FITS),
         ({"fit.memory": 1.0}, {}),
-        ({"foregrounds.seed": 7},
-         FROM_FITS | {"simulate_foregrounds": 1, "draw_regions": 1, "fig_regions": 1,
+        ({"choice.criteria": ["variance", "oracle"]},
+         {"choose_configurations": METHODS, "clean_sky": METHODS * TRIALS,
+          "judge": METHODS * SETS, **ENDS}),
+        ({"judging.unseen.realizations": 3},
+         {"clean_sky": METHODS * (TRIALS - 1), "judge": METHODS, "summarize": 1,
+          "fig_criteria": 1}),
+        ({"likelihood.bootstrap.seed": 1},
+         {"judge": METHODS * SETS, "summarize": 1, "fig_residual_spectra": 1,
+          "fig_r_likelihoods": 1, "fig_criteria": 1}),
+        ({"foregrounds.seed": 8},
+         ALL_FITS | {"simulate_foregrounds": 1, "draw_regions": 1, "fig_regions": 1,
                       "draw_patches": METHODS * REGIONS}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else None,
@@ -274,15 +315,15 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
         (f"{PACKAGE}/newton.py", ('"""The optimiser:', '"""An optimiser:'), {}),
         (f"{PACKAGE}/logs.py", ("level=logging.WARNING", "level=logging.ERROR"), {}),
         # Code
-        (f"{PACKAGE}/newton.py", ("MAX_IDLE = 6", "MAX_IDLE = 5"), FROM_FITS),
-        (f"{PACKAGE}/noise.py", ("standard_normal", "normal"), FROM_FITS),
+        (f"{PACKAGE}/newton.py", ("MAX_IDLE = 6", "MAX_IDLE = 5"), ALL_FITS),
+        (f"{PACKAGE}/noise.py", ("standard_normal", "normal"), ALL_FITS),
         (f"{PACKAGE}/figures.py", ("import", "import os\nimport"),
          dict.fromkeys([*DRAWN, "fig_regions"], 1)),
         (f"{PACKAGE}/cmb.py", ("import", "import os\nimport"),
-         FROM_FITS | {"compute_cmb_spectra": 1, "simulate_cmb": 1}),
+         ALL_FITS | {"compute_cmb_spectra": 1, "simulate_cmb": TRIALS}),
         ("scripts/summarize.py", ("import", "import os\nimport"), {"summarize": 1}),
         (LITEBIRD, ("37.42", "37.43"),
-         FROM_FITS | {"simulate_foregrounds": 1, "draw_regions": 1, "fig_regions": 1,
+         ALL_FITS | {"simulate_foregrounds": 2, "draw_regions": 1, "fig_regions": 1,
                       "draw_patches": METHODS * REGIONS}),
     ],
 )  # fmt: skip
@@ -293,4 +334,4 @@ def test_an_edited_file_runs_again_what_it_computes(reruns, file, edit, expected
 def test_a_region_more_is_a_new_run_where_all_zones_change(reruns):
     jobs = reruns({"run": "zones", "regions.zones": "north_south"})
     assert jobs["draw_patches"] == METHODS * 6
-    assert jobs["estimate_r"] == METHODS * 7
+    assert jobs["estimate_r"] == METHODS * 6

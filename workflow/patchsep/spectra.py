@@ -42,7 +42,7 @@ def apodize(mask: np.ndarray, width: float) -> np.ndarray:
     if width == 0 or mask.all():
         return mask.astype(float)
     width = np.radians(width)
-    distance = hp.dist2holes(mask, maxdist=1.1 * width)
+    distance = hp.dist2holes(~mask, maxdist=1.1 * width)
     x = np.minimum(np.sqrt((1 - np.cos(distance)) / (1 - np.cos(width))), 1)
     return np.where(mask, x - np.sin(2 * np.pi * x) / (2 * np.pi), 0.0)
 
@@ -110,7 +110,8 @@ class Estimator:
         second = analyze(_conjugate_product(lowest, qu)[1:], 0, lmax)[0]
         pure = (
             weighted[1]
-            + 2 * first / np.sqrt((ell - 1) * (ell + 2))
+            # ducc0's sign of odd spins.
+            - 2 * first / np.sqrt((ell - 1) * (ell + 2))
             + second / np.sqrt((ell - 1) * ell * (ell + 1) * (ell + 2))
         )
         return pure[None]
@@ -157,10 +158,9 @@ class Estimator:
         lmax = ell_max(self.nside)
         beyond = 3 * self.nside - 1
         spectrum = hp.alm2cl(analyze(self.weights[None], 0, beyond)[0])
-        power = (spectrum * (2 * np.arange(beyond + 1) + 1) / (4 * np.pi))[None]
         kinds = (4,) if self.name == "decoupled" else (0,)
         result = np.empty((2 if self.name == "decoupled" else 1, lmax + 1, lmax + 1))
-        experimental.coupling_matrix_rect(power, kinds, result)
+        experimental.coupling_matrix_rect(spectrum[None], kinds, result)
         ell = np.arange(lmax + 1.0)
         result *= 2 * ell + 1
         if self.name == "decoupled":

@@ -144,7 +144,7 @@ def patch_seed(wildcards):
 def guide_map(wildcards):
     """True parameters, for the methods whose patches follow them."""
     guided = METHODS[wildcards.method]["strategy"] in GUIDED
-    return [f"{RESULTS}/maps/spectral_parameters.fits"] if guided else []
+    return {"guide": f"{RESULTS}/maps/spectral_parameters.fits"} if guided else {}
 
 
 def shard_configurations(wildcards):

@@ -1,7 +1,7 @@
 rule draw_patches:
     input:
+        unpack(guide_map),
         regions=f"{RESULTS}/maps/regions.fits",
-        guide=guide_map,
     output:
         patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
     log:
