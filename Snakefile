@@ -22,6 +22,7 @@ localrules:
     compute_cmb_spectra,
     simulate_cmb,
     draw_regions,
+    bin_templates,
     gather_residuals,
     estimate_r,
     choose_configurations,
@@ -32,6 +33,7 @@ localrules:
     fig_residual_spectra,
     fig_r_likelihoods,
     fig_criteria,
+    fig_leakage,
 
 
 rule all:
@@ -43,6 +45,7 @@ rule all:
 
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/regions.smk"
+include: "workflow/rules/spectra.smk"
 include: "workflow/rules/patches.smk"
 include: "workflow/rules/fit.smk"
 include: "workflow/rules/residuals.smk"
@@ -52,6 +55,7 @@ include: "workflow/rules/judging.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/benchmark.smk"
+include: "workflow/rules/validation.smk"
 
 
 onstart:

@@ -33,7 +33,7 @@ def main(snakemake):
         choices, partitions, skies, realizations, memory=memory, **params.fit
     ):
         log.info("%s: %s", area, cleaned.configuration)
-        tables.append(measure(area, cleaned, nside))
+        tables.append(measure(area, cleaned, nside, params.spectra))
         if area == COMBINED and cleaned.configuration == shown:
             write_recovered(snakemake.output.maps, cleaned, nside, snakemake.wildcards.method)
     write_table(snakemake.output.spectra, pd.concat(tables, ignore_index=True))

@@ -13,18 +13,15 @@ log = logging.getLogger("patchsep.script")
 
 def main(snakemake):
     spectra = read_table(snakemake.input.spectra)
-    templates = read_table(snakemake.input.templates)
-    sky_templates = read_table(snakemake.input.sky_templates)
+    bands = read_table(snakemake.input.bands)
     rows = []
     for row in read_table(snakemake.input.metrics).to_dict("records"):
         own = spectra[spectra["configuration"] == row["configuration"]]
         estimate = measure_r(
             own["total"].to_numpy(),
             own["statistical"].to_numpy(),
-            templates,
-            sky_templates,
+            bands,
             snakemake.params.r_input,
-            row["f_sky"],
             **snakemake.params.r_grid,
         )
         row |= {

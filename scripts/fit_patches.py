@@ -19,6 +19,7 @@ def main(snakemake):
         folder=params.folder,
         code=params.code,
         progress=params.progress,
+        spectra=params.spectra,
         held_out=params.held_out,
         memory=snakemake.resources.fit_memory_mb / 1000,
         **params.fit,

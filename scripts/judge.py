@@ -1,6 +1,7 @@
 """Estimate r of chosen configurations from all trials of a set."""
 
 import logging
+from pathlib import Path
 
 import pandas as pd
 
@@ -15,9 +16,7 @@ log = logging.getLogger("patchsep.script")
 def main(snakemake):
     params = snakemake.params
     trials = [read_table(path) for path in snakemake.input.trials]
-    templates, sky_templates = map(
-        read_table, (snakemake.input.templates, snakemake.input.sky_templates)
-    )
+    bands = {Path(path).stem: read_table(path) for path in snakemake.input.bands}
     chosen = by_area(read_table(snakemake.input.choices))
     areas = next(iter(chosen.values()))
     rows, samples, curves, spectra = [], [], [], []
@@ -28,12 +27,7 @@ def main(snakemake):
                 for trial in trials
             ]
             row, estimate, drawn = judge(
-                of_area,
-                templates,
-                sky_templates,
-                params.r_input,
-                **params.bootstrap,
-                **params.r_grid,
+                of_area, bands[area], params.r_input, **params.bootstrap, **params.r_grid
             )
             label = {"region": area, "configuration": name}
             log.info("%s, %s: r_upper68 %.3g", area, name, row["r_upper68"])
@@ -41,7 +35,7 @@ def main(snakemake):
             curve = pd.DataFrame({"r": estimate.r, "likelihood": estimate.likelihood})
             samples.append(drawn.rename_axis("resampling").reset_index().assign(**label))
             curves.append(curve.assign(**label))
-            spectra.append(mean_spectra(of_area).assign(**label))
+            spectra.append(mean_spectra(of_area, bands[area]).assign(**label))
             rows += [
                 {"criterion": criterion, "region": area} | row
                 for criterion, configurations in chosen.items()

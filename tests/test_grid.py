@@ -28,6 +28,7 @@ from patchsep.patches import configurations, partition
 from patchsep.residuals import residual_spectra
 from patchsep.shards import part_of
 from patchsep.sky import RegionSky
+from patchsep.spectra import Estimator
 
 NSIDE = 16
 NAMES = ["0-0-0", "16-0-0"]
@@ -59,6 +60,11 @@ SETTINGS = {
 }
 VALUES = {"beta_dust": [0, 16], "temp_dust": [0], "beta_synch": [0]}
 REALIZATIONS = [0, 1]
+SPECTRA = {"estimator": "pseudo", "apodization": 10.0, "bin_width": 4}
+
+
+def estimator(sky):
+    return Estimator.of(sky.pixels, NSIDE, **SPECTRA)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +82,7 @@ def shard(sky, partitions, tmp_path):
     """Run a shard in a folder of its own, with some `changes`; returns its table."""
 
     def run(names=NAMES, sky=sky, realizations=REALIZATIONS, code="code", **changes):
-        settings = SETTINGS | changes
+        settings = SETTINGS | {"spectra": SPECTRA} | changes
         folder, progress = tmp_path / "kept", tmp_path / "progress.json"
         return fit_shard(names, partitions, sky, realizations, folder, code, progress, **settings)
 
@@ -107,12 +113,14 @@ def test_one_patch_leaves_no_systematic_residual_where_the_spectrum_is_one(sky, 
 
 
 def test_a_configuration_has_the_spectra_of_the_maps_that_its_fit_leaves(sky, partitions, data):
-    table = fit_configuration("16-0-0", partitions, sky, REALIZATIONS, data, **SETTINGS)
+    table = fit_configuration(
+        "16-0-0", partitions, sky, REALIZATIONS, data, estimator(sky), **SETTINGS
+    )
     patches = {name: partitions[name, value] for name, value in zip(VALUES, (16, 0, 0))}
     fit = separate(data, sky.sigma, sky.frequencies, patches, **SETTINGS)
     assert list(table["realization"]) == [FOREGROUNDS_ONLY, 0, 1]
     np.testing.assert_array_equal(table["nll"], fit.nll)
-    expected = residual_spectra(fit.cmb[1:], sky.cmb, fit.cmb[0], sky.pixels, NSIDE)
+    expected = residual_spectra(fit.cmb[1:], sky.cmb, fit.cmb[0], sky.pixels, estimator(sky))
     np.testing.assert_array_equal(np.stack(table["total"][1:]), expected.total)
     np.testing.assert_array_equal(np.stack(table["statistical"][1:]), expected.statistical)
     np.testing.assert_array_equal(table["systematic"][0], expected.systematic)
@@ -130,7 +138,15 @@ def test_a_shard_counts_patches_and_what_did_not_converge(shard):
 def test_shards_together_are_averages_over_all_their_realizations(sky, partitions, tmp_path):
     def run(name, realizations):
         return fit_shard(
-            NAMES, partitions, sky, realizations, tmp_path / name, "", tmp_path / "p", **SETTINGS
+            NAMES,
+            partitions,
+            sky,
+            realizations,
+            tmp_path / name,
+            "",
+            tmp_path / "p",
+            SPECTRA,
+            **SETTINGS,
         )
 
     apart = gather([run("first", [0, 1]), run("second", [2])], NAMES)
@@ -199,7 +215,9 @@ def test_criteria_without_truth_find_the_truth_on_a_bright_sky(patchy, criterion
     data, halves = observe(sky, REALIZATIONS), observe_halves(sky, REALIZATIONS)
     names = ["0-0-0", "4-0-0", "4-2-0", "16-2-0", "4-2-4", "16-2-4"]
     tables = {
-        name: fit_configuration(name, partitions, sky, REALIZATIONS, data, halves, **SETTINGS)
+        name: fit_configuration(
+            name, partitions, sky, REALIZATIONS, data, estimator(sky), halves, **SETTINGS
+        )
         for name in names
     }
     values = {name: table[criterion][1:].mean() for name, table in tables.items()}
@@ -268,6 +286,7 @@ def test_a_shard_that_was_stopped_goes_on_where_it_was(shard, fitted, monkeypatc
         {"realizations": [0, 2]},
         {"start": SETTINGS["start"] | {"temp_dust": 21.0}},
         {"held_out": True},
+        {"spectra": SPECTRA | {"estimator": "pure"}},
     ],
     ids=str,
 )

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from patchsep.residuals import cmb_variance, residual_spectra
+from patchsep.spectra import Estimator
 
 NSIDE = 16
 ELL = np.arange(2, 2 * NSIDE + 2)
@@ -22,6 +23,10 @@ def rng():
     return np.random.default_rng(0)
 
 
+def pseudo(pixels):
+    return Estimator.of(pixels, NSIDE, "pseudo", 0.0, 1)
+
+
 def healpy_bb(qu, pixels):
     """healpy's BB spectrum of the masked sky over f_sky, from the quadrupole."""
     sky = np.zeros((3, N_PIXELS))
@@ -32,7 +37,7 @@ def healpy_bb(qu, pixels):
 def test_residuals_are_split_into_total_statistical_and_systematic(pixels, rng):
     true, systematic, *noise = rng.standard_normal((5, 2, len(pixels)))
     recovered = true + systematic + np.array(noise)
-    spectra = residual_spectra(recovered, true, systematic, pixels, NSIDE)
+    spectra = residual_spectra(recovered, true, systematic, pixels, pseudo(pixels))
     np.testing.assert_allclose(spectra.systematic, healpy_bb(systematic, pixels), rtol=1e-8)
     for i, scatter in enumerate(noise):
         expected = healpy_bb(scatter, pixels)
@@ -43,7 +48,7 @@ def test_residuals_are_split_into_total_statistical_and_systematic(pixels, rng):
 
 def test_a_residual_without_noise_is_all_systematic(pixels, rng):
     true, systematic = rng.standard_normal((2, 2, len(pixels)))
-    spectra = residual_spectra((true + systematic)[None], true, systematic, pixels, NSIDE)
+    spectra = residual_spectra((true + systematic)[None], true, systematic, pixels, pseudo(pixels))
     np.testing.assert_allclose(spectra.total[0], spectra.systematic, rtol=1e-10)
     assert spectra.statistical.max() < 1e-20 * spectra.systematic.min()
 

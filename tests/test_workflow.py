@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import healpy as hp
 import numpy as np
@@ -170,7 +170,7 @@ def test_patches_may_follow_the_true_parameters(tmp_path):
         ends = [
             (values[patches == p].min(), values[patches == p].max()) for p in set(patches[inside])
         ]
-        assert all(low[1] < high[0] for low, high in zip(ends, ends[1:]))
+        assert all(low[1] < high[0] for low, high in pairwise(ends))
 
 
 def test_status_counts_shards_and_fits(results):
@@ -321,7 +321,7 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
          dict.fromkeys([*DRAWN, "fig_regions"], 1)),
         (f"{PACKAGE}/cmb.py", ("import", "import os\nimport"),
          ALL_FITS | {"compute_cmb_spectra": 1, "simulate_cmb": TRIALS}),
-        ("scripts/summarize.py", ("import", "import os\nimport"), {"summarize": 1}),
+        ("scripts/summarize.py", ("def main", "import os\n\n\ndef main"), {"summarize": 1}),
         (LITEBIRD, ("37.42", "37.43"),
          ALL_FITS | {"simulate_foregrounds": 2, "draw_regions": 1, "fig_regions": 1,
                       "draw_patches": METHODS * REGIONS}),

@@ -228,11 +228,11 @@ def plot_residual_spectra(
             for kind, line in lines.items():
                 d_ell = ell * (ell + 1) / (2 * np.pi) * table[kind]
                 axis.plot(ell, d_ell, line, color=colours[method])
-        cmb = templates.set_index("ell").loc[ell]
-        factor = ell.to_numpy() * (ell.to_numpy() + 1) / (2 * np.pi)
-        tensor = factor * cmb["bb_tensor"].to_numpy()
-        axis.fill_between(ell, *(r * tensor for r in R_BAND), color="0.8", lw=0)
-        axis.plot(ell, factor * cmb["bb_lensing"].to_numpy(), color="0.4", lw=1)
+        cmb = templates[templates["ell"].between(ell.min(), ell.max())]
+        factor = cmb["ell"] * (cmb["ell"] + 1) / (2 * np.pi)
+        tensor = factor * cmb["bb_tensor"]
+        axis.fill_between(cmb["ell"], *(r * tensor for r in R_BAND), color="0.8", lw=0)
+        axis.plot(cmb["ell"], factor * cmb["bb_lensing"], color="0.4", lw=1)
         axis.set(xscale="log", yscale="log", xlim=(ell.min(), ell.max()), title=_area_title(area))
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter(ScalarFormatter())
@@ -384,6 +384,48 @@ def plot_criteria(criteria: pd.DataFrame) -> Figure:
     figure.supxlabel(r"$10^3\,(\hat r + \sigma_+)$, all regions combined")
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(sets))
+    return figure
+
+
+def plot_leakage(leakage: pd.DataFrame) -> Figure:
+    """What estimators measure on skies of E modes alone and of B modes alone.
+
+    `leakage` is that of `validation.leakage` of several estimators: on the left what E modes
+    leave, mean and scatter; on the right the B modes found, over those that are there.
+    """
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(FULL_WIDTH, 0.42 * FULL_WIDTH), layout="constrained"
+    )
+    for colour, (name, rows) in zip(COLOURS, leakage.groupby("estimator", sort=False)):
+        factor = rows["ell"] * (rows["ell"] + 1) / (2 * np.pi)
+        left.plot(rows["ell"], factor * rows["from_e"].abs(), color=colour, label=name)
+        left.plot(rows["ell"], factor * rows["from_e_scatter"], color=colour, ls=":")
+        ratio, scatter = (rows[key] / rows["expected"] for key in ("from_b", "from_b_scatter"))
+        right.plot(rows["ell"], ratio, color=colour)
+        right.fill_between(
+            rows["ell"], ratio - scatter, ratio + scatter, color=colour, alpha=0.2, lw=0
+        )
+        expected = factor * rows["expected"]
+    left.plot(rows["ell"], expected, color="0.4", lw=1)
+    handles = [
+        *left.get_legend_handles_labels()[0],
+        Line2D([], [], color="k", label="mean"),
+        Line2D([], [], color="k", ls=":", label="scatter of a sky"),
+        Line2D([], [], color="0.4", lw=1, label="true BB"),
+    ]
+    right.axhline(1, color="0.4", lw=0.8)
+    left.set(
+        yscale="log",
+        title="skies of E modes",
+        ylabel=r"$\ell(\ell+1)\,C_\ell^{BB}/2\pi$  [$\mu\mathrm{K}^2_\mathrm{CMB}$]",
+    )
+    right.set(ylim=(0, 2), title="skies of B modes", ylabel="measured / true")
+    for axis in (left, right):
+        axis.set(xscale="log", xlabel=r"Multipole $\ell$", xlim=(2, rows["ell"].max()))
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_minor_formatter(NullFormatter())
+    figure.legend(handles=handles, loc="outside upper center", ncols=6)
     return figure
 
 

@@ -19,9 +19,10 @@ from .fit import Separation, misfit, parameter_maps, separate
 from .noise import FOREGROUNDS_ONLY
 from .patches import PARAMETERS, Partitions, configuration_patches
 from .provenance import fingerprint
-from .residuals import ELL_MIN, cmb_variance, residual_spectra
+from .residuals import cmb_variance, residual_spectra
 from .shards import Meter, alone
 from .sky import RegionSky
+from .spectra import Estimator
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ def fit_configuration(
     sky: RegionSky,
     realizations: list[int],
     data: np.ndarray,
+    estimator: Estimator,
     halves: np.ndarray | None = None,
     **settings,
 ) -> pd.DataFrame:
@@ -109,6 +111,8 @@ def fit_configuration(
     realizations : list of int
     data : array
         What `observe` makes of them.
+    estimator : Estimator
+        Of the residuals' spectra.
     halves : array, optional
         What `observe_halves` makes of them: the held-out misfit is measured as well.
     settings :
@@ -120,12 +124,12 @@ def fit_configuration(
         A row for the foregrounds alone, `realization` FOREGROUNDS_ONLY, and one per noise
         realisation: `nll`, `iterations`, `gradient`, `converged`, `n_at_bounds`, `variance`
         of the CMB map in µK², `information`, `evidence`, `held_out` (NaN where it is not
-        measured), and as lists over ell = 2 … 2 nside + 1 the BB spectra
-        `total` and `statistical` in µK²; of the foregrounds alone, `systematic`.
+        measured), and as lists over the estimator's bins the BB spectra `total` and
+        `statistical` in µK²; of the foregrounds alone, `systematic`.
     """
     result = clean(configuration, partitions, sky, data, **settings)
     systematic, recovered = result.cmb[0], result.cmb[1:]
-    spectra = residual_spectra(recovered, sky.cmb, systematic, sky.pixels, sky.nside)
+    spectra = residual_spectra(recovered, sky.cmb, systematic, sky.pixels, estimator)
     table = pd.DataFrame({"realization": [FOREGROUNDS_ONLY, *realizations]})
     for column in ("nll", "iterations", "gradient", "converged", "n_at_bounds"):
         table[column] = getattr(result, column)
@@ -184,6 +188,7 @@ def fit_shard(
     folder: str | Path,
     code: str,
     progress: str | Path,
+    spectra: dict,
     held_out: bool = False,
     **settings,
 ) -> pd.DataFrame:
@@ -204,6 +209,8 @@ def fit_shard(
         Fingerprint of the code that computes them.
     progress : str or Path
         File that says, while the shard runs, how far it is, see `shards.read_progress`.
+    spectra : dict
+        `estimator`, `apodization` and `bin_width` of `Estimator.of`.
     held_out : bool
         Whether to measure `held_out_misfit`, which takes as many fits again.
     settings :
@@ -216,11 +223,20 @@ def fit_shard(
     """
     data = observe(sky, realizations)
     halves = observe_halves(sky, realizations) if held_out else None
+    estimator = Estimator.of(sky.pixels, sky.nside, **spectra)
     what_matters = {name: value for name, value in settings.items() if name != "memory"}
     store = Store(
         Path(folder),
         fingerprint(
-            code, data, halves, sky.cmb, sky.sigma, sky.frequencies, sky.pixels, what_matters
+            code,
+            data,
+            halves,
+            sky.cmb,
+            sky.sigma,
+            sky.frequencies,
+            estimator.weights,
+            spectra,
+            what_matters,
         ),
     )
     log.info(
@@ -241,7 +257,7 @@ def fit_shard(
             kept = table is not None
             if not kept:
                 table = fit_configuration(
-                    name, partitions, sky, realizations, data, halves, **settings
+                    name, partitions, sky, realizations, data, estimator, halves, **settings
                 )
                 store.put(name, key, table)
             rows.append(average(name, partitions, sky, table))
@@ -253,7 +269,7 @@ def average(name: str, partitions: Partitions, sky: RegionSky, table: pd.DataFra
     """One configuration of a shard in a row, of its `fit_configuration`.
 
     `n_unconverged` counts noise realisations; `n_unconverged_systematic` is 1 if the fit to
-    foregrounds alone did not converge. `AVERAGES` and the spectra, arrays over ell, are averages
+    foregrounds alone did not converge. `AVERAGES` and the spectra, arrays over bins, are averages
     over noise realisations.
     """
     foregrounds = table["realization"] == FOREGROUNDS_ONLY
@@ -288,8 +304,8 @@ def gather(tables: list[pd.DataFrame], names: list[str]) -> tuple[pd.DataFrame, 
     metrics : DataFrame
         A row per configuration, see `average`.
     spectra : DataFrame
-        A row per configuration and multipole: `ell` and C_ell^BB of the `total`,
-        `statistical` and `systematic` residual in µK²_CMB.
+        A row per configuration and `bin`: BB of the `total`, `statistical` and `systematic`
+        residual in µK²_CMB.
     """
     everything = dict(list(pd.concat(tables, ignore_index=True).groupby("configuration")))
     metrics, spectra = [], []
@@ -309,7 +325,6 @@ def gather(tables: list[pd.DataFrame], names: list[str]) -> tuple[pd.DataFrame, 
 def spectra_table(
     configuration: str, total: np.ndarray, statistical: np.ndarray, systematic: np.ndarray
 ) -> pd.DataFrame:
-    """Residual spectra of one configuration, averaged over realisations, by multipole."""
-    ell = ELL_MIN + np.arange(len(total))
+    """Residual spectra of one configuration, averaged over realisations, by bin."""
     curves = dict(zip(SPECTRA, (total, statistical, systematic), strict=True))
-    return pd.DataFrame({"configuration": configuration, "ell": ell, **curves})
+    return pd.DataFrame({"configuration": configuration, "bin": np.arange(len(total)), **curves})

@@ -60,7 +60,7 @@ def gaussian_scalar(cl, nside: int, rng: np.random.Generator) -> np.ndarray:
     return ducc0.sht.synthesis(alm=alm, spin=0, lmax=len(cl) - 1, **_geometry(nside))[0]
 
 
-def analyze(maps: np.ndarray, spin: int, lmax: int) -> np.ndarray:
+def analyze(maps: np.ndarray, spin: int, lmax: int, iterations: int = ITERATIONS) -> np.ndarray:
     """Harmonic coefficients of a map, as `healpy.map2alm` defines them.
 
     Parameters
@@ -70,6 +70,8 @@ def analyze(maps: np.ndarray, spin: int, lmax: int) -> np.ndarray:
     spin : int
     lmax : int
         Highest multipole returned.
+    iterations : int
+        Jacobi iterations.
 
     Returns
     -------
@@ -83,7 +85,7 @@ def analyze(maps: np.ndarray, spin: int, lmax: int) -> np.ndarray:
     maps = np.ascontiguousarray(maps, dtype=float)
     weight = 4 * np.pi / maps.shape[-1]
     alm = weight * ducc0.sht.adjoint_synthesis(map=maps, **band)
-    for _ in range(ITERATIONS):
+    for _ in range(iterations):
         alm += weight * ducc0.sht.adjoint_synthesis(
             map=maps - ducc0.sht.synthesis(alm=alm, **band), **band
         )

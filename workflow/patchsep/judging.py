@@ -12,8 +12,7 @@ from .patches import PARAMETERS
 
 def judge(
     trials: list[pd.DataFrame],
-    templates: pd.DataFrame,
-    sky_templates: pd.DataFrame,
+    bands: pd.DataFrame,
     r_input: float,
     resamplings: int,
     seed: int,
@@ -25,7 +24,7 @@ def judge(
     ----------
     trials : list of DataFrame
         Rows of `trials.measure`, a table per trial.
-    templates, sky_templates, r_input, grid :
+    bands, r_input, grid :
         See `likelihood.measure_r`.
     resamplings, seed :
         Of the bootstrap: trials are drawn again, and realisations within each. The same seed
@@ -44,10 +43,9 @@ def judge(
     """
     rows = pd.concat(trials, ignore_index=True)
     total, statistical = (np.stack(rows[name].to_list()) for name in ("total", "statistical"))
-    f_sky = rows["f_sky"].iloc[0]
 
     def measured(total, **grid):
-        return measure_r(total, floor, templates, sky_templates, r_input, f_sky, **grid)
+        return measure_r(total, floor, bands, r_input, **grid)
 
     floor = statistical.mean(axis=0)
     estimate = measured(total.mean(axis=0), **grid)
@@ -84,7 +82,7 @@ def judge(
         "r_single_bias": single.mean() - r_input,
         "r_single_scatter": single.std(ddof=1) if len(single) > 1 else np.nan,
         "variance": rows["variance"].mean(),
-        "f_sky": f_sky,
+        "f_sky": rows["f_sky"].iloc[0],
         "n_trials": len(trials),
         "n_realizations": len(rows),
         "n_unconverged": int(rows["n_unconverged"].sum()),
@@ -107,14 +105,14 @@ def _intervals(estimate):
     return ends
 
 
-def mean_spectra(trials: list[pd.DataFrame]) -> pd.DataFrame:
+def mean_spectra(trials: list[pd.DataFrame], bands: pd.DataFrame) -> pd.DataFrame:
     """`ell` and mean `total`, `statistical`, `systematic` spectra of one configuration."""
     rows = pd.concat(trials, ignore_index=True)
     curves = {
         name: np.mean(rows[name].to_list(), axis=0)
         for name in ("total", "statistical", "systematic")
     }
-    return pd.DataFrame({"ell": 2 + np.arange(len(curves["total"]))} | curves)
+    return pd.DataFrame({"ell": bands["ell"], **curves})
 
 
 def of_criterion(

@@ -53,38 +53,37 @@ class REstimate:
         return float(r[members.min()]), float(r[members.max()])
 
 
-def log_likelihood(r, observed, tensor, floor, f_sky: float) -> np.ndarray:
+def log_likelihood(r, observed, tensor, floor, n_modes) -> np.ndarray:
     """ln L(r) of a masked BB spectrum (arXiv:2604.08463).
 
-    -2 ln L = f_sky Σ_ell (2 ell + 1) [C_obs / C_model + ln C_model], with
-    C_model = r C_tensor + C_floor, ell = 2, 3, …
+    -2 ln L = Σ_b n_b [C_obs / C_model + ln C_model] over bins, with C_model = r C_tensor +
+    C_floor. As published every multipole is a bin of n_b = f_sky (2 ell + 1) modes.
 
     Parameters
     ----------
     r : array (...)
-    observed, tensor, floor : arrays (n_ell,)
+    observed, tensor, floor : arrays (n_bins,)
         Observed BB spectrum, tensor spectrum at r = 1, and lensing plus statistical
         residual, all in the same unit.
-    f_sky : float
+    n_modes : array (n_bins,)
 
     Returns
     -------
     array (...)
         -inf where C_model is not positive.
     """
-    ell = np.arange(2, 2 + len(tensor))
     model = np.asarray(r, dtype=float)[..., None] * tensor + floor
     positive = np.all(model > 0, axis=-1)
     model = np.where(model > 0, model, 1.0)
-    misfit = np.sum((2 * ell + 1) * (observed / model + np.log(model)), axis=-1)
-    return np.where(positive, -0.5 * f_sky * misfit, -np.inf)
+    misfit = np.sum(n_modes * (observed / model + np.log(model)), axis=-1)
+    return np.where(positive, -0.5 * misfit, -np.inf)
 
 
 def estimate_r(
     observed: np.ndarray,
     tensor: np.ndarray,
     floor: np.ndarray,
-    f_sky: float,
+    n_modes: np.ndarray,
     n_points: int = 2001,
     delta_chi2: float = 40.0,
 ) -> REstimate:
@@ -92,7 +91,7 @@ def estimate_r(
 
     Parameters
     ----------
-    observed, tensor, floor, f_sky :
+    observed, tensor, floor, n_modes :
         See `log_likelihood`.
     n_points : int
         Points of the grid, shared between the two sides of the peak.
@@ -103,20 +102,23 @@ def estimate_r(
     Raises
     ------
     ValueError
-        For spectra that are not finite or not positive where they must be.
+        For spectra that are not finite, or not positive where they must be.
     """
-    for name, spectrum in (("observed", observed), ("tensor", tensor), ("floor", floor)):
+    if not np.all(np.isfinite(observed)):
+        # It may be negative where E modes and couplings have been taken out.
+        raise ValueError("estimate_r: the observed spectrum must be finite")
+    for name, spectrum in (("tensor", tensor), ("floor", floor)):
         if not np.all(np.isfinite(spectrum) & (spectrum > 0)):
             raise ValueError(f"estimate_r: the {name} spectrum must be finite and positive")
 
     def chi2(r):
-        return -2 * log_likelihood(r, observed, tensor, floor, f_sky)
+        return -2 * log_likelihood(r, observed, tensor, floor, n_modes)
 
     # Search in a variable in which the allowed range of r is all that lies above zero. The
     # peaks of single multipoles bracket those of all together, of which there may be several.
     lowest = -np.min(floor / tensor)
     single = (observed - floor) / tensor - lowest
-    ends = np.log([max(single.min(), -lowest * 1e-9) / 2, single.max() * 2])
+    ends = np.log([max(single.min(), -lowest * 1e-9) / 2, max(single.max(), -lowest) * 2])
     search = np.linspace(*ends, 2000)
     best = np.argmin(chi2(lowest + np.exp(search)))
     peak = minimize_scalar(
@@ -159,13 +161,7 @@ def _half_width(r, chi2):
 
 
 def measure_r(
-    total: np.ndarray,
-    statistical: np.ndarray,
-    templates: pd.DataFrame,
-    sky_templates: pd.DataFrame,
-    r_input: float,
-    f_sky: float,
-    **grid,
+    total: np.ndarray, statistical: np.ndarray, bands: pd.DataFrame, r_input: float, **grid
 ) -> REstimate:
     """r from residual spectra, averaged over realisations or of one.
 
@@ -174,22 +170,24 @@ def measure_r(
 
     Parameters
     ----------
-    total, statistical : arrays (n_ell,)
-        C_ell^BB of the residuals from ell = 2, µK²_CMB; `statistical` is the mean.
-    templates, sky_templates : DataFrame
-        `cmb.cmb_spectra` that r is measured with, and that the sky was drawn from.
+    total, statistical : arrays (n_bins,)
+        BB of the residuals, µK²_CMB; `statistical` is the mean.
+    bands : DataFrame
+        `spectra.Estimator.bands` of the same estimator; bins that are not `used` are left out.
     r_input : float
         r of the sky; its tensor power is that of the sky's own cosmology.
     grid :
         `n_points` and `delta_chi2` of `estimate_r`.
     """
-    ell = np.arange(2, 2 + len(total))
-    fit, sky = (table.set_index("ell").loc[ell] for table in (templates, sky_templates))
-    lensing = fit["bb_lensing"].to_numpy()
+    used = bands["used"].to_numpy()
+    lensing, tensor, sky_tensor, n_modes = (
+        bands[name].to_numpy()[used]
+        for name in ("bb_lensing", "bb_tensor", "sky_bb_tensor", "n_modes")
+    )
     return estimate_r(
-        observed=lensing + total + r_input * sky["bb_tensor"].to_numpy(),
-        tensor=fit["bb_tensor"].to_numpy(),
-        floor=lensing + statistical,
-        f_sky=f_sky,
+        observed=lensing + total[used] + r_input * sky_tensor,
+        tensor=tensor,
+        floor=lensing + statistical[used],
+        n_modes=n_modes,
         **grid,
     )

@@ -6,14 +6,8 @@ from typing import NamedTuple
 import healpy as hp
 import numpy as np
 
-from .harmonics import b_modes, n_cores
-
-ELL_MIN = 2
-
-
-def ell_max(nside: int) -> int:
-    """Highest multipole of the analysis, 2 nside + 1 (129 at nside 64)."""
-    return 2 * nside + 1
+from .harmonics import n_cores
+from .spectra import Estimator
 
 
 def full_sky(values: np.ndarray, pixels: np.ndarray, nside: int, fill: float = 0.0) -> np.ndarray:
@@ -24,13 +18,13 @@ def full_sky(values: np.ndarray, pixels: np.ndarray, nside: int, fill: float = 0
 
 
 class ResidualSpectra(NamedTuple):
-    """BB pseudo-spectra over f_sky, ell = 2 … 2 nside + 1, µK²_CMB.
+    """BB spectra in the bins of an estimator, µK²_CMB.
 
     Attributes
     ----------
-    total, statistical : arrays (n_realizations, 2 nside)
+    total, statistical : arrays (n_realizations, n_bins)
         Of recovered - true, and of recovered - true - systematic.
-    systematic : array (2 nside,)
+    systematic : array (n_bins,)
         Of what a fit to foregrounds alone takes for CMB.
     """
 
@@ -40,7 +34,11 @@ class ResidualSpectra(NamedTuple):
 
 
 def residual_spectra(
-    recovered: np.ndarray, true: np.ndarray, systematic: np.ndarray, pixels: np.ndarray, nside: int
+    recovered: np.ndarray,
+    true: np.ndarray,
+    systematic: np.ndarray,
+    pixels: np.ndarray,
+    estimator: Estimator,
 ) -> ResidualSpectra:
     """Residual BB spectra of one configuration (arXiv:2604.08463, eq. 14 for the statistical).
 
@@ -51,23 +49,20 @@ def residual_spectra(
     true, systematic : arrays (2, n_pixels)
         The CMB that went in, and the CMB map of the fit to foregrounds alone.
     pixels : int array (n_pixels,)
+    estimator : Estimator
     """
-    sky_fraction = len(pixels) / hp.nside2npix(nside)
 
     def modes(qu):
-        return b_modes(full_sky(qu, pixels, nside), ell_max(nside))
-
-    def spectrum(alm):
-        return hp.alm2cl(alm)[ELL_MIN:] / sky_fraction
+        return estimator.modes(full_sky(qu, pixels, estimator.nside))
 
     fixed = modes(systematic)
     # Linear in the maps: one transform serves both spectra.
     with ThreadPoolExecutor(n_cores()) as pool:
         scattered = list(pool.map(lambda cmb: modes(cmb - true - systematic), recovered))
     return ResidualSpectra(
-        total=np.stack([spectrum(fixed + alm) for alm in scattered]),
-        statistical=np.stack([spectrum(alm) for alm in scattered]),
-        systematic=spectrum(fixed),
+        total=np.stack([estimator.spectrum(fixed + alm) for alm in scattered]),
+        statistical=np.stack([estimator.spectrum(alm) for alm in scattered]),
+        systematic=estimator.spectrum(fixed),
     )
 
 

@@ -5,15 +5,19 @@ mask's coupling of multipoles and of E with B (MASTER, Hivon et al. 2002; polari
 al. 2003); `pure` takes the B modes that no E mode can mimic under the mask (Smith 2006).
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 import healpy as hp
 import numpy as np
+import pandas as pd
 from ducc0.misc import experimental
 
-from .harmonics import analyze, synthesize
+from .harmonics import analyze, gaussian_qu, n_cores, synthesize
 
+# Bins of fewer modes than this are not used: on small pieces of the sky, those at low ell.
+FEWEST_MODES = 5.0
 ESTIMATORS = ("pseudo", "decoupled", "pure")
 ELL_MIN = 2
 
@@ -65,6 +69,20 @@ class Estimator:
     weights: np.ndarray
     bin_width: int = 1
 
+    @classmethod
+    def of(
+        cls, pixels: np.ndarray, nside: int, estimator: str, apodization: float, bin_width: int
+    ) -> "Estimator":
+        """The estimator that the settings `spectra` describe, on the sky of these pixels.
+
+        `pseudo` is as published: all pixels weigh the same, and every multipole is a bin.
+        """
+        mask = np.zeros(hp.nside2npix(nside), dtype=bool)
+        mask[pixels] = True
+        if estimator == "pseudo":
+            return cls(estimator, mask.astype(float))
+        return cls(estimator, apodize(mask, apodization), bin_width)
+
     @cached_property
     def nside(self) -> int:
         return hp.npix2nside(len(self.weights))
@@ -73,7 +91,9 @@ class Estimator:
     def bins(self) -> np.ndarray:
         """Averaging (n_bins, lmax + 1) over the multipoles of each bin, by 2 ell + 1.
 
-        Bins begin at ell = 2; the last may be wider than the others.
+        Bins begin at ell = 2; the last may be wider than the others. What is expected of a bin
+        is this average of a theory's BB: couplings are undone before, multipole by multipole,
+        or ignored, as published, by `pseudo`.
         """
         ell = np.arange(ell_max(self.nside) + 1)
         n_bins = (len(ell) - ELL_MIN) // self.bin_width
@@ -86,19 +106,66 @@ class Estimator:
         """Mean multipole of every bin."""
         return self.bins @ np.arange(self.bins.shape[1])
 
-    @property
-    def n_modes(self) -> np.ndarray:
-        """Modes of every bin, f_sky Σ (2 ell + 1); weights count by their second and fourth moment.
+    def n_modes(self, bb: np.ndarray, realizations: int, seed: int) -> np.ndarray:
+        """Independent modes of every bin, (n_bins,).
 
-        (Hivon et al. 2002, eq. 17.)
+        For `pseudo` f_sky (2 ell + 1), as published. Otherwise the number that the scatter of BB
+        over Gaussian skies stands for, 2 <C>² / var(C): it is smaller where the mask's edge or
+        the purification takes modes away.
+
+        Parameters
+        ----------
+        bb : array (> lmax,)
+            BB of those skies, which have no E modes.
+        realizations, seed : int
         """
-        second, fourth = (np.mean(self.weights**power) for power in (2, 4))
-        all_sky = (self.bins > 0) @ (2.0 * np.arange(self.bins.shape[1]) + 1)
-        return all_sky * second**2 / fourth
+        if self.name == "pseudo":
+            return np.mean(self.weights**2) * (2 * self.ell + 1)
+        rng = np.random.default_rng(seed)
+        skies = [gaussian_qu(0 * bb, bb, self.nside, rng) for _ in range(realizations)]
+        with ThreadPoolExecutor(n_cores()) as pool:
+            spectra = np.stack(list(pool.map(lambda qu: self.spectrum(self.modes(qu)), skies)))
+        # The mean is known, and need not be taken from the same skies.
+        expected = self.bins @ bb[: self.bins.shape[1]]
+        return 2 * expected**2 / np.mean((spectra - expected) ** 2, axis=0)
+
+    def bands(self, templates, sky_templates, realizations: int, seed: int) -> pd.DataFrame:
+        """All that a likelihood needs to know of the bins.
+
+        Parameters
+        ----------
+        templates, sky_templates : DataFrame
+            `cmb.cmb_spectra` that r is measured with, and that the sky was drawn from, up to
+            3 nside - 1.
+        realizations, seed :
+            See `n_modes`.
+
+        Returns
+        -------
+        DataFrame
+            `ell`, `n_modes`, whether that is enough for the bin to be `used`, and in µK² what
+            is expected of `bb_lensing`, `bb_tensor` and `sky_bb_tensor` at r = 1.
+        """
+
+        def binned(table, name):
+            return self.bins @ table[name].to_numpy()[: self.bins.shape[1]]
+
+        n_modes = self.n_modes(templates["bb_lensing"].to_numpy(), realizations, seed)
+        return pd.DataFrame(
+            {
+                "ell": self.ell,
+                "n_modes": n_modes,
+                "used": n_modes >= FEWEST_MODES,
+                "bb_lensing": binned(templates, "bb_lensing"),
+                "bb_tensor": binned(templates, "bb_tensor"),
+                "sky_bb_tensor": binned(sky_templates, "bb_tensor"),
+            }
+        )
 
     def modes(self, qu: np.ndarray) -> np.ndarray:
         """Coefficients of a map (2, n_pixels), linear in it: (1 or 2, n_alm), B last."""
-        lmax = ell_max(self.nside)
+        # Couplings are undone over all multipoles that the map has.
+        lmax = ell_max(self.nside) if self.name == "pseudo" else 3 * self.nside - 1
         weighted = analyze(self.weights * qu, 2, lmax)
         if self.name == "pseudo":
             return weighted[1:]
@@ -117,9 +184,14 @@ class Estimator:
         return pure[None]
 
     @cached_property
+    def _harmonic_weights(self):
+        # Derivatives amplify what is left of an analysis's error by ell².
+        return analyze(self.weights[None], 0, 3 * self.nside - 1, iterations=10)[0]
+
+    @cached_property
     def _derivatives(self):
         """ð and ð² of the weights, maps of spin 1 and 2."""
-        alm = analyze(self.weights[None], 0, 3 * self.nside - 1)[0]
+        alm = self._harmonic_weights
         ell = hp.Alm.getlm(3 * self.nside - 1)[0].astype(float)
         factors = (ell * (ell + 1), (ell - 1) * ell * (ell + 1) * (ell + 2))
         return [
@@ -132,51 +204,30 @@ class Estimator:
         pseudo = np.stack([hp.alm2cl(alm) for alm in modes])
         if self.name == "pseudo":
             return self.bins @ pseudo[-1] / np.mean(self.weights**2)
-        return self._decouple @ (pseudo @ self.bins.T).ravel()
-
-    @cached_property
-    def window(self) -> np.ndarray:
-        """What BB is expected to be, (n_bins, lmax + 1), by the multipoles of a theory's BB.
-
-        That of `pseudo` is none but the averaging, as published: coupling is ignored.
-        """
-        if self.name == "pseudo":
-            return self.bins
-        n_ell = self.bins.shape[1]
-        couplings = self._coupling[:, -n_ell:] if self.name == "decoupled" else self._coupling
-        # Binned pseudo-spectra of BB alone; E's part comes first where it is measured.
-        if self.name == "decoupled":
-            plus, minus = self._coupling
-            binned = np.concatenate([self.bins @ minus, self.bins @ plus])
-        else:
-            binned = self.bins @ couplings
-        return self._decouple @ binned
-
-    @cached_property
-    def _coupling(self):
-        """Coupling matrices from theory to pseudo-spectra: ++ and -- of EE and BB, or pure BB's."""
-        lmax = ell_max(self.nside)
-        beyond = 3 * self.nside - 1
-        spectrum = hp.alm2cl(analyze(self.weights[None], 0, beyond)[0])
-        kinds = (4,) if self.name == "decoupled" else (0,)
-        result = np.empty((2 if self.name == "decoupled" else 1, lmax + 1, lmax + 1))
-        experimental.coupling_matrix_rect(spectrum[None], kinds, result)
-        ell = np.arange(lmax + 1.0)
-        result *= 2 * ell + 1
-        if self.name == "decoupled":
-            return result
-        # Pure B modes are those of a scalar field whose power has this factor.
-        spin = np.where(ell < ELL_MIN, 0, (ell - 1) * ell * (ell + 1) * (ell + 2))
-        return result[0] * spin / np.maximum(spin, 1)[:, None]
+        return self._decouple @ pseudo[:, ELL_MIN:].ravel()
 
     @cached_property
     def _decouple(self):
-        """Matrix from binned pseudo-spectra to BB (n_bins, n_bins or 2 n_bins)."""
-        spread = (self.bins > 0).T.astype(float)
-        if self.name == "pure":
-            return np.linalg.inv(self.bins @ self._coupling @ spread)
-        plus, minus = (self.bins @ matrix @ spread for matrix in self._coupling)
-        return np.linalg.inv(np.block([[plus, minus], [minus, plus]]))[len(self.bins) :]
+        """Matrix from pseudo-spectra, E's first where it is measured, to BB in bins."""
+        lmax = 3 * self.nside - 1
+        power = hp.alm2cl(self._harmonic_weights)[None]
+        kind, n_matrices = (4, 2) if self.name == "decoupled" else (0, 1)
+        coupling = np.empty((n_matrices, lmax + 1, lmax + 1))
+        experimental.coupling_matrix_rect(power, (kind,), coupling)
+        ell = np.arange(lmax + 1.0)
+        coupling = (coupling * (2 * ell + 1))[:, ELL_MIN:, ELL_MIN:]
+        if self.name == "decoupled":
+            plus, minus = coupling
+            matrix = np.block([[plus, minus], [minus, plus]])
+        else:
+            # Pure B modes are those of a scalar field whose power has this factor.
+            factor = ((ell - 1) * ell * (ell + 1) * (ell + 2))[ELL_MIN:]
+            matrix = coupling[0] * factor / factor[:, None]
+        averages = np.zeros((len(self.bins), len(matrix)))
+        first = len(matrix) - (lmax + 1 - ELL_MIN)
+        inside = self.bins[:, ELL_MIN:]
+        averages[:, first : first + inside.shape[1]] = inside
+        return np.linalg.solve(matrix.T, averages.T).T
 
 
 def _conjugate_product(derivative, qu):

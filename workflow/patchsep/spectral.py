@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 jax.config.update("jax_enable_x64", True)
 
@@ -242,6 +243,25 @@ def mixing(parameters, bands):
     """
     columns, _, _ = _columns(parameters, bands)
     return jnp.stack([jnp.stack(column) for column in columns])
+
+
+def cmb_noise(frequencies, sigma, parameters: dict[str, float]) -> float:
+    """Noise rms per pixel of the recovered CMB in µK where spectral parameters are known.
+
+    The root of the first element of (AᵀN⁻¹A)⁻¹ (Stompor et al. 2009, eq. 8).
+
+    Parameters
+    ----------
+    frequencies, sigma : arrays (n_bands,)
+        GHz, µK_CMB per pixel.
+    parameters : dict of str to float
+        beta_dust, temp_dust (K), beta_synch.
+    """
+    dust = dust_sed(frequencies, parameters["beta_dust"], parameters["temp_dust"])
+    synch = synch_sed(frequencies, parameters["beta_synch"])
+    columns = np.stack([np.ones(len(frequencies)), dust, synch])
+    white = columns / sigma
+    return float(np.sqrt(np.linalg.inv(white @ white.T)[0, 0]))
 
 
 @jax.jit

@@ -16,6 +16,7 @@ from .grid import clean, observe
 from .patches import PARAMETERS, Partitions, configuration_patches, partition
 from .residuals import cmb_variance, residual_spectra
 from .sky import RegionSky
+from .spectra import Estimator
 
 SUM_OF_REGIONS = [f"n_patches_{name}" for name in PARAMETERS]
 # Of one realisation, summed over regions.
@@ -100,18 +101,27 @@ def combine(regions: list[CleanedSky]) -> CleanedSky:
     )
 
 
-def measure(area: str, cleaned: CleanedSky, nside: int) -> pd.DataFrame:
+def measure(area: str, cleaned: CleanedSky, nside: int, spectra: dict) -> pd.DataFrame:
     """Residual spectra of every realisation, in rows.
+
+    Parameters
+    ----------
+    area : str
+    cleaned : CleanedSky
+    nside : int
+    spectra : dict
+        `estimator`, `apodization` and `bin_width` of `spectra.Estimator.of`.
 
     Returns
     -------
     DataFrame
         `area`, `configuration`, `realization`, `nll`, `COUNTS`, numbers of patches, `f_sky`,
         `variance` of the CMB map in µK², and the BB spectra `total`, `statistical` and
-        `systematic`, arrays over ell = 2 … 2 nside + 1 in µK².
+        `systematic`, arrays over the estimator's bins, in µK².
     """
-    spectra = residual_spectra(
-        cleaned.recovered, cleaned.cmb, cleaned.systematic, cleaned.pixels, nside
+    estimator = Estimator.of(cleaned.pixels, nside, **spectra)
+    residuals = residual_spectra(
+        cleaned.recovered, cleaned.cmb, cleaned.systematic, cleaned.pixels, estimator
     )
     return (
         cleaned.counts.rename_axis("realization")
@@ -122,9 +132,9 @@ def measure(area: str, cleaned: CleanedSky, nside: int) -> pd.DataFrame:
             **cleaned.n_patches,
             f_sky=len(cleaned.pixels) / hp.nside2npix(nside),
             variance=cmb_variance(cleaned.recovered),
-            total=list(spectra.total),
-            statistical=list(spectra.statistical),
-            systematic=[spectra.systematic] * len(cleaned.recovered),
+            total=list(residuals.total),
+            statistical=list(residuals.statistical),
+            systematic=[residuals.systematic] * len(cleaned.recovered),
         )
     )
 

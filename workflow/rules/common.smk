@@ -15,6 +15,7 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
+from patchsep.choice import COMBINED
 from patchsep.patches import GUIDED, configurations
 from patchsep.provenance import code_fingerprint
 from patchsep.regions import find_mask_file, region_names
@@ -34,6 +35,8 @@ RESULTS = f"results/{SETTINGS['run']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 REGIONS = region_names(SETTINGS["regions"]["zones"])
+# Where r is judged: each region, and all of them together.
+AREAS = [*REGIONS, COMBINED]
 METHODS = SETTINGS["methods"]
 CRITERIA = SETTINGS["choice"]["criteria"]
 # A shard is a part of the configurations × a chunk of the realisations.
@@ -41,10 +44,12 @@ CHUNKS = chunks(
     SETTINGS["noise"]["realizations"], SETTINGS["fit"]["realizations_per_shard"]
 )
 PARTS = {f"part-{number:03d}": number for number in range(SETTINGS["fit"]["parts"])}
-PLANNED_SHARDS = ["/".join(shard) for shard in product(METHODS, REGIONS, CHUNKS, PARTS)]
 FIT = {
     key: SETTINGS["fit"][key]
     for key in ("bounds", "start", "max_iterations", "tolerance")
+}
+SPECTRA = {
+    key: SETTINGS["spectra"][key] for key in ("estimator", "apodization", "bin_width")
 }
 HELD_OUT = "held_out" in CRITERIA
 FIT_MEMORY_MB = int(1000 * SETTINGS["fit"]["memory"])
@@ -83,6 +88,7 @@ for name, judged in JUDGING.items():
 wildcard_constraints:
     method="|".join(METHODS),
     region="|".join(REGIONS),
+    area="|".join(AREAS),
     sky="|".join(FOREGROUNDS),
     trial="|".join(TRIALS),
     set="|".join(SETS),
@@ -145,6 +151,29 @@ def guide_map(wildcards):
     """True parameters, for the methods whose patches follow them."""
     guided = METHODS[wildcards.method]["strategy"] in GUIDED
     return {"guide": f"{RESULTS}/maps/spectral_parameters.fits"} if guided else {}
+
+
+def shards(method, region):
+    """Shards of a method in a region, as chunk/part: of all parts that have configurations."""
+    names = configurations_of(method, region)
+    parts = [part for part in PARTS if part_of(names, PARTS[part], len(PARTS))]
+    return [f"{chunk}/{part}" for chunk, part in product(CHUNKS, parts)]
+
+
+PLANNED_SHARDS = [
+    f"{method}/{region}/{shard}"
+    for method, region in product(METHODS, REGIONS)
+    for shard in shards(method, region)
+]
+
+
+def shard_files(wildcards):
+    """Tables of all shards of a method in a region."""
+    folder = f"{RESULTS}/fits/{wildcards.method}/{wildcards.region}"
+    return [
+        f"{folder}/{shard}.parquet"
+        for shard in shards(wildcards.method, wildcards.region)
+    ]
 
 
 def shard_configurations(wildcards):

@@ -27,6 +27,7 @@ rule fit_patches:
         noise_seed=SETTINGS["noise"]["seed"],
         zones=SETTINGS["regions"]["zones"],
         fit=FIT,
+        spectra=SPECTRA,
         held_out=HELD_OUT,
         folder=f"{RESULTS}/fits/{{method}}/{{region}}/{{chunk}}/configurations",
         progress=f"{LOGS}/fit_patches/{{method}}/{{region}}/{{chunk}}/{{part}}.progress.json",

@@ -29,6 +29,7 @@ rule clean_sky:
         regions=REGIONS,
         zones=SETTINGS["regions"]["zones"],
         fit=FIT,
+        spectra=SPECTRA,
         code=code("clean_sky", SETTINGS["instrument"]),
     message:
         "Cleaning the whole sky: {wildcards.method} {wildcards.trial}"
@@ -40,8 +41,7 @@ rule judge:
     input:
         trials=set_files,
         choices=f"{RESULTS}/choices/{{method}}.csv",
-        templates=f"{RESULTS}/spectra/cmb_{SETTINGS['likelihood']['templates']}.csv",
-        sky_templates=f"{RESULTS}/spectra/cmb_consistent.csv",
+        bands=expand(f"{RESULTS}/spectra/bands/{{area}}.csv", area=AREAS),
     output:
         estimates=f"{RESULTS}/judged/{{set}}/{{method}}.csv",
         samples=f"{RESULTS}/judged/{{set}}/{{method}}_samples.parquet",

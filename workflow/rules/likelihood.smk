@@ -2,8 +2,7 @@ rule estimate_r:
     input:
         spectra=f"{RESULTS}/residuals/{{method}}/{{region}}_spectra.parquet",
         metrics=f"{RESULTS}/residuals/{{method}}/{{region}}_metrics.parquet",
-        templates=f"{RESULTS}/spectra/cmb_{SETTINGS['likelihood']['templates']}.csv",
-        sky_templates=f"{RESULTS}/spectra/cmb_consistent.csv",
+        bands=f"{RESULTS}/spectra/bands/{{region}}.csv",
     output:
         estimates=f"{RESULTS}/likelihood/{{method}}/{{region}}.csv",
     log:

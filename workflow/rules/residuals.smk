@@ -1,10 +1,6 @@
 rule gather_residuals:
     input:
-        shards=expand(
-            f"{RESULTS}/fits/{{{{method}}}}/{{{{region}}}}/{{chunk}}/{{part}}.parquet",
-            chunk=CHUNKS,
-            part=PARTS,
-        ),
+        shards=shard_files,
     output:
         spectra=f"{RESULTS}/residuals/{{method}}/{{region}}_spectra.parquet",
         metrics=f"{RESULTS}/residuals/{{method}}/{{region}}_metrics.parquet",

@@ -1,0 +1,72 @@
+"""Validation of estimators: known E and B go in, and r comes back within its interval."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from patchsep.spectra import Estimator
+from patchsep.spectral import cmb_noise
+from patchsep.validation import coverage, leakage, recover_r
+
+NSIDE = 16
+
+
+@pytest.fixture(scope="module")
+def templates(spectra):
+    return spectra[: 3 * NSIDE]
+
+
+@pytest.fixture(scope="module")
+def pure():
+    pixels = np.arange(int(0.8 * 12 * NSIDE**2))
+    return Estimator.of(pixels, NSIDE, "pure", 15.0, 3)
+
+
+def test_cmb_noise_is_that_of_dense_least_squares(dense, bright_sky):
+    """The scatter of the CMB that least squares finds in noise of known spectral parameters."""
+    parameters = {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0}
+    noise = cmb_noise(dense.frequency, dense.sigma, parameters)
+    rng = np.random.default_rng(0)
+    data = dense.sigma[:, None, None] * rng.standard_normal((len(dense.sigma), 2, 2000))
+    values = np.repeat(np.array([[*parameters.values()]]).T, 2000, axis=1)
+    maps, _ = dense.solve(values, data)
+    assert maps[0].std() == pytest.approx(noise, rel=4 / np.sqrt(2 * 4000))
+
+
+def test_leakage_and_recovery_are_told_apart(pure, templates):
+    table = leakage(pure, templates, r=0.01, realizations=40, seed=1)
+    pulls = (table["from_b"] - table["expected"]) / table["from_b_scatter"] * np.sqrt(40)
+    assert np.abs(pulls).max() < 4
+    assert (table["from_e"] < 0.3 * table["expected"]).all()
+    again = leakage(pure, templates, r=0.01, realizations=40, seed=1)
+    pd.testing.assert_frame_equal(table, again)
+
+
+def test_r_of_skies_without_foregrounds_is_unbiased_and_in_its_interval(pure, templates):
+    bands = pure.bands(templates, templates, 300, 0)
+    n_skies, r = 100, 0.03
+    skies = recover_r(pure, bands, templates, noise=0.05, r=r, realizations=n_skies, seed=2)
+    found = coverage(skies, r)
+    assert abs(found["bias"]) < 4 * found["bias_error"]
+    assert found["coverage68"] == pytest.approx(0.68, abs=4 * np.sqrt(0.68 * 0.32 / n_skies))
+    assert found["coverage95"] == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / n_skies))
+    assert found["scatter"] / found["sigma"] == pytest.approx(1, abs=0.35)
+
+
+def test_coverage_counts_intervals_that_hold_the_truth():
+    skies = pd.DataFrame(
+        {
+            "r_hat": [1.0, 3.0],
+            "sigma_r_minus": [1.0, 1.0],
+            "sigma_r_plus": [1.0, 3.0],
+            "r68_low": [0.5, 2.5],
+            "r68_high": [1.5, 3.5],
+            "r95_low": [0.0, 0.5],
+            "r95_high": [2.0, 5.0],
+        }
+    )
+    found = coverage(skies, 1.0)
+    assert found["coverage68"] == 0.5
+    assert found["coverage95"] == 1.0
+    assert found["sigma"] == 1.5
+    assert found["bias"] == pytest.approx(1 / 1.5)

@@ -1,0 +1,126 @@
+"""Validation: estimators of BB and of r on skies without foregrounds, of known E and B."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import healpy as hp
+import numpy as np
+import pandas as pd
+
+from .harmonics import gaussian_qu, n_cores
+from .likelihood import estimate_r
+from .spectra import Estimator
+
+
+def leakage(
+    estimator: Estimator, templates: pd.DataFrame, r: float, realizations: int, seed: int
+) -> pd.DataFrame:
+    """What an estimator makes of E modes alone, and of B modes alone.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    templates : DataFrame
+        `cmb.cmb_spectra` up to 3 nside - 1.
+    r : float
+    realizations, seed : int
+
+    Returns
+    -------
+    DataFrame
+        A row per bin: `ell`, `expected` BB, and mean and scatter over skies of what is measured,
+        `from_e`, `from_e_scatter`, `from_b`, `from_b_scatter`, in µK².
+    """
+    ee = (templates["ee_scalar"] + r * templates["ee_tensor"]).to_numpy()
+    bb = (templates["bb_lensing"] + r * templates["bb_tensor"]).to_numpy()
+    columns = {"ell": estimator.ell, "expected": estimator.bins @ bb[: estimator.bins.shape[1]]}
+    for source, spectra in (("e", (ee, 0 * bb)), ("b", (0 * ee, bb))):
+        measured = _measured(estimator, *spectra, 0.0, realizations, [seed, ord(source)])
+        columns[f"from_{source}"] = measured.mean(axis=0)
+        columns[f"from_{source}_scatter"] = measured.std(axis=0, ddof=1)
+    return pd.DataFrame(columns)
+
+
+def recover_r(
+    estimator: Estimator,
+    bands: pd.DataFrame,
+    templates: pd.DataFrame,
+    noise: float,
+    r: float,
+    realizations: int,
+    seed: int,
+) -> pd.DataFrame:
+    """r of skies with E, B and white noise, from their own spectra, cosmic variance included.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    bands : DataFrame
+        `Estimator.bands` with the templates of the skies.
+    templates : DataFrame
+    noise : float
+        rms per pixel in µK.
+    r : float
+    realizations, seed : int
+
+    Returns
+    -------
+    DataFrame
+        A row per sky: `r_hat`, the half widths of its likelihood `sigma_r_minus`,
+        `sigma_r_plus`, and the ends of the shortest intervals, `r68_low` … `r95_high`. The
+        floor of the model has what E modes and noise leave on average in the estimator.
+    """
+    ee = (templates["ee_scalar"] + r * templates["ee_tensor"]).to_numpy()
+    bb = (templates["bb_lensing"] + r * templates["bb_tensor"]).to_numpy()
+    used = bands["used"].to_numpy()
+    measured = _measured(estimator, ee, bb, noise, realizations, [seed, 0])[:, used]
+    lensing, tensor, n_modes = (
+        bands[name].to_numpy()[used] for name in ("bb_lensing", "bb_tensor", "n_modes")
+    )
+    others = _measured(estimator, ee, 0 * bb, noise, realizations, [seed, 1])[:, used]
+    floor = lensing + others.mean(axis=0)
+    rows = []
+    for observed in measured:
+        estimate = estimate_r(observed, tensor, floor, n_modes)
+        row = {
+            "r_hat": estimate.r_hat,
+            "sigma_r_minus": estimate.sigma_minus,
+            "sigma_r_plus": estimate.sigma_plus,
+        }
+        for percent in (68, 95):
+            row[f"r{percent}_low"], row[f"r{percent}_high"] = estimate.interval(percent / 100)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def coverage(estimates: pd.DataFrame, r: float) -> dict[str, float]:
+    """Bias of r in units of its error, and how often intervals hold the true one.
+
+    `bias` and its standard error `bias_error` are in units of the mean sigma; `coverage68` and
+    `coverage95` are fractions of skies.
+    """
+    sigma = estimates[["sigma_r_minus", "sigma_r_plus"]].to_numpy().mean()
+    found = {
+        "sigma": sigma,
+        "scatter": estimates["r_hat"].std(ddof=1),
+        "bias": (estimates["r_hat"].mean() - r) / sigma,
+        "bias_error": estimates["r_hat"].sem() / sigma,
+    }
+    for percent in (68, 95):
+        inside = estimates[f"r{percent}_low"].le(r) & estimates[f"r{percent}_high"].ge(r)
+        found[f"coverage{percent}"] = inside.mean()
+    return found
+
+
+def _measured(estimator, ee, bb, noise, realizations, seed):
+    """Spectra (realizations, n_bins) of Gaussian skies with white noise."""
+
+    def spectrum(number):
+        rng = np.random.default_rng([*seed, number])
+        qu = gaussian_qu(ee, bb, estimator.nside, rng)
+        qu += noise * rng.standard_normal((2, hp.nside2npix(estimator.nside)))
+        return estimator.spectrum(estimator.modes(qu))
+
+    # What the estimator keeps is computed once, and not by every thread.
+    first = spectrum(0)
+    with ThreadPoolExecutor(n_cores()) as pool:
+        return np.stack([first, *pool.map(spectrum, range(1, realizations))])
