@@ -27,9 +27,8 @@ def main(snakemake):
     for name in ESTIMATORS:
         settings = params.spectra | {"estimator": name}
         estimator = Estimator.of(pixels, nside, **settings)
-        bands = estimator.bands(templates, templates, **params.modes)
         leaked.append(leakage(estimator, templates, **params.skies).assign(estimator=name))
-        estimates = recover_r(estimator, bands, templates, noise, **params.skies)
+        estimates = recover_r(estimator, templates, noise, **params.skies)
         summary = coverage(estimates, params.skies["r"])
         log.info("%s: %s", name, summary)
         found.append({"estimator": name, "noise": noise, **params.skies, **summary})

@@ -43,9 +43,8 @@ def test_leakage_and_recovery_are_told_apart(pure, templates):
 
 
 def test_r_of_skies_without_foregrounds_is_unbiased_and_in_its_interval(pure, templates):
-    bands = pure.bands(templates, templates, 300, 0)
-    n_skies, r = 100, 0.03
-    skies = recover_r(pure, bands, templates, noise=0.05, r=r, realizations=n_skies, seed=2)
+    n_skies, r = 150, 0.03
+    skies = recover_r(pure, templates, noise=0.05, r=r, realizations=n_skies, seed=2)
     found = coverage(skies, r)
     assert abs(found["bias"]) < 4 * found["bias_error"]
     assert found["coverage68"] == pytest.approx(0.68, abs=4 * np.sqrt(0.68 * 0.32 / n_skies))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from .harmonics import gaussian_qu, n_cores
 from .likelihood import estimate_r
-from .spectra import Estimator
+from .spectra import FEWEST_MODES, Estimator
 
 
 def leakage(
@@ -42,7 +42,6 @@ def leakage(
 
 def recover_r(
     estimator: Estimator,
-    bands: pd.DataFrame,
     templates: pd.DataFrame,
     noise: float,
     r: float,
@@ -51,12 +50,16 @@ def recover_r(
 ) -> pd.DataFrame:
     """r of skies with E, B and white noise, from their own spectra, cosmic variance included.
 
+    With `pseudo` the modes of a bin are as published, and what E modes and noise leave on average
+    is known from as many other skies. Otherwise the average is that of lensing and noise, and
+    the modes are those that the scatter of the other skies stands for: leaked E modes scatter
+    even where they vanish on average.
+
     Parameters
     ----------
     estimator : Estimator
-    bands : DataFrame
-        `Estimator.bands` with the templates of the skies.
     templates : DataFrame
+        `cmb.cmb_spectra` of the skies up to 3 nside - 1.
     noise : float
         rms per pixel in µK.
     r : float
@@ -66,21 +69,28 @@ def recover_r(
     -------
     DataFrame
         A row per sky: `r_hat`, the half widths of its likelihood `sigma_r_minus`,
-        `sigma_r_plus`, and the ends of the shortest intervals, `r68_low` … `r95_high`. The
-        floor of the model has what E modes and noise leave on average in the estimator.
+        `sigma_r_plus`, and the ends of the shortest intervals, `r68_low` … `r95_high`.
     """
     ee = (templates["ee_scalar"] + r * templates["ee_tensor"]).to_numpy()
-    bb = (templates["bb_lensing"] + r * templates["bb_tensor"]).to_numpy()
-    used = bands["used"].to_numpy()
-    measured = _measured(estimator, ee, bb, noise, realizations, [seed, 0])[:, used]
-    lensing, tensor, n_modes = (
-        bands[name].to_numpy()[used] for name in ("bb_lensing", "bb_tensor", "n_modes")
+    lensing, tensor = (templates[name].to_numpy() for name in ("bb_lensing", "bb_tensor"))
+    bb = lensing + r * tensor
+    n_ell = estimator.bins.shape[1]
+    tensor = estimator.bins @ tensor[:n_ell]
+    measured, others = (
+        _measured(estimator, ee, bb, noise, realizations, [seed, number]) for number in (0, 1)
     )
-    others = _measured(estimator, ee, 0 * bb, noise, realizations, [seed, 1])[:, used]
-    floor = lensing + others.mean(axis=0)
+    if estimator.name == "pseudo":
+        floor = others.mean(axis=0) - r * tensor
+        n_modes = estimator.n_modes(bb, realizations, seed)
+    else:
+        white = noise**2 * hp.nside2pixarea(estimator.nside)
+        floor = estimator.bins @ (lensing[:n_ell] + white)
+        expected = floor + r * tensor
+        n_modes = 2 * expected**2 / np.mean((others - expected) ** 2, axis=0)
+    used = n_modes >= FEWEST_MODES
     rows = []
     for observed in measured:
-        estimate = estimate_r(observed, tensor, floor, n_modes)
+        estimate = estimate_r(observed[used], tensor[used], floor[used], n_modes[used])
         row = {
             "r_hat": estimate.r_hat,
             "sigma_r_minus": estimate.sigma_minus,

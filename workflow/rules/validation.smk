@@ -17,7 +17,6 @@ rule validate_estimators:
         runtime=120,
     params:
         spectra=SPECTRA,
-        modes=SETTINGS["spectra"]["modes"],
         skies=SETTINGS["validation"],
         start=SETTINGS["fit"]["start"],
         code=code("validate_estimators", SETTINGS["instrument"]),
