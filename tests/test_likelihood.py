@@ -1,7 +1,5 @@
 """The likelihood of r: its formula, its peak, its widths, and that it is unbiased."""
 
-from itertools import product
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,13 +147,8 @@ def test_result_does_not_depend_on_the_grid(tensor, floor, observed):
         assert fine.sigma_minus == pytest.approx(coarse.sigma_minus, rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *product(["observed", "tensor", "floor"], [np.nan, np.inf]),
-        *product(["tensor", "floor"], [0.0, -1.0]),
-    ],
-)
+@pytest.mark.parametrize("name", ["observed", "tensor", "floor"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
 def test_spectra_that_cannot_be_used_are_refused_by_name(tensor, floor, observed, name, value):
     spectra = {"observed": observed.copy(), "tensor": tensor.copy(), "floor": floor.copy()}
     spectra[name][10] = value
@@ -192,13 +185,6 @@ def test_68_percent_intervals_hold_the_truth_in_68_percent_of_draws(tensor, floo
         low, high = estimate_r(draw(rng, r * tensor + floor), tensor, floor, N_MODES).interval(0.68)
         covered += low <= r <= high
     assert covered == pytest.approx(0.68 * n_draws, abs=3 * np.sqrt(n_draws * 0.68 * 0.32))
-
-
-def test_an_observed_spectrum_may_be_negative_somewhere(tensor, floor):
-    """Decoupled spectra can be; a peak is found all the same, at a lower r."""
-    observed = 3e-3 * tensor + floor
-    observed[3] = -0.1 * floor[3]
-    assert -1e-2 < estimate_r(observed, tensor, floor, N_MODES).r_hat < 3e-3
 
 
 # From residual spectra to r

@@ -55,17 +55,18 @@ def test_r_of_skies_without_foregrounds_is_unbiased_and_in_its_interval(pure, te
 def test_coverage_counts_intervals_that_hold_the_truth():
     skies = pd.DataFrame(
         {
-            "r_hat": [1.0, 3.0],
-            "sigma_r_minus": [1.0, 1.0],
-            "sigma_r_plus": [1.0, 3.0],
-            "r68_low": [0.5, 2.5],
-            "r68_high": [1.5, 3.5],
-            "r95_low": [0.0, 0.5],
-            "r95_high": [2.0, 5.0],
+            "r_hat": [1.0, 3.0, np.nan, np.nan],
+            "sigma_r_minus": [1.0, 1.0, np.nan, np.nan],
+            "sigma_r_plus": [1.0, 3.0, np.nan, np.nan],
+            "r68_low": [0.5, 2.5, np.nan, np.nan],
+            "r68_high": [1.5, 3.5, np.nan, np.nan],
+            "r95_low": [0.0, 0.5, np.nan, np.nan],
+            "r95_high": [2.0, 5.0, np.nan, np.nan],
         }
     )
     found = coverage(skies, 1.0)
-    assert found["coverage68"] == 0.5
-    assert found["coverage95"] == 1.0
+    assert found["coverage68"] == 0.25
+    assert found["coverage95"] == 0.5
+    assert found["n_unusable"] == 2
     assert found["sigma"] == 1.5
     assert found["bias"] == pytest.approx(1 / 1.5)

@@ -102,14 +102,14 @@ def estimate_r(
     Raises
     ------
     ValueError
-        For spectra that are not finite, or not positive where they must be.
+        For spectra that are not finite and positive.
     """
-    if not np.all(np.isfinite(observed)):
-        # It may be negative where E modes and couplings have been taken out.
-        raise ValueError("estimate_r: the observed spectrum must be finite")
-    for name, spectrum in (("tensor", tensor), ("floor", floor)):
+    for name, spectrum in (("observed", observed), ("tensor", tensor), ("floor", floor)):
         if not np.all(np.isfinite(spectrum) & (spectrum > 0)):
-            raise ValueError(f"estimate_r: the {name} spectrum must be finite and positive")
+            raise ValueError(
+                f"estimate_r: the {name} spectrum must be finite and positive; decoupled and pure "
+                "spectra of few modes may not be: use wider bins or more realisations"
+            )
 
     def chi2(r):
         return -2 * log_likelihood(r, observed, tensor, floor, n_modes)
@@ -118,7 +118,7 @@ def estimate_r(
     # peaks of single multipoles bracket those of all together, of which there may be several.
     lowest = -np.min(floor / tensor)
     single = (observed - floor) / tensor - lowest
-    ends = np.log([max(single.min(), -lowest * 1e-9) / 2, max(single.max(), -lowest) * 2])
+    ends = np.log([max(single.min(), -lowest * 1e-9) / 2, single.max() * 2])
     search = np.linspace(*ends, 2000)
     best = np.argmin(chi2(lowest + np.exp(search)))
     peak = minimize_scalar(

@@ -10,6 +10,10 @@ from .harmonics import gaussian_qu, n_cores
 from .likelihood import estimate_r
 from .spectra import FEWEST_MODES, Estimator
 
+COLUMNS = ["r_hat", "sigma_r_minus", "sigma_r_plus"] + [
+    f"r{percent}_{end}" for percent in (68, 95) for end in ("low", "high")
+]
+
 
 def leakage(
     estimator: Estimator, templates: pd.DataFrame, r: float, realizations: int, seed: int
@@ -50,10 +54,9 @@ def recover_r(
 ) -> pd.DataFrame:
     """r of skies with E, B and white noise, from their own spectra, cosmic variance included.
 
-    With `pseudo` the modes of a bin are as published, and what E modes and noise leave on average
-    is known from as many other skies. Otherwise the average is that of lensing and noise, and
-    the modes are those that the scatter of the other skies stands for: leaked E modes scatter
-    even where they vanish on average.
+    What noise leaves on average, and with `pseudo` E modes, is known from as many other skies,
+    and so are the modes of a bin, by the scatter of those skies: leaked E modes scatter even
+    where they vanish on average. With `pseudo` modes are counted as published.
 
     Parameters
     ----------
@@ -79,17 +82,20 @@ def recover_r(
     measured, others = (
         _measured(estimator, ee, bb, noise, realizations, [seed, number]) for number in (0, 1)
     )
+    leaked = ee if estimator.name == "pseudo" else 0 * ee
+    alone = _measured(estimator, leaked, 0 * bb, noise, realizations, [seed, 2])
+    floor = estimator.bins @ lensing[:n_ell] + alone.mean(axis=0)
     if estimator.name == "pseudo":
-        floor = others.mean(axis=0) - r * tensor
         n_modes = estimator.n_modes(bb, realizations, seed)
     else:
-        white = noise**2 * hp.nside2pixarea(estimator.nside)
-        floor = estimator.bins @ (lensing[:n_ell] + white)
-        expected = floor + r * tensor
-        n_modes = 2 * expected**2 / np.mean((others - expected) ** 2, axis=0)
+        n_modes = 2 * others.mean(axis=0) ** 2 / others.var(axis=0, ddof=1)
     used = n_modes >= FEWEST_MODES
     rows = []
     for observed in measured:
+        if not np.all(observed[used] > 0):
+            # Kept and counted, though the likelihood cannot use it.
+            rows.append({})
+            continue
         estimate = estimate_r(observed[used], tensor[used], floor[used], n_modes[used])
         row = {
             "r_hat": estimate.r_hat,
@@ -99,21 +105,23 @@ def recover_r(
         for percent in (68, 95):
             row[f"r{percent}_low"], row[f"r{percent}_high"] = estimate.interval(percent / 100)
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def coverage(estimates: pd.DataFrame, r: float) -> dict[str, float]:
     """Bias of r in units of its error, and how often intervals hold the true one.
 
     `bias` and its standard error `bias_error` are in units of the mean sigma; `coverage68` and
-    `coverage95` are fractions of skies.
+    `coverage95` are fractions of skies; the `n_unusable` ones, with a bin that is not positive,
+    count as not holding it.
     """
-    sigma = estimates[["sigma_r_minus", "sigma_r_plus"]].to_numpy().mean()
+    sigma = estimates[["sigma_r_minus", "sigma_r_plus"]].mean(axis=1).mean()
     found = {
         "sigma": sigma,
         "scatter": estimates["r_hat"].std(ddof=1),
         "bias": (estimates["r_hat"].mean() - r) / sigma,
         "bias_error": estimates["r_hat"].sem() / sigma,
+        "n_unusable": int(estimates["r_hat"].isna().sum()),
     }
     for percent in (68, 95):
         inside = estimates[f"r{percent}_low"].le(r) & estimates[f"r{percent}_high"].ge(r)
