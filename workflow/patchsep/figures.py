@@ -376,8 +376,8 @@ def plot_criteria(criteria: pd.DataFrame) -> Figure:
                 color=colour,
                 label=name.replace("_", " "),
             )
-        axis.set_title(method)
-        axis.grid(axis="x", color="0.9", lw=0.6)
+        axis.set(title=method, xscale="log")
+        axis.grid(axis="x", which="both", color="0.9", lw=0.6)
         axis.set_axisbelow(True)
     panels[0][0].set_yticks(places, [name.replace("_", " ") for name in names])
     panels[0][0].invert_yaxis()

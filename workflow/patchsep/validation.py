@@ -54,8 +54,7 @@ def recover_r(
 ) -> pd.DataFrame:
     """r of skies with E, B and white noise, from their own spectra, cosmic variance included.
 
-    What noise leaves on average, and with `pseudo` E modes, is known from as many other skies,
-    and so are the modes of a bin, by the scatter of those skies: leaked E modes scatter even
+    What noise and E modes leave on average is known from as many other skies, and so are the modes of a bin, by the scatter of those skies: leaked E modes scatter even
     where they vanish on average. With `pseudo` modes are counted as published.
 
     Parameters
@@ -82,7 +81,8 @@ def recover_r(
     measured, others = (
         _measured(estimator, ee, bb, noise, realizations, [seed, number]) for number in (0, 1)
     )
-    leaked = ee if estimator.name == "pseudo" else 0 * ee
+    # Of decoupled spectra the mean is known to vanish, better than so many skies know it.
+    leaked = 0 * ee if estimator.name == "decoupled" else ee
     alone = _measured(estimator, leaked, 0 * bb, noise, realizations, [seed, 2])
     floor = estimator.bins @ lensing[:n_ell] + alone.mean(axis=0)
     if estimator.name == "pseudo":
