@@ -54,8 +54,9 @@ def recover_r(
 ) -> pd.DataFrame:
     """r of skies with E, B and white noise, from their own spectra, cosmic variance included.
 
-    What noise and E modes leave on average is known from as many other skies, and so are the modes of a bin, by the scatter of those skies: leaked E modes scatter even
-    where they vanish on average. With `pseudo` modes are counted as published.
+    What noise and E modes leave on average is known from as many other skies, and so are the
+    modes of a bin, by the scatter of those skies: leaked E modes scatter even where they vanish
+    on average. With `pseudo` modes are counted as published.
 
     Parameters
     ----------
