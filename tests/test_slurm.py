@@ -29,7 +29,6 @@ pytestmark = [
 # The profile, but for waits that a node which is this machine does not need.
 PROFILE = ("--profile", ROOT / "workflow/profiles/slurm", "--latency-wait", "5")
 PROFILE += ("--slurm-init-seconds-before-status-checks", "1")
-PROFILE += ("--seconds-between-status-checks", "2")
 
 
 @pytest.fixture(scope="module")
