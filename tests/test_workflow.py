@@ -204,6 +204,8 @@ FROM_FITS = {
 # All fits, on all skies.
 ALL_FITS = FROM_FITS | {"clean_sky": METHODS * TRIALS, "judge": METHODS * SETS}
 FROM_R = {"estimate_r": METHODS * REGIONS, **CHOSEN, "judge": METHODS * SETS, **ENDS}
+# The templates of every region and of all together.
+BINNED = {"bin_templates": REGIONS + 1}
 # One region of one method: the shards that have a new configuration or one less.
 ONE_REGION = {
     "draw_patches": 1,
@@ -272,7 +274,8 @@ LITEBIRD = "config/instruments/litebird.yaml"
     [
         ({"figures": {"font_size": 12}}, dict.fromkeys([*DRAWN, "fig_regions"], 1)),
         ({"likelihood.r_grid.n_points": 501}, FROM_R),
-        ({"likelihood.templates": "published"}, FROM_R),
+        ({"likelihood.templates": "published"}, FROM_R | BINNED),
+        ({"spectra.estimator": "pure"}, ALL_FITS | BINNED),
         # Another number of patches, one more to choose from, one less.
         ({f"{PATCHES}.mid.beta_dust": 8}, ONE_REGION),
         ({f"{PATCHES}.hi.beta_dust": [4, 16, 32]}, ONE_REGION),
@@ -298,7 +301,7 @@ LITEBIRD = "config/instruments/litebird.yaml"
          {"judge": METHODS * SETS, "summarize": 1, "fig_residual_spectra": 1,
           "fig_r_likelihoods": 1, "fig_criteria": 1}),
         ({"foregrounds.seed": 8},
-         ALL_FITS | {"simulate_foregrounds": 1, "draw_regions": 1, "fig_regions": 1,
+         ALL_FITS | BINNED | {"simulate_foregrounds": 1, "draw_regions": 1, "fig_regions": 1,
                       "draw_patches": METHODS * REGIONS}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else None,
@@ -320,10 +323,11 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
         (f"{PACKAGE}/figures.py", ("import", "import os\nimport"),
          dict.fromkeys([*DRAWN, "fig_regions"], 1)),
         (f"{PACKAGE}/cmb.py", ("import", "import os\nimport"),
-         ALL_FITS | {"compute_cmb_spectra": 1, "simulate_cmb": TRIALS}),
-        ("scripts/summarize.py", ("def main", "import os\n\n\ndef main"), {"summarize": 1}),
+         ALL_FITS | BINNED | {"compute_cmb_spectra": 1, "simulate_cmb": TRIALS}),
+        ("scripts/summarize.py", ("def main", "import os\n\n\ndef main"),
+         {"summarize": 1, "fig_criteria": 1}),
         (LITEBIRD, ("37.42", "37.43"),
-         ALL_FITS | {"simulate_foregrounds": 2, "draw_regions": 1, "fig_regions": 1,
+         ALL_FITS | BINNED | {"simulate_foregrounds": 2, "draw_regions": 1, "fig_regions": 1,
                       "draw_patches": METHODS * REGIONS}),
     ],
 )  # fmt: skip
