@@ -297,6 +297,7 @@ LITEBIRD = "config/instruments/litebird.yaml"
         ({"judging.unseen.realizations": 3},
          {"clean_sky": METHODS * (TRIALS - 1), "judge": METHODS, "summarize": 1,
           "fig_criteria": 1}),
+        ({"judging": None}, {"summarize": 1, "fig_criteria": 1}),
         ({"likelihood.bootstrap.seed": 1},
          {"judge": METHODS * SETS, "summarize": 1, "fig_residual_spectra": 1,
           "fig_r_likelihoods": 1, "fig_criteria": 1}),
@@ -333,6 +334,12 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
 )  # fmt: skip
 def test_an_edited_file_runs_again_what_it_computes(reruns, file, edit, expected):
     assert reruns(files={file: edit}) == expected
+
+
+def test_a_run_may_have_nothing_to_judge_on(reruns):
+    jobs = reruns({"run": "alone", "judging": None})
+    assert jobs["simulate_cmb"] == jobs["simulate_foregrounds"] == 1
+    assert jobs["clean_sky"] == jobs["judge"] == METHODS
 
 
 def test_a_region_more_is_a_new_run_where_all_zones_change(reruns):

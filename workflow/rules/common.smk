@@ -89,8 +89,9 @@ wildcard_constraints:
     method="|".join(METHODS),
     region="|".join(REGIONS),
     area="|".join(AREAS),
-    sky="|".join(FOREGROUNDS),
-    trial="|".join(TRIALS),
+    # In brackets, as the only one may be the empty one of choosing.
+    sky=f"({'|'.join(FOREGROUNDS)})",
+    trial=f"({'|'.join(TRIALS)})",
     set="|".join(SETS),
     chunk="|".join(CHUNKS),
     part="|".join(PARTS),
