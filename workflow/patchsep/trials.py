@@ -34,7 +34,7 @@ class CleanedSky:
     cmb, systematic : arrays (2, n_pixels), µK_CMB
         The true CMB, and what a fit to foregrounds alone takes for CMB.
     recovered : array (n_realizations, 2, n_pixels), µK_CMB
-    parameters, errors : arrays (3, n_pixels)
+    parameters : array (3, n_pixels)
         Of the first realisation.
     patches : int array (3, n_pixels)
         Labels within each region.
