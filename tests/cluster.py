@@ -16,6 +16,7 @@ from workflows import until
 
 # What the tests need to be allowed by whoever runs them: .ci/run does.
 PERMISSION = "PATCHSEP_TEST_SLURM"
+SETTINGS = Path("/etc/slurm")
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "scontrol")
 
 
@@ -49,13 +50,12 @@ class Slurm:
             # The device numbers of /dev/null.
             self.run("mknod", str(devices / f"nvidia{number}"), "c", "1", "3")
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-        settings = Path("/etc/slurm")
-        settings.mkdir(exist_ok=True)
-        (settings / "cgroup.conf").write_text("CgroupAutomount=no\n")
-        (settings / "gres.conf").write_text(
+        SETTINGS.mkdir(exist_ok=True)
+        (SETTINGS / "cgroup.conf").write_text("CgroupAutomount=no\n")
+        (SETTINGS / "gres.conf").write_text(
             f"AutoDetect=off\nNodeName={self.host} Name=gpu Type=h100 File={devices}/nvidia[0-1]\n"
         )
-        (settings / "slurm.conf").write_text(
+        (SETTINGS / "slurm.conf").write_text(
             f"""\
 ClusterName=patchsep
 SlurmctldHost={self.host}(127.0.0.1)
@@ -105,6 +105,9 @@ PartitionName=gpu Nodes={self.host} MaxTime=INFINITE State=UP
         subprocess.run(["scancel", "--user", "root"], env=self.environment, capture_output=True)
         for name in ("slurmd", "slurmctld", "munged"):
             kill(name, signal.SIGKILL)
+        # Every start of Snakemake asks scontrol, which would wait for these daemons.
+        for name in ("cgroup", "gres", "slurm"):
+            (SETTINGS / f"{name}.conf").unlink(missing_ok=True)
 
     def run(self, *command: str) -> str:
         # Daemons keep the pipes of what started them.
