@@ -26,7 +26,10 @@ def main(snakemake):
     templates, sky_templates = map(
         read_table, (snakemake.input.templates, snakemake.input.sky_templates)
     )
-    write_table(snakemake.output.bands, estimator.bands(templates, sky_templates, **params.modes))
+    bands = estimator.bands(templates, sky_templates, **params.modes)
+    for ell in bands["ell"][~bands["used"]]:
+        log.warning("%s: the bin at ell = %.1f has too few modes and is not used", area, ell)
+    write_table(snakemake.output.bands, bands)
 
 
 if __name__ == "__main__":
