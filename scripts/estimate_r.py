@@ -24,12 +24,7 @@ def main(snakemake):
             snakemake.params.r_input,
             **snakemake.params.r_grid,
         )
-        row |= {
-            "r_hat": estimate.r_hat,
-            "sigma_r_minus": estimate.sigma_minus,
-            "sigma_r_plus": estimate.sigma_plus,
-            "r_upper68": estimate.r_upper68,
-        }
+        row |= estimate.headline
         rows.append(row)
         log.info("%(configuration)s: r_hat %(r_hat).3g, r_upper68 %(r_upper68).3g", row)
     write_table(snakemake.output.estimates, pd.DataFrame(rows))

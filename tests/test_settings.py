@@ -4,20 +4,18 @@ import subprocess
 import sys
 from copy import deepcopy
 from importlib.util import find_spec
-from pathlib import Path
 
 import healpy as hp
 import numpy as np
 import pytest
 import yaml
+from workflows import REMOVED, ROOT, with_changes
 
 from patchsep.patches import PARAMETERS
 from patchsep.regions import RINGS
 from patchsep.settings import SettingsError, load_settings
 
-ROOT = Path(__file__).parents[1]
 SOURCE = "my_config.yaml"
-REMOVED = object()
 # Multiresolution at the default run's nside is too fine for coarser maps.
 UNIFORM = {"methods": {"uniform": {"strategy": "uniform"}}}
 JARGON = (
@@ -42,15 +40,7 @@ def repository(monkeypatch):
 def config_with(changes=None):
     """config/config.yaml with other values for keys given as dotted paths."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    for path, value in (changes or {}).items():
-        *sections, key = path.split(".")
-        section = config
-        for name in sections:
-            section = section.setdefault(name, {})
-        section[key] = value
-        if value is REMOVED:
-            del section[key]
-    return config
+    return with_changes(config, changes or {})
 
 
 def problems_of(changes):

@@ -8,7 +8,7 @@ import healpy as hp
 import numpy as np
 import pandas as pd
 import pytest
-from workflows import ROOT, new_folder, snakemake, tiny
+from workflows import REMOVED, ROOT, new_folder, snakemake, tiny, with_changes
 
 from patchsep.shards import status
 
@@ -236,15 +236,7 @@ def reruns(finished, clone):
     folder, originals = finished[0], {}
 
     def run(settings=None, files=None):
-        changed = tiny()
-        for path, value in (settings or {}).items():
-            *sections, key = path.split(".")
-            section = changed
-            for name in sections:
-                section = section.setdefault(name, {})
-            section[key] = value
-            if value is None:
-                del section[key]
+        changed = with_changes(tiny(), settings or {})
         for name, (old, new) in (files or {}).items():
             path = (folder if name.startswith("config") else clone) / name
             originals[path] = path.read_text()
@@ -280,7 +272,7 @@ LITEBIRD = "config/instruments/litebird.yaml"
         ({f"{PATCHES}.mid.beta_dust": 8}, ONE_REGION),
         ({f"{PATCHES}.hi.beta_dust": [4, 16, 32]}, ONE_REGION),
         ({f"{PATCHES}.hi.beta_dust": 16}, ONE_REGION),
-        ({"methods.uniform": None}, ENDS),
+        ({"methods.uniform": REMOVED}, ENDS),
         ({"methods.other": {"strategy": "uniform"}},
          {"draw_patches": 3, "fit_patches": 6, "gather_residuals": 3, "estimate_r": 3, **CHOSEN,
           **ENDS}),
@@ -297,7 +289,7 @@ LITEBIRD = "config/instruments/litebird.yaml"
         ({"judging.unseen.realizations": 3},
          {"clean_sky": METHODS * (TRIALS - 1), "judge": METHODS, "summarize": 1,
           "fig_criteria": 1}),
-        ({"judging": None}, {"summarize": 1, "fig_criteria": 1}),
+        ({"judging": REMOVED}, {"summarize": 1, "fig_criteria": 1}),
         ({"likelihood.bootstrap.seed": 1},
          {"judge": METHODS * SETS, "summarize": 1, "fig_residual_spectra": 1,
           "fig_r_likelihoods": 1, "fig_criteria": 1}),
@@ -337,7 +329,7 @@ def test_an_edited_file_runs_again_what_it_computes(reruns, file, edit, expected
 
 
 def test_a_run_may_have_nothing_to_judge_on(reruns):
-    jobs = reruns({"run": "alone", "judging": None})
+    jobs = reruns({"run": "alone", "judging": REMOVED})
     assert jobs["simulate_cmb"] == jobs["simulate_foregrounds"] == 1
     assert jobs["clean_sky"] == jobs["judge"] == METHODS
 

@@ -25,6 +25,23 @@ def tiny() -> dict:
     return yaml.safe_load((ROOT / "tests" / "tiny.yaml").read_text())
 
 
+# In place of a value that `with_changes` takes away.
+REMOVED = object()
+
+
+def with_changes(settings: dict, changes: dict) -> dict:
+    """The settings themselves, with other values for keys given as dotted paths."""
+    for path, value in changes.items():
+        *sections, key = path.split(".")
+        section = settings
+        for name in sections:
+            section = section.setdefault(name, {})
+        section[key] = value
+        if value is REMOVED:
+            del section[key]
+    return settings
+
+
 def new_folder(parent: Path, name: str) -> Path:
     folder = parent / name
     shutil.copytree(ROOT / "config" / "instruments", folder / "config" / "instruments")

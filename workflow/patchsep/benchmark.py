@@ -13,7 +13,7 @@ import pandas as pd
 
 from .fit import separate
 from .harmonics import n_cores
-from .patches import PARAMETERS, kmeans
+from .patches import N_PATCHES, PARAMETERS, kmeans
 from .sky import RegionSky
 
 log = logging.getLogger(__name__)
@@ -92,8 +92,7 @@ def time_fits(
             table = pd.DataFrame({"realization": realizations, "optimizer": name})
             for column in ("nll", "gradient", "iterations", "converged"):
                 table[column] = getattr(result, column)
-            for parameter, n in zip(PARAMETERS, configuration, strict=True):
-                table[f"n_patches_{parameter}"] = n
+            table[N_PATCHES] = configuration
             table["n_pixels"] = len(sky.pixels)
             table["nside"] = sky.nside
             table["seconds_per_fit"] = np.median(seconds[1:] or seconds) / len(data)

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from .files import whole
-from .patches import PARAMETERS
+from .patches import N_PATCHES, PARAMETERS
 
 # Okabe & Ito's colours, distinct to colour-blind readers; methods take them in order.
 COLOURS = ["#009E73", "#CC79A7", "#E69F00", "#0072B2", "#D55E00", "#56B4E9"]
@@ -435,10 +435,9 @@ def plot_run_times(times: pd.DataFrame) -> Figure:
     `times` is that of `benchmark.time_fits`. Open symbols mark optimisers whose NLL ends
     more than 1e-3 above that of the best one, in the median over realisations.
     """
-    patches = [f"n_patches_{name}" for name in PARAMETERS]
     times = times.assign(
-        n_patches=times[patches].sum(axis=1),
-        excess=times["nll"] - times.groupby([*patches, "realization"])["nll"].transform("min"),
+        n_patches=times[N_PATCHES].sum(axis=1),
+        excess=times["nll"] - times.groupby([*N_PATCHES, "realization"])["nll"].transform("min"),
     )
     figure, axes = plt.subplots(figsize=(FULL_WIDTH / 2, 2.9), layout="constrained")
     for colour, (optimizer, rows) in zip(COLOURS, times.groupby("optimizer", sort=False)):

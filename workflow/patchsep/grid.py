@@ -17,16 +17,15 @@ import pandas as pd
 from .files import DamagedFile, read_table, write_table
 from .fit import Separation, misfit, parameter_maps, separate
 from .noise import FOREGROUNDS_ONLY
-from .patches import PARAMETERS, Partitions, configuration_patches
+from .patches import PARAMETERS, Partitions, configuration_patches, count_patches
 from .provenance import fingerprint
-from .residuals import cmb_variance, residual_spectra
+from .residuals import ResidualSpectra, cmb_variance, residual_spectra
 from .shards import Meter, alone
 from .sky import RegionSky
 from .spectra import Estimator
 
 log = logging.getLogger(__name__)
 
-SPECTRA = ("total", "statistical", "systematic")
 # What is averaged over noise realisations; all but the first two can choose a configuration.
 AVERAGES = ["nll", "n_at_bounds", "variance", "information", "evidence", "held_out"]
 
@@ -277,7 +276,7 @@ def average(name: str, partitions: Partitions, sky: RegionSky, table: pd.DataFra
     patches = configuration_patches(name, partitions)
     return {
         "configuration": name,
-        **{f"n_patches_{key}": len(np.unique(labels)) for key, labels in patches.items()},
+        **count_patches(patches),
         "f_sky": len(sky.pixels) / hp.nside2npix(sky.nside),
         **noisy[AVERAGES].mean().to_dict(),
         "n_realizations": len(noisy),
@@ -317,14 +316,13 @@ def gather(tables: list[pd.DataFrame], names: list[str]) -> tuple[pd.DataFrame, 
             row[column] = np.average(np.stack(rows[column].to_list()), axis=0, weights=weights)
         for column in ("n_realizations", "n_unconverged"):
             row[column] = int(rows[column].sum())
-        spectra.append(spectra_table(name, *(row.pop(column) for column in SPECTRA)))
+        curves = ResidualSpectra(**{kind: row.pop(kind) for kind in ResidualSpectra._fields})
+        spectra.append(spectra_table(name, curves))
         metrics.append(row)
     return pd.DataFrame(metrics), pd.concat(spectra, ignore_index=True)
 
 
-def spectra_table(
-    configuration: str, total: np.ndarray, statistical: np.ndarray, systematic: np.ndarray
-) -> pd.DataFrame:
+def spectra_table(configuration: str, spectra: ResidualSpectra) -> pd.DataFrame:
     """Residual spectra of one configuration, averaged over realisations, by bin."""
-    curves = dict(zip(SPECTRA, (total, statistical, systematic), strict=True))
-    return pd.DataFrame({"configuration": configuration, "bin": np.arange(len(total)), **curves})
+    bins = np.arange(len(spectra.systematic))
+    return pd.DataFrame({"configuration": configuration, "bin": bins, **spectra._asdict()})

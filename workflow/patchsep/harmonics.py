@@ -96,17 +96,3 @@ def synthesize(alm: np.ndarray, spin: int, nside: int) -> np.ndarray:
     """Maps (1 or 2, n_pixels) of coefficients (1 or 2, n_alm) of a spin."""
     lmax = hp.Alm.getlmax(alm.shape[-1])
     return ducc0.sht.synthesis(alm=alm, spin=spin, lmax=lmax, **_geometry(nside))
-
-
-def b_modes(qu: np.ndarray, lmax: int) -> np.ndarray:
-    """B-mode coefficients (n_alm,) of a polarization map (2, n_pixels), see `analyze`."""
-    return analyze(qu, 2, lmax)[1]
-
-
-def bb_spectrum(qu: np.ndarray, lmax: int) -> np.ndarray:
-    """BB pseudo-spectrum (lmax + 1,) of a polarization map, as `healpy.anafast` defines it.
-
-    Uncorrected for the mask: divide by f_sky for the published estimator. `qu` and `lmax`
-    are those of `b_modes`.
-    """
-    return hp.alm2cl(b_modes(qu, lmax))

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from .likelihood import REstimate, measure_r
-from .patches import PARAMETERS
+from .patches import N_PATCHES
+from .residuals import ResidualSpectra
 
 
 def judge(
@@ -44,12 +45,11 @@ def judge(
     rows = pd.concat(trials, ignore_index=True)
     total, statistical = (np.stack(rows[name].to_list()) for name in ("total", "statistical"))
 
-    def measured(total, **grid):
-        return measure_r(total, floor, bands, r_input, **grid)
-
     floor = statistical.mean(axis=0)
-    estimate = measured(total.mean(axis=0), **grid)
-    single = np.array([measured(spectrum, n_points=101).r_hat for spectrum in total])
+    estimate = measure_r(total.mean(axis=0), floor, bands, r_input, **grid)
+    single = np.array(
+        [measure_r(spectrum, floor, bands, r_input, n_points=101).r_hat for spectrum in total]
+    )
     rng = np.random.default_rng(seed)
     members = np.split(np.arange(len(rows)), np.cumsum([len(trial) for trial in trials])[:-1])
     samples = []
@@ -60,17 +60,14 @@ def judge(
                 for trial in rng.integers(len(trials), size=len(trials))
             ]
         )
-        floor = statistical[drawn].mean(axis=0)
-        again = measured(total[drawn].mean(axis=0), n_points=501)
+        means = total[drawn].mean(axis=0), statistical[drawn].mean(axis=0)
+        again = measure_r(*means, bands, r_input, n_points=501)
         samples.append((again.r_hat, again.sigma_plus, again.r_upper68))
     samples = np.array(samples)
     row = {
         "configuration": rows["configuration"].iloc[0],
-        **rows[[f"n_patches_{name}" for name in PARAMETERS]].iloc[0].to_dict(),
-        "r_hat": estimate.r_hat,
-        "sigma_r_minus": estimate.sigma_minus,
-        "sigma_r_plus": estimate.sigma_plus,
-        "r_upper68": estimate.r_upper68,
+        **rows[N_PATCHES].iloc[0].to_dict(),
+        **estimate.headline,
         **dict(
             zip(
                 ("r_hat_error", "sigma_r_plus_error", "r_upper68_error"),
@@ -78,7 +75,8 @@ def judge(
                 strict=True,
             )
         ),
-        **_intervals(estimate),
+        **estimate.intervals(),
+        **estimate.intervals(0.0, "_physical"),
         "r_single_bias": single.mean() - r_input,
         "r_single_scatter": single.std(ddof=1) if len(single) > 1 else np.nan,
         "variance": rows["variance"].mean(),
@@ -95,23 +93,10 @@ def judge(
     return row, estimate, samples
 
 
-def _intervals(estimate):
-    ends = {}
-    for suffix, lowest in (("", -np.inf), ("_physical", 0.0)):
-        for percent in (68, 95):
-            name = f"r{percent}{suffix}"
-            low, high = estimate.interval(percent / 100, lowest)
-            ends |= {f"{name}_low": low, f"{name}_high": high}
-    return ends
-
-
 def mean_spectra(trials: list[pd.DataFrame], bands: pd.DataFrame) -> pd.DataFrame:
     """`ell` and mean `total`, `statistical`, `systematic` spectra of one configuration."""
     rows = pd.concat(trials, ignore_index=True)
-    curves = {
-        name: np.mean(rows[name].to_list(), axis=0)
-        for name in ("total", "statistical", "systematic")
-    }
+    curves = {name: np.mean(rows[name].to_list(), axis=0) for name in ResidualSpectra._fields}
     return pd.DataFrame({"ell": bands["ell"], **curves})
 
 

@@ -36,6 +36,16 @@ class REstimate:
         """The published "68 % upper limit", r_hat + sigma_plus."""
         return self.r_hat + self.sigma_plus
 
+    @property
+    def headline(self) -> dict[str, float]:
+        """The published figures, by their names in tables."""
+        return {
+            "r_hat": self.r_hat,
+            "sigma_r_minus": self.sigma_minus,
+            "sigma_r_plus": self.sigma_plus,
+            "r_upper68": self.r_upper68,
+        }
+
     def interval(self, content: float, lowest: float = -np.inf) -> tuple[float, float]:
         """Shortest interval of r with this content of the likelihood above `lowest`.
 
@@ -51,6 +61,15 @@ class REstimate:
         # The highest point always belongs to it.
         members = by_height[: max(inside.sum(), 1)]
         return float(r[members.min()]), float(r[members.max()])
+
+    def intervals(self, lowest: float = -np.inf, suffix: str = "") -> dict[str, float]:
+        """Ends of the intervals of 68 % and 95 %, `r68_low` … `r95_high`, with a suffix."""
+        ends = {}
+        for percent in (68, 95):
+            low, high = self.interval(percent / 100, lowest)
+            name = f"r{percent}{suffix}"
+            ends |= {f"{name}_low": low, f"{name}_high": high}
+        return ends
 
 
 def log_likelihood(r, observed, tensor, floor, n_modes) -> np.ndarray:

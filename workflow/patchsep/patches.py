@@ -14,6 +14,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 PARAMETERS = ("beta_dust", "temp_dust", "beta_synch")
+# Columns of their numbers of patches in tables.
+N_PATCHES = [f"n_patches_{parameter}" for parameter in PARAMETERS]
 
 # Patch labels (n_pixels,) of one region, by parameter and the value in the config.
 Partitions = dict[tuple[str, int], np.ndarray]
@@ -209,6 +211,12 @@ def configurations(values: dict[str, list[int]], grid: str = "product") -> list[
         first = triples[0]
         triples = [t for t in triples if sum(a != b for a, b in zip(t, first)) <= 1]
     return ["-".join(map(str, triple)) for triple in triples]
+
+
+def count_patches(patches: dict[str, np.ndarray]) -> dict[str, int]:
+    """Number of patches of each spectral parameter, by the names of `N_PATCHES`."""
+    counts = [len(np.unique(patches[parameter])) for parameter in PARAMETERS]
+    return dict(zip(N_PATCHES, counts, strict=True))
 
 
 def configuration_patches(configuration: str, partitions: Partitions) -> dict[str, np.ndarray]:

@@ -5,9 +5,8 @@ from itertools import combinations
 import pandas as pd
 
 from .choice import CRITERIA
-from .patches import PARAMETERS
+from .patches import N_PATCHES
 
-N_PATCHES = [f"n_patches_{name}" for name in PARAMETERS]
 CONFIGURATION_COLUMNS = [
     "method",
     "region",

@@ -13,12 +13,18 @@ import pandas as pd
 from .choice import COMBINED, by_area
 from .fit import parameter_maps
 from .grid import clean, observe
-from .patches import PARAMETERS, Partitions, configuration_patches, partition
+from .patches import (
+    N_PATCHES,
+    PARAMETERS,
+    Partitions,
+    configuration_patches,
+    count_patches,
+    partition,
+)
 from .residuals import cmb_variance, residual_spectra
 from .sky import RegionSky
 from .spectra import Estimator
 
-SUM_OF_REGIONS = [f"n_patches_{name}" for name in PARAMETERS]
 # Of one realisation, summed over regions.
 COUNTS = ["n_unconverged", "n_unconverged_systematic", "n_at_bounds"]
 
@@ -82,7 +88,7 @@ def clean_region(
         parameters=parameter_maps(first, labels),
         patches=np.stack([labels[name] for name in PARAMETERS]),
         counts=pd.DataFrame(counts, index=realizations),
-        n_patches={f"n_patches_{name}": len(np.unique(labels[name])) for name in PARAMETERS},
+        n_patches=count_patches(labels),
     )
 
 
@@ -97,7 +103,7 @@ def combine(regions: list[CleanedSky]) -> CleanedSky:
         configuration=" + ".join(region.configuration for region in regions),
         **{name: joined(name) for name in maps},
         counts=sum(region.counts for region in regions),
-        n_patches={key: sum(region.n_patches[key] for region in regions) for key in SUM_OF_REGIONS},
+        n_patches={key: sum(region.n_patches[key] for region in regions) for key in N_PATCHES},
     )
 
 

@@ -98,14 +98,7 @@ def recover_r(
             rows.append({})
             continue
         estimate = estimate_r(observed[used], tensor[used], floor[used], n_modes[used])
-        row = {
-            "r_hat": estimate.r_hat,
-            "sigma_r_minus": estimate.sigma_minus,
-            "sigma_r_plus": estimate.sigma_plus,
-        }
-        for percent in (68, 95):
-            row[f"r{percent}_low"], row[f"r{percent}_high"] = estimate.interval(percent / 100)
-        rows.append(row)
+        rows.append(estimate.headline | estimate.intervals())
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
