@@ -4,6 +4,7 @@ import logging
 
 import pandas as pd
 
+from patchsep.choice import with_rehearsals
 from patchsep.files import read_table, write_table
 from patchsep.likelihood import measure_r
 from patchsep.logs import log_to
@@ -27,7 +28,8 @@ def main(snakemake):
         row |= estimate.headline
         rows.append(row)
         log.info("%(configuration)s: r_hat %(r_hat).3g, r_upper68 %(r_upper68).3g", row)
-    write_table(snakemake.output.estimates, pd.DataFrame(rows))
+    rehearsals = [read_table(path) for path in snakemake.input.rehearsals]
+    write_table(snakemake.output.estimates, with_rehearsals(pd.DataFrame(rows), rehearsals))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ def main(snakemake):
     )
     model = "embedded stand-in" if settings["model"] == "embedded" else "PySM 3"
     about = f"patchsep, {model} foregrounds {settings}, {instrument.name} bands"
-    bands = [f"{frequency:g}GHZ".replace(".", "P") for frequency in instrument.frequency]
-    write_polarization(snakemake.output.polarization, sky.polarization, bands, about)
+    write_polarization(snakemake.output.polarization, sky.polarization, instrument.labels, about)
     write_maps(
         snakemake.output.intensity,
         {f"I_{INTENSITY_FREQUENCY:g}GHZ": sky.dust_intensity},

@@ -7,10 +7,12 @@ import pandas as pd
 # All regions together.
 COMBINED = "combined"
 # Criterion -> column of a region's estimates of which the lowest value is chosen. The first
-# needs the true sky (arXiv:2604.08463), `variance` is that paper's first draft's, and the others
-# can be computed from data alone, see `grid`.
+# needs the true sky (arXiv:2604.08463), `rehearsal` is the same of skies made like the observed
+# one, `variance` is that paper's first draft's, and the others come with the fits, see `grid`:
+# but for the first, all can be computed from data alone.
 CRITERIA = {
     "oracle": "r_upper68",
+    "rehearsal": "rehearsal",
     "variance": "variance",
     "information": "information",
     "evidence": "evidence",
@@ -31,6 +33,16 @@ def choose(estimates: pd.DataFrame, criterion: str) -> str:
         missing = list(estimates["configuration"][values.isna()])
         raise ValueError(f"criterion {criterion} is not known for {missing}")
     return estimates.loc[values.idxmin(), "configuration"]
+
+
+def with_rehearsals(estimates: pd.DataFrame, rehearsals: list[pd.DataFrame]) -> pd.DataFrame:
+    """Estimates of r and, as their column `rehearsal`, mean r_upper68 of the same configurations.
+
+    NaN where there is no rehearsal.
+    """
+    tables = [table.set_index("configuration")["r_upper68"] for table in rehearsals]
+    mean = pd.concat(tables, axis=1).mean(axis=1) if tables else pd.Series(dtype=float)
+    return estimates.assign(rehearsal=estimates["configuration"].map(mean))
 
 
 def choices(

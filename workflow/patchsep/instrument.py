@@ -31,6 +31,11 @@ class Instrument:
     depth_p: np.ndarray
     beam: np.ndarray
 
+    @property
+    def labels(self) -> list[str]:
+        """Names of the bands in map files."""
+        return [f"{frequency:g}GHZ".replace(".", "P") for frequency in self.frequency]
+
     def sigma(self, nside: int) -> np.ndarray:
         """Noise rms per pixel, (n_bands,), in µK_CMB: depth over pixel side."""
         return self.depth_p / hp.nside2resol(nside, arcmin=True)

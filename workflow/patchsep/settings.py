@@ -259,7 +259,10 @@ def _judging_problems(settings) -> list[str]:
     """A choice is judged on what it has not seen."""
     seen = {
         "cmb_seeds": {settings["cmb"]["seed"]: "cmb.seed"},
-        "noise_seeds": {settings["noise"]["seed"]: "noise.seed"},
+        "noise_seeds": {
+            **_rehearsal_seeds(settings["choice"]),
+            settings["noise"]["seed"]: "noise.seed",
+        },
         "patch_seeds": {
             method["seed"]: f"methods.{name}.seed"
             for name, method in settings["methods"].items()
@@ -280,6 +283,15 @@ def _judging_problems(settings) -> list[str]:
             counts = ", ".join(f"{n} {key}" for key, n in lengths.items())
             problems.append(f"{prefix}cmb_seeds: {counts}; give one of each per trial")
     return problems
+
+
+def _rehearsal_seeds(choice) -> dict[int, str]:
+    if "rehearsal" not in choice["criteria"]:
+        return {}
+    rehearsal = choice["rehearsal"]
+    return {
+        rehearsal["seed"] + number: "choice.rehearsal.seed" for number in range(rehearsal["skies"])
+    }
 
 
 def _foreground_problems(key, model, nside) -> list[str]:

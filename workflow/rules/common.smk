@@ -1,6 +1,6 @@
 import os
 import sys
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 # The package of this checkout is the one that runs, here and in every job's script.
@@ -39,11 +39,6 @@ REGIONS = region_names(SETTINGS["regions"]["zones"])
 AREAS = [*REGIONS, COMBINED]
 METHODS = SETTINGS["methods"]
 CRITERIA = SETTINGS["choice"]["criteria"]
-# A shard is a part of the configurations × a chunk of the realisations.
-CHUNKS = chunks(
-    SETTINGS["noise"]["realizations"], SETTINGS["fit"]["realizations_per_shard"]
-)
-PARTS = {f"part-{number:03d}": number for number in range(SETTINGS["fit"]["parts"])}
 FIT = {
     key: SETTINGS["fit"][key]
     for key in ("bounds", "start", "max_iterations", "tolerance")
@@ -51,8 +46,36 @@ FIT = {
 SPECTRA = {
     key: SETTINGS["spectra"][key] for key in ("estimator", "apodization", "bin_width")
 }
-HELD_OUT = "held_out" in CRITERIA
 FIT_MEMORY_MB = int(1000 * SETTINGS["fit"]["memory"])
+
+# Skies that the whole grid is fitted to, by the folder below results/<run>/ of their files: that of
+# choosing, and rehearsals, to which only methods are fitted that have a choice.
+REHEARSAL = SETTINGS["choice"]["rehearsal"]
+REHEARSALS = [
+    f"rehearsal/sky_{number}/"
+    for number in range(REHEARSAL["skies"])
+    if "rehearsal" in CRITERIA
+]
+GRIDS = {
+    "": {
+        "noise_seed": SETTINGS["noise"]["seed"],
+        "realizations": SETTINGS["noise"]["realizations"],
+        "held_out": "held_out" in CRITERIA,
+    }
+} | {
+    grid: {
+        "noise_seed": REHEARSAL["seed"] + number,
+        "realizations": REHEARSAL["realizations"],
+        "held_out": False,
+    }
+    for number, grid in enumerate(REHEARSALS)
+}
+# A shard is a part of the configurations × a chunk of the realisations.
+CHUNKS = {
+    grid: chunks(sky["realizations"], SETTINGS["fit"]["realizations_per_shard"])
+    for grid, sky in GRIDS.items()
+}
+PARTS = {f"part-{number:03d}": number for number in range(SETTINGS["fit"]["parts"])}
 
 # Skies by the folder below results/<run>/ that their files lie in. The choice is made on the one
 # of the folder itself; the trials of a judging set share their foregrounds.
@@ -93,7 +116,8 @@ wildcard_constraints:
     sky=f"({'|'.join(FOREGROUNDS)})",
     trial=f"({'|'.join(TRIALS)})",
     set="|".join(SETS),
-    chunk="|".join(CHUNKS),
+    grid=f"({'|'.join(GRIDS)})",
+    chunk="|".join(chain.from_iterable(CHUNKS.values())),
     part="|".join(PARTS),
 
 
@@ -122,6 +146,16 @@ def contested_estimates(wildcards):
         f"{RESULTS}/likelihood/{wildcards.method}/{region}.csv"
         for region, names in configurations_by_region(wildcards).items()
         if len(names) > 1
+    ]
+
+
+def rehearsals(wildcards):
+    """Estimates of r on all rehearsals, of a region where a method has a choice, for choosing."""
+    chosen_here = wildcards.grid == "" and len(region_configurations(wildcards)) > 1
+    return [
+        f"{RESULTS}/{grid}likelihood/{wildcards.method}/{wildcards.region}.csv"
+        for grid in REHEARSALS
+        if chosen_here
     ]
 
 
@@ -154,27 +188,26 @@ def guide_map(wildcards):
     return {"guide": f"{RESULTS}/maps/spectral_parameters.fits"} if guided else {}
 
 
-def shards(method, region):
+def shards(grid, method, region):
     """Shards of a method in a region, as chunk/part: of all parts that have configurations."""
     names = configurations_of(method, region)
     parts = [part for part in PARTS if part_of(names, PARTS[part], len(PARTS))]
-    return [f"{chunk}/{part}" for chunk, part in product(CHUNKS, parts)]
+    return [f"{chunk}/{part}" for chunk, part in product(CHUNKS[grid], parts)]
 
 
 PLANNED_SHARDS = [
-    f"{method}/{region}/{shard}"
-    for method, region in product(METHODS, REGIONS)
-    for shard in shards(method, region)
+    f"{grid}{method}/{region}/{shard}"
+    for grid, method, region in product(GRIDS, METHODS, REGIONS)
+    if grid == "" or len(configurations_of(method, region)) > 1
+    for shard in shards(grid, method, region)
 ]
 
 
 def shard_files(wildcards):
     """Tables of all shards of a method in a region."""
-    folder = f"{RESULTS}/fits/{wildcards.method}/{wildcards.region}"
-    return [
-        f"{folder}/{shard}.parquet"
-        for shard in shards(wildcards.method, wildcards.region)
-    ]
+    sky, method, region = wildcards.grid, wildcards.method, wildcards.region
+    folder = f"{RESULTS}/{sky}fits/{method}/{region}"
+    return [f"{folder}/{shard}.parquet" for shard in shards(sky, method, region)]
 
 
 def shard_configurations(wildcards):

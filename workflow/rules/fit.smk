@@ -4,15 +4,15 @@ rule fit_patches:
     input:
         instrument=ancient(SETTINGS["instrument"]),
         regions=f"{RESULTS}/maps/regions.fits",
-        foregrounds=f"{RESULTS}/maps/foregrounds.fits",
+        foregrounds=f"{RESULTS}/{{grid}}maps/foregrounds.fits",
         cmb=f"{RESULTS}/maps/cmb.fits",
         patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
     output:
-        shard=f"{RESULTS}/fits/{{method}}/{{region}}/{{chunk}}/{{part}}.parquet",
+        shard=f"{RESULTS}/{{grid}}fits/{{method}}/{{region}}/{{chunk}}/{{part}}.parquet",
     log:
-        f"{LOGS}/fit_patches/{{method}}/{{region}}/{{chunk}}/{{part}}.log",
+        f"{LOGS}/fit_patches/{{grid}}{{method}}/{{region}}/{{chunk}}/{{part}}.log",
     benchmark:
-        f"{BENCHMARKS}/fit_patches/{{method}}/{{region}}/{{chunk}}/{{part}}.tsv"
+        f"{BENCHMARKS}/fit_patches/{{grid}}{{method}}/{{region}}/{{chunk}}/{{part}}.tsv"
     conda:
         "../../envs/environment.yaml"
     # Each attempt has more memory and time than the one before, and fits fewer at once.
@@ -23,16 +23,16 @@ rule fit_patches:
         fit_memory_mb=lambda wildcards, attempt: FIT_MEMORY_MB // attempt,
     params:
         configurations=shard_configurations,
-        realizations=lambda wildcards: CHUNKS[wildcards.chunk],
-        noise_seed=SETTINGS["noise"]["seed"],
+        realizations=lambda wildcards: CHUNKS[wildcards.grid][wildcards.chunk],
+        noise_seed=lambda wildcards: GRIDS[wildcards.grid]["noise_seed"],
         zones=SETTINGS["regions"]["zones"],
         fit=FIT,
         spectra=SPECTRA,
-        held_out=HELD_OUT,
-        folder=f"{RESULTS}/fits/{{method}}/{{region}}/{{chunk}}/configurations",
-        progress=f"{LOGS}/fit_patches/{{method}}/{{region}}/{{chunk}}/{{part}}.progress.json",
+        held_out=lambda wildcards: GRIDS[wildcards.grid]["held_out"],
+        folder=f"{RESULTS}/{{grid}}fits/{{method}}/{{region}}/{{chunk}}/configurations",
+        progress=f"{LOGS}/fit_patches/{{grid}}{{method}}/{{region}}/{{chunk}}/{{part}}.progress.json",
         code=code("fit_patches", SETTINGS["instrument"]),
     message:
-        "Fitting {wildcards.region}, {wildcards.method}: {wildcards.chunk}, {wildcards.part}"
+        "Fitting {wildcards.region}, {wildcards.method}: {wildcards.grid} {wildcards.chunk}, {wildcards.part}"
     script:
         "../../scripts/fit_patches.py"

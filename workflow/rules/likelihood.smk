@@ -1,14 +1,15 @@
 rule estimate_r:
     input:
-        spectra=f"{RESULTS}/residuals/{{method}}/{{region}}_spectra.parquet",
-        metrics=f"{RESULTS}/residuals/{{method}}/{{region}}_metrics.parquet",
+        spectra=f"{RESULTS}/{{grid}}residuals/{{method}}/{{region}}_spectra.parquet",
+        metrics=f"{RESULTS}/{{grid}}residuals/{{method}}/{{region}}_metrics.parquet",
         bands=f"{RESULTS}/spectra/bands/{{region}}.csv",
+        rehearsals=rehearsals,
     output:
-        estimates=f"{RESULTS}/likelihood/{{method}}/{{region}}.csv",
+        estimates=f"{RESULTS}/{{grid}}likelihood/{{method}}/{{region}}.csv",
     log:
-        f"{LOGS}/estimate_r/{{method}}/{{region}}.log",
+        f"{LOGS}/{{grid}}estimate_r/{{method}}/{{region}}.log",
     benchmark:
-        f"{BENCHMARKS}/estimate_r/{{method}}/{{region}}.tsv"
+        f"{BENCHMARKS}/{{grid}}estimate_r/{{method}}/{{region}}.tsv"
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -19,6 +20,6 @@ rule estimate_r:
         r_grid=SETTINGS["likelihood"]["r_grid"],
         code=code("estimate_r"),
     message:
-        "Estimating r in {wildcards.region}: {wildcards.method}"
+        "Estimating r in {wildcards.region}: {wildcards.method} {wildcards.grid}"
     script:
         "../../scripts/estimate_r.py"

@@ -2,10 +2,10 @@ rule gather_residuals:
     input:
         shards=shard_files,
     output:
-        spectra=f"{RESULTS}/residuals/{{method}}/{{region}}_spectra.parquet",
-        metrics=f"{RESULTS}/residuals/{{method}}/{{region}}_metrics.parquet",
+        spectra=f"{RESULTS}/{{grid}}residuals/{{method}}/{{region}}_spectra.parquet",
+        metrics=f"{RESULTS}/{{grid}}residuals/{{method}}/{{region}}_metrics.parquet",
     log:
-        f"{LOGS}/gather_residuals/{{method}}/{{region}}.log",
+        f"{LOGS}/{{grid}}gather_residuals/{{method}}/{{region}}.log",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -15,6 +15,6 @@ rule gather_residuals:
         configurations=region_configurations,
         code=code("gather_residuals"),
     message:
-        "Gathering residuals in {wildcards.region}: {wildcards.method}"
+        "Gathering residuals in {wildcards.region}: {wildcards.method} {wildcards.grid}"
     script:
         "../../scripts/gather_residuals.py"
