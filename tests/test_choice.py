@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.choice import choices, choose
+from patchsep.choice import choices, choose, with_rehearsals
 
 ESTIMATES = pd.DataFrame(
     {
@@ -40,3 +40,15 @@ def test_a_region_without_a_choice_needs_no_estimates():
         ["oracle", "hi", "b"],
         ["oracle", "low", "d"],
     ]
+
+
+def test_rehearsals_count_alike_whatever_the_order_of_their_rows():
+    one, other = ESTIMATES, ESTIMATES.assign(r_upper68=[5e-3, 5e-3, 1e-3])[::-1]
+    table = with_rehearsals(ESTIMATES, [one, other])
+    np.testing.assert_allclose(table["rehearsal"], [4e-3, 3e-3, 1.5e-3])
+    assert choose(table, "rehearsal") == "c"
+
+
+def test_without_rehearsals_there_is_nothing_to_choose_by():
+    with pytest.raises(ValueError, match="rehearsal is not known"):
+        choose(with_rehearsals(ESTIMATES, []), "rehearsal")
