@@ -33,7 +33,10 @@ def main(snakemake):
         choices, partitions, skies, realizations, memory=memory, **params.fit
     ):
         log.info("%s: %s", area, cleaned.configuration)
-        tables.append(measure(area, cleaned, nside, params.spectra))
+        tables += [
+            measure(area, cleaned, nside, params.spectra, weights)
+            for weights in params.pixel_weights
+        ]
         if area == COMBINED and cleaned.configuration == shown:
             write_recovered(snakemake.output.maps, cleaned, nside, snakemake.wildcards.method)
     write_table(snakemake.output.spectra, pd.concat(tables, ignore_index=True))

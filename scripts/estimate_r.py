@@ -8,12 +8,13 @@ from patchsep.choice import with_rehearsals
 from patchsep.files import read_table, write_table
 from patchsep.likelihood import measure_r
 from patchsep.logs import log_to
+from patchsep.residuals import with_statistical
 
 log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
-    spectra = read_table(snakemake.input.spectra)
+    spectra = with_statistical(read_table(snakemake.input.spectra), snakemake.params.statistical)
     bands = read_table(snakemake.input.bands)
     rows = []
     for row in read_table(snakemake.input.metrics).to_dict("records"):

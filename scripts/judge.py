@@ -1,36 +1,44 @@
 """Estimate r of chosen configurations from all trials of a set."""
 
 import logging
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
 from patchsep.choice import by_area
 from patchsep.files import read_table, write_table
-from patchsep.judging import judge, mean_spectra
+from patchsep.judging import LABEL, judge, mean_spectra
 from patchsep.logs import log_to
+from patchsep.residuals import with_statistical
 
 log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
     params = snakemake.params
-    trials = [read_table(path) for path in snakemake.input.trials]
+    trials = [
+        dict(
+            list(
+                with_statistical(read_table(path), params.statistical).groupby(
+                    ["area", "configuration", "pixel_weights"]
+                )
+            )
+        )
+        for path in snakemake.input.trials
+    ]
     bands = {Path(path).stem: read_table(path) for path in snakemake.input.bands}
     chosen = by_area(read_table(snakemake.input.choices))
     areas = next(iter(chosen.values()))
     rows, samples, curves, spectra = [], [], [], []
-    for area in areas:
+    for area, weights in product(areas, params.pixel_weights):
         for name in dict.fromkeys(configurations[area] for configurations in chosen.values()):
-            of_area = [
-                trial[(trial["area"] == area) & (trial["configuration"] == name)]
-                for trial in trials
-            ]
+            of_area = [trial[area, name, weights] for trial in trials]
             row, estimate, drawn = judge(
                 of_area, bands[area], params.r_input, **params.bootstrap, **params.r_grid
             )
-            label = {"region": area, "configuration": name}
-            log.info("%s, %s: r_upper68 %.3g", area, name, row["r_upper68"])
+            label = dict(zip(LABEL, (area, name, weights), strict=True))
+            log.info("%s, %s, %s: r_upper68 %.3g", *label.values(), row["r_upper68"])
             drawn = pd.DataFrame(drawn, columns=["r_hat", "sigma_r_plus", "r_upper68"])
             curve = pd.DataFrame({"r": estimate.r, "likelihood": estimate.likelihood})
             samples.append(drawn.rename_axis("resampling").reset_index().assign(**label))

@@ -112,6 +112,35 @@ def test_a_fit_that_did_not_converge_is_kept_and_counted(skies, partitions):
     assert list(sky.counts["n_unconverged_systematic"]) == [1, 1]
 
 
+def test_pixels_of_less_noise_weigh_more(cleaned):
+    """With w = 1 / σ² the power of white noise is <w² σ²> / <w²>, here 1.02 instead of 50.5."""
+    n_pixels, n_realizations = hp.nside2npix(NSIDE), 20
+    pixels = np.arange(n_pixels)
+    sigma = np.where(pixels < n_pixels // 2, 1.0, 10.0)
+    noise = np.random.default_rng(0).standard_normal((n_realizations, 2, n_pixels))
+    nothing = np.zeros((2, n_pixels))
+    counts = pd.DataFrame({"nll": np.zeros(n_realizations)})
+    sky = replace(
+        cleaned[0][1],
+        pixels=pixels,
+        cmb=nothing,
+        systematic=nothing,
+        recovered=sigma * noise,
+        counts=counts,
+    )
+    settings = {"estimator": "pseudo", "apodization": 0.0, "bin_width": 1}
+    even, weighted = (
+        measure("hi", sky, NSIDE, settings, weights) for weights in ("uniform", "inverse_variance")
+    )
+    power = [np.stack(table["statistical"]).mean() for table in (even, weighted)]
+    pixel_area = hp.nside2pixarea(NSIDE)
+    assert power[0] == pytest.approx(50.5 * pixel_area, rel=0.05)
+    # Weights change smoothly from one half to the other.
+    assert 0.9 < power[1] / pixel_area < 1.5
+    assert even["mode_fraction"].eq(1).all()
+    assert weighted["mode_fraction"][0] == pytest.approx(0.5, abs=0.1)
+
+
 # r
 
 
@@ -132,6 +161,8 @@ def trial(rng, systematic, n_realizations=10):
         {
             "area": "combined",
             "configuration": "1-1-1",
+            "pixel_weights": "uniform",
+            "mode_fraction": 1.0,
             "f_sky": 0.6,
             "variance": 1.0,
             "n_patches_beta_dust": 3,
@@ -185,6 +216,16 @@ def test_r_is_that_of_the_residual_within_its_error(judged):
     assert row["r95_low"] < row["r68_low"]
 
 
+def test_fewer_modes_make_wider_likelihoods(bands, tensor):
+    of_trial = trial(np.random.default_rng(0), 0 * tensor)
+    wide, narrow = (
+        judge([of_trial.assign(mode_fraction=modes)], bands, 0.0, 2, 0)[1] for modes in (0.25, 1)
+    )
+    assert wide.r_hat == pytest.approx(narrow.r_hat, abs=1e-7)
+    shared = np.interp(narrow.r, wide.r, wide.likelihood)
+    np.testing.assert_allclose(shared, narrow.likelihood**0.25, atol=1e-3)
+
+
 def test_an_interval_with_r_above_zero_starts_there(judged):
     row, _, _ = judged(excess=0.0)
     assert row["r68_low"] < 0 <= row["r68_physical_low"]
@@ -234,13 +275,19 @@ def test_areas_are_the_regions_and_all_of_them_together():
 def test_a_criterions_rows_are_those_of_its_choice():
     judged = pd.DataFrame(
         {
-            "criterion": ["oracle", "variance"],
-            "region": ["hi", "hi"],
-            "configuration": ["2-1-1", "3-1-1"],
+            "criterion": ["oracle", "variance", "variance"],
+            "region": "hi",
+            "configuration": ["2-1-1", "3-1-1", "3-1-1"],
+            "pixel_weights": ["uniform", "uniform", "inverse_variance"],
         }
     )
     table = pd.DataFrame(
-        {"region": ["hi", "hi", "low"], "configuration": ["2-1-1", "3-1-1", "3-1-1"], "x": range(3)}
+        {
+            "region": ["hi", "hi", "hi", "low"],
+            "configuration": ["2-1-1", "3-1-1", "3-1-1", "3-1-1"],
+            "pixel_weights": ["uniform", "uniform", "inverse_variance", "uniform"],
+            "x": range(4),
+        }
     )
     ((row, rows),) = of_criterion("variance", judged, table).values()
     assert row["configuration"] == "3-1-1"

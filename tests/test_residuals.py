@@ -2,9 +2,10 @@
 
 import healpy as hp
 import numpy as np
+import pandas as pd
 import pytest
 
-from patchsep.residuals import cmb_variance, residual_spectra
+from patchsep.residuals import cmb_variance, inverse_variance, residual_spectra, with_statistical
 from patchsep.spectra import Estimator
 
 NSIDE = 16
@@ -57,3 +58,52 @@ def test_variance_is_that_of_q_plus_that_of_u():
     first = [[1, -1, 1, -1], [2, -2, 2, -2]]  # 1 + 4
     second = [[7, 7, 7, 7], [3, 1, 3, 1]]  # 0 + 1
     assert cmb_variance(np.array([first, second])) == pytest.approx([5, 1])
+
+
+def test_weights_are_the_inverse_of_the_local_variance():
+    """Where it differs from one side of the sky to the other."""
+    pixels = np.arange(N_PIXELS)
+    longitude, latitude = hp.pix2ang(NSIDE, pixels, lonlat=True)
+    sigma = np.where(longitude < 180, 1.0, 3.0)
+    residuals = sigma * np.random.default_rng(0).standard_normal((100, 2, N_PIXELS))
+    weights = inverse_variance(residuals, pixels, NSIDE)
+    assert weights.max() == 1
+    inside = (np.abs(longitude % 180 - 90) < 60) & (np.abs(latitude) < 60)
+    for side, expected in ((longitude < 180, 1), (longitude > 180, 1 / 9)):
+        ratio = weights[inside & side] / np.median(weights[longitude < 180])
+        np.testing.assert_allclose(ratio, expected, rtol=0.3)
+
+
+def test_cells_with_few_pixels_have_weights_too():
+    """On the edge of a mask a cell may keep a single pixel of the sky."""
+    pixels = np.array([0, 1, 2, 3, 900])
+    residuals = np.random.default_rng(0).standard_normal((50, 2, len(pixels)))
+    weights = inverse_variance(residuals, pixels, NSIDE)
+    assert np.all(np.isfinite(weights) & (weights > 0.3))
+
+
+def test_by_subtraction_statistical_and_systematic_make_the_total(pixels, rng):
+    """Directly they do only on average: what the two have in common is left over."""
+    true, systematic = rng.standard_normal((2, 2, len(pixels)))
+    recovered = true + systematic + rng.standard_normal((200, 2, len(pixels)))
+    spectra = residual_spectra(recovered, true, systematic, pixels, pseudo(pixels))
+    by_bin = pd.DataFrame(
+        {
+            "total": spectra.total.mean(axis=0),
+            "statistical": spectra.statistical.mean(axis=0),
+            "systematic": spectra.systematic,
+        }
+    )
+    subtracted = with_statistical(by_bin, "subtraction")["statistical"]
+    np.testing.assert_allclose(subtracted + by_bin["systematic"], by_bin["total"])
+    np.testing.assert_allclose(subtracted, by_bin["statistical"], rtol=0.5)
+    assert with_statistical(by_bin, "direct") is by_bin
+    rows = pd.DataFrame(
+        {
+            "total": list(spectra.total),
+            "statistical": list(spectra.statistical),
+            "systematic": [spectra.systematic] * 200,
+        }
+    )
+    single = np.mean(with_statistical(rows, "subtraction")["statistical"].to_list(), axis=0)
+    np.testing.assert_allclose(single, subtracted)

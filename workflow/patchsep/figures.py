@@ -347,13 +347,16 @@ def plot_r_likelihoods(
 def plot_criteria(criteria: pd.DataFrame) -> Figure:
     """r_upper68 of every criterion's choice of all regions, a panel per method.
 
-    `criteria` is that of `tables.criteria_table`. A point per set, with the bootstrap's error;
-    methods without a choice are left out, unless none has one.
+    `criteria` is that of `tables.criteria_table`. A point per set, with the bootstrap's error, and
+    an open one for every further kind of pixel weights; methods without a choice are left out,
+    unless none has one.
     """
     combined = criteria[criteria["region"] == "combined"]
     n_choices = combined.groupby("method", sort=False)["configuration"].nunique()
     methods = list(n_choices.index[n_choices > 1]) or list(n_choices.index)
-    names, sets = list(combined["criterion"].unique()), list(combined["set"].unique())
+    names, sets, weights = (
+        list(combined[column].unique()) for column in ("criterion", "set", "pixel_weights")
+    )
     figure, panels = plt.subplots(
         1,
         len(methods),
@@ -364,8 +367,12 @@ def plot_criteria(criteria: pd.DataFrame) -> Figure:
     )
     places = np.arange(len(names))
     for axis, method in zip(panels[0], methods):
-        for number, (name, colour) in enumerate(zip(sets, COLOURS)):
-            rows = combined.query("method == @method and set == @name").set_index("criterion")
+        of_method = combined[combined["method"] == method].groupby(
+            ["set", "pixel_weights"], sort=False
+        )
+        for (name, pixel_weights), rows in of_method:
+            number, rows = sets.index(name), rows.set_index("criterion")
+            words = [name, pixel_weights] if len(weights) > 1 else [name]
             axis.errorbar(
                 1e3 * rows.loc[names, "r_upper68"],
                 places + 0.5 * ((number + 0.5) / len(sets) - 0.5),
@@ -373,8 +380,9 @@ def plot_criteria(criteria: pd.DataFrame) -> Figure:
                 fmt="o",
                 ms=4,
                 capsize=2,
-                color=colour,
-                label=name.replace("_", " "),
+                color=COLOURS[number],
+                markerfacecolor=COLOURS[number] if pixel_weights == weights[0] else "w",
+                label=", ".join(words).replace("_", " "),
             )
         axis.set(title=method, xscale="log")
         axis.grid(axis="x", which="both", color="0.9", lw=0.6)

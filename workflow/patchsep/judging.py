@@ -10,6 +10,9 @@ from .likelihood import REstimate, measure_r
 from .patches import N_PATCHES
 from .residuals import ResidualSpectra
 
+# What tells the rows of one sky's tables apart.
+LABEL = ["region", "configuration", "pixel_weights"]
+
 
 def judge(
     trials: list[pd.DataFrame],
@@ -26,7 +29,7 @@ def judge(
     trials : list of DataFrame
         Rows of `trials.measure`, a table per trial.
     bands, r_input, grid :
-        See `likelihood.measure_r`.
+        See `likelihood.measure_r`; of the modes of `bands` the weights of pixels leave a fraction.
     resamplings, seed :
         Of the bootstrap: trials are drawn again, and realisations within each. The same seed
         draws the same ones, so that samples of two methods are paired.
@@ -45,6 +48,7 @@ def judge(
     rows = pd.concat(trials, ignore_index=True)
     total, statistical = (np.stack(rows[name].to_list()) for name in ("total", "statistical"))
 
+    bands = bands.assign(n_modes=bands["n_modes"] * rows["mode_fraction"].mean())
     floor = statistical.mean(axis=0)
     estimate = measure_r(total.mean(axis=0), floor, bands, r_input, **grid)
     single = np.array(
@@ -65,7 +69,7 @@ def judge(
         samples.append((again.r_hat, again.sigma_plus, again.r_upper68))
     samples = np.array(samples)
     row = {
-        "configuration": rows["configuration"].iloc[0],
+        **rows[["configuration", "pixel_weights"]].iloc[0].to_dict(),
         **rows[N_PATCHES].iloc[0].to_dict(),
         **estimate.headline,
         **dict(
@@ -79,7 +83,7 @@ def judge(
         **estimate.intervals(0.0, "_physical"),
         "r_single_bias": single.mean() - r_input,
         "r_single_scatter": single.std(ddof=1) if len(single) > 1 else np.nan,
-        "variance": rows["variance"].mean(),
+        **rows[["variance", "mode_fraction"]].mean().to_dict(),
         "f_sky": rows["f_sky"].iloc[0],
         "n_trials": len(trials),
         "n_realizations": len(rows),
@@ -103,14 +107,11 @@ def mean_spectra(trials: list[pd.DataFrame], bands: pd.DataFrame) -> pd.DataFram
 def of_criterion(
     criterion: str, judged: pd.DataFrame, table: pd.DataFrame
 ) -> dict[str, tuple[pd.Series, pd.DataFrame]]:
-    """A criterion's choice in every area: its row of `judged`, and its rows of `table`."""
-    return {
-        row["region"]: (
-            row,
-            table[
-                (table["region"] == row["region"])
-                & (table["configuration"] == row["configuration"])
-            ],
-        )
-        for _, row in judged[judged["criterion"] == criterion].iterrows()
-    }
+    """A criterion's choice in every area: its row of `judged`, and its rows of `table`.
+
+    Of several pixel weights they are those of the first.
+    """
+    shown = judged["pixel_weights"].eq(judged["pixel_weights"].iloc[0])
+    rows = judged[shown & judged["criterion"].eq(criterion)]
+    by_label = dict(list(table.groupby(LABEL)))
+    return {row["region"]: (row, by_label[tuple(row[LABEL])]) for _, row in rows.iterrows()}

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import healpy as hp
 import numpy as np
+import pandas as pd
 
 from .harmonics import n_cores
 from .spectra import Estimator
@@ -64,6 +65,55 @@ def residual_spectra(
         statistical=np.stack([estimator.spectrum(alm) for alm in scattered]),
         systematic=estimator.spectrum(fixed),
     )
+
+
+def with_statistical(spectra: pd.DataFrame, statistical: str) -> pd.DataFrame:
+    """Residual spectra with the statistical one that the likelihood is to take for noise.
+
+    `direct`: what is left of a map without its systematic residual (arXiv:2604.08463, eq. 14);
+    `subtraction`: the total spectrum less the systematic one, as in that paper's first draft.
+    Columns may be of numbers or of arrays.
+    """
+    if statistical == "direct":
+        return spectra
+    return spectra.assign(statistical=spectra["total"] - spectra["systematic"])
+
+
+def uniform(residuals: np.ndarray, pixels: np.ndarray, nside: int) -> float:
+    """All pixels weigh the same, as published."""
+    return 1.0
+
+
+def inverse_variance(residuals: np.ndarray, pixels: np.ndarray, nside: int) -> np.ndarray:
+    """Weights of pixels by the inverse of the residuals' local variance, largest one 1.
+
+    Parameters
+    ----------
+    residuals : array (n_realizations, 2, n_pixels)
+    pixels : int array (n_pixels,)
+    nside : int
+        The variance is that of HEALPix cells four times as wide, and goes smoothly from one to
+        the next.
+
+    Returns
+    -------
+    array (n_pixels,)
+    """
+    coarse = max(nside // 4, 1)
+    angles = hp.pix2ang(nside, pixels)
+    cells = hp.ang2pix(coarse, *angles)
+    power, counts = (
+        hp.get_interp_val(
+            np.bincount(cells, weights=values, minlength=hp.nside2npix(coarse)), *angles
+        )
+        for values in (np.mean(residuals**2, axis=(0, 1)), np.ones(len(pixels)))
+    )
+    weights = counts / power
+    return weights / weights.max()
+
+
+# Weights of pixels by the word in the config.
+PIXEL_WEIGHTS = {"uniform": uniform, "inverse_variance": inverse_variance}
 
 
 def cmb_variance(recovered: np.ndarray) -> np.ndarray:

@@ -71,17 +71,24 @@ class Estimator:
 
     @classmethod
     def of(
-        cls, pixels: np.ndarray, nside: int, estimator: str, apodization: float, bin_width: int
+        cls,
+        pixels: np.ndarray,
+        nside: int,
+        estimator: str,
+        apodization: float,
+        bin_width: int,
+        pixel_weights: np.ndarray | float = 1.0,
     ) -> "Estimator":
         """The estimator that the settings `spectra` describe, on the sky of these pixels.
 
-        `pseudo` is as published: all pixels weigh the same, and every multipole is a bin.
+        With `pseudo`, as published, every multipole is a bin and no edge is apodized.
+        `pixel_weights` (n_pixels,) are 1 as published.
         """
-        mask = np.zeros(hp.nside2npix(nside), dtype=bool)
-        mask[pixels] = True
+        weights = np.zeros(hp.nside2npix(nside))
+        weights[pixels] = pixel_weights
         if estimator == "pseudo":
-            return cls(estimator, mask.astype(float))
-        return cls(estimator, apodize(mask, apodization), bin_width)
+            return cls(estimator, weights)
+        return cls(estimator, weights * apodize(weights > 0, apodization), bin_width)
 
     @cached_property
     def nside(self) -> int:
@@ -106,6 +113,14 @@ class Estimator:
         """Mean multipole of every bin."""
         return self.bins @ np.arange(self.bins.shape[1])
 
+    @property
+    def effective_sky(self) -> float:
+        """Fraction of the sky, <w²>² / <w⁴>, whose modes the weighted map has (Hivon et al. 2002).
+
+        f_sky where all pixels weigh the same.
+        """
+        return np.mean(self.weights**2) ** 2 / np.mean(self.weights**4)
+
     def n_modes(self, bb: np.ndarray, realizations: int, seed: int) -> np.ndarray:
         """Independent modes of every bin, (n_bins,).
 
@@ -120,7 +135,7 @@ class Estimator:
         realizations, seed : int
         """
         if self.name == "pseudo":
-            return np.mean(self.weights**2) * (2 * self.ell + 1)
+            return self.effective_sky * (2 * self.ell + 1)
         rng = np.random.default_rng(seed)
         skies = [gaussian_qu(0 * bb, bb, self.nside, rng) for _ in range(realizations)]
         with ThreadPoolExecutor(n_cores()) as pool:

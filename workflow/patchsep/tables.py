@@ -5,8 +5,11 @@ from itertools import combinations
 import pandas as pd
 
 from .choice import CRITERIA
+from .judging import LABEL
 from .patches import N_PATCHES
 
+# Methods are compared within one of these.
+GAIN_OF = ["set", "criterion", "region", "pixel_weights"]
 CONFIGURATION_COLUMNS = [
     "method",
     "region",
@@ -45,8 +48,12 @@ def criteria_table(judged: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
 
 
 def summary_table(criteria: pd.DataFrame, criterion: str) -> pd.DataFrame:
-    """The choices of one criterion, a row per set, method and region."""
-    return criteria[criteria["criterion"] == criterion].reset_index(drop=True)
+    """The choices of one criterion, a row per set, method and region.
+
+    Of several pixel weights they are the first.
+    """
+    shown = criteria["pixel_weights"].eq(criteria["pixel_weights"].iloc[0])
+    return criteria[shown & criteria["criterion"].eq(criterion)].reset_index(drop=True)
 
 
 def gains_table(
@@ -64,33 +71,28 @@ def gains_table(
     Returns
     -------
     DataFrame
-        `set`, `criterion`, `region`, `method`, `reference`, `ratio` and its error.
+        `GAIN_OF`, `method`, `reference`, `ratio` and its error.
     """
-    by_configuration = {
-        key: dict(list(table.groupby(["region", "configuration"])["r_upper68"]))
-        for key, table in samples.items()
+    by_label = {
+        key: dict(list(table.groupby(LABEL)["r_upper68"])) for key, table in samples.items()
     }
     rows = []
-    for (name, criterion, region), group in criteria.groupby(
-        ["set", "criterion", "region"], sort=False
-    ):
+    for key, group in criteria.groupby(GAIN_OF, sort=False):
         for (_, one), (_, other) in combinations(group.iterrows(), 2):
             drawn, reference = (
-                by_configuration[name, row["method"]][region, row["configuration"]].to_numpy()
+                by_label[row["set"], row["method"]][tuple(row[LABEL])].to_numpy()
                 for row in (one, other)
             )
             rows.append(
                 {
-                    "set": name,
-                    "criterion": criterion,
-                    "region": region,
+                    **dict(zip(GAIN_OF, key, strict=True)),
                     "method": one["method"],
                     "reference": other["method"],
                     "ratio": one["r_upper68"] / other["r_upper68"],
                     "ratio_error": (drawn / reference).std(ddof=1),
                 }
             )
-    columns = ["set", "criterion", "region", "method", "reference", "ratio", "ratio_error"]
+    columns = [*GAIN_OF, "method", "reference", "ratio", "ratio_error"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -21,7 +21,7 @@ from .patches import (
     count_patches,
     partition,
 )
-from .residuals import cmb_variance, residual_spectra
+from .residuals import PIXEL_WEIGHTS, cmb_variance, residual_spectra
 from .sky import RegionSky
 from .spectra import Estimator
 
@@ -107,7 +107,9 @@ def combine(regions: list[CleanedSky]) -> CleanedSky:
     )
 
 
-def measure(area: str, cleaned: CleanedSky, nside: int, spectra: dict) -> pd.DataFrame:
+def measure(
+    area: str, cleaned: CleanedSky, nside: int, spectra: dict, pixel_weights: str = "uniform"
+) -> pd.DataFrame:
     """Residual spectra of every realisation, in rows.
 
     Parameters
@@ -117,15 +119,22 @@ def measure(area: str, cleaned: CleanedSky, nside: int, spectra: dict) -> pd.Dat
     nside : int
     spectra : dict
         `estimator`, `apodization` and `bin_width` of `spectra.Estimator.of`.
+    pixel_weights : str
+        Of `residuals.PIXEL_WEIGHTS`, for the statistical residual.
 
     Returns
     -------
     DataFrame
-        `area`, `configuration`, `realization`, `nll`, `COUNTS`, numbers of patches, `f_sky`,
+        `area`, `configuration`, `pixel_weights`, `realization`, `nll`, `COUNTS`, numbers of
+        patches, `f_sky`, the `mode_fraction` that the weights leave of the modes of uniform ones,
         `variance` of the CMB map in µK², and the BB spectra `total`, `statistical` and
         `systematic`, arrays over the estimator's bins, in µK².
     """
-    estimator = Estimator.of(cleaned.pixels, nside, **spectra)
+    weights = PIXEL_WEIGHTS[pixel_weights](
+        cleaned.recovered - cleaned.cmb - cleaned.systematic, cleaned.pixels, nside
+    )
+    estimator = Estimator.of(cleaned.pixels, nside, **spectra, pixel_weights=weights)
+    unweighted = Estimator.of(cleaned.pixels, nside, **spectra)
     residuals = residual_spectra(
         cleaned.recovered, cleaned.cmb, cleaned.systematic, cleaned.pixels, estimator
     )
@@ -135,8 +144,10 @@ def measure(area: str, cleaned: CleanedSky, nside: int, spectra: dict) -> pd.Dat
         .assign(
             area=area,
             configuration=cleaned.configuration,
+            pixel_weights=pixel_weights,
             **cleaned.n_patches,
             f_sky=len(cleaned.pixels) / hp.nside2npix(nside),
+            mode_fraction=estimator.effective_sky / unweighted.effective_sky,
             variance=cmb_variance(cleaned.recovered),
             total=list(residuals.total),
             statistical=list(residuals.statistical),

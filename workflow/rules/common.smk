@@ -46,6 +46,7 @@ FIT = {
 SPECTRA = {
     key: SETTINGS["spectra"][key] for key in ("estimator", "apodization", "bin_width")
 }
+PIXEL_WEIGHTS = SETTINGS["spectra"]["pixel_weights"]
 FIT_MEMORY_MB = int(1000 * SETTINGS["fit"]["memory"])
 
 # Skies that the whole grid is fitted to, by the folder below results/<run>/ of their files: that of

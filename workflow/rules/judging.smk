@@ -30,6 +30,7 @@ rule clean_sky:
         zones=SETTINGS["regions"]["zones"],
         fit=FIT,
         spectra=SPECTRA,
+        pixel_weights=PIXEL_WEIGHTS,
         code=code("clean_sky", SETTINGS["instrument"]),
     message:
         "Cleaning the whole sky: {wildcards.method} {wildcards.trial}"
@@ -57,6 +58,8 @@ rule judge:
         mem_mb=2000,
         runtime=60,
     params:
+        pixel_weights=PIXEL_WEIGHTS,
+        statistical=SETTINGS["likelihood"]["statistical"],
         r_input=SETTINGS["cmb"]["r"],
         r_grid=SETTINGS["likelihood"]["r_grid"],
         bootstrap=SETTINGS["likelihood"]["bootstrap"],

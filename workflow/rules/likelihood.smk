@@ -16,6 +16,7 @@ rule estimate_r:
         mem_mb=2000,
         runtime=30,
     params:
+        statistical=SETTINGS["likelihood"]["statistical"],
         r_input=SETTINGS["cmb"]["r"],
         r_grid=SETTINGS["likelihood"]["r_grid"],
         code=code("estimate_r"),
