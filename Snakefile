@@ -34,6 +34,9 @@ localrules:
     fig_r_likelihoods,
     fig_criteria,
     fig_leakage,
+    fig_known_patches,
+    classify_patches,
+    fig_patch_classes,
 
 
 rule all:

@@ -1,8 +1,9 @@
 """Draw run times against patches, or the approach to the minimum, of all optimisers."""
 
-from patchsep.figures import plot_run_times, plot_traces, save, style
+from patchsep.figures import save, style
 from patchsep.files import read_table
 from patchsep.logs import log_to
+from patchsep.validation_figures import plot_run_times, plot_traces
 
 PLOTS = {"run_times": plot_run_times, "traces": plot_traces}
 

@@ -1,8 +1,9 @@
 """Draw what every estimator of BB leaks and finds."""
 
-from patchsep.figures import plot_leakage, save, style
+from patchsep.figures import save, style
 from patchsep.files import read_table
 from patchsep.logs import log_to
+from patchsep.validation_figures import plot_leakage
 
 
 def main(snakemake):

@@ -12,6 +12,8 @@ from patchsep.foregrounds import (
     PARAMETER_FIELDS,
     SYNCH_SPECTRUM,
     embedded_sky,
+    foreground_sky,
+    set_parameters,
     simulate_foregrounds,
     true_parameters,
 )
@@ -229,3 +231,22 @@ def test_stated_amplitudes_are_those_of_d1s1_in_plancks_region(shared, templates
     qu = in_cmb(emission, frequency) if preset == "d1" else emission[1:].value
     ee = hp.anafast([np.zeros(kept.size), *(kept * qu)], lmax=ELL[-1])[1] / kept.mean()
     assert power_law(ee)[0] == pytest.approx(stated["d80_ee"], rel=0.02)
+
+
+def test_parameters_of_a_sky_can_be_replaced():
+    sky = foreground_sky("embedded", 8, 1)
+    rng = np.random.default_rng(0)
+    n_pixels = hp.nside2npix(8)
+    parameters = {"beta_dust": 1.5 + 0.1 * rng.standard_normal(n_pixels)}
+    before = true_parameters(sky)
+    set_parameters(sky, parameters)
+    after = true_parameters(sky)
+    np.testing.assert_array_equal(after["beta_dust"], parameters["beta_dust"])
+    np.testing.assert_array_equal(after["temp_dust"], before["temp_dust"])
+
+
+def test_parameters_that_several_components_have_are_not_replaced():
+    sky = foreground_sky("embedded", 8, 1)
+    sky.components.append(sky.components[0])
+    with pytest.raises(ValueError, match="2 components of this model have a beta_dust"):
+        set_parameters(sky, {"beta_dust": np.ones(hp.nside2npix(8))})

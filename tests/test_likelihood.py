@@ -231,3 +231,9 @@ def test_bins_without_modes_are_left_out(bands):
     total = np.where(ELL > 4, STATISTICAL, -1.0)
     estimate = measure_r(total, total, bands, 3e-3)
     assert estimate.r_hat == pytest.approx(3e-3, abs=1e-4 * estimate.sigma_plus)
+
+
+def test_spectra_of_no_bin_are_refused():
+    nothing = np.array([])
+    with pytest.raises(ValueError, match="use wider bins or a larger sky"):
+        estimate_r(nothing, nothing, nothing, nothing)

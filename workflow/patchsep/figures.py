@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from .files import whole
-from .patches import N_PATCHES, PARAMETERS
+from .patches import PARAMETERS
 
 # Okabe & Ito's colours, distinct to colour-blind readers; methods take them in order.
 COLOURS = ["#009E73", "#CC79A7", "#E69F00", "#0072B2", "#D55E00", "#56B4E9"]
@@ -24,12 +24,6 @@ PARAMETER_LABELS = {
     "beta_dust": r"$\beta_\mathrm{d}$",
     "temp_dust": r"$T_\mathrm{d}$ [K]",
     "beta_synch": r"$\beta_\mathrm{s}$",
-}
-OPTIMIZER_LABELS = {
-    "newton": "patchsep",
-    "optax_lbfgs": "L-BFGS (Optax)",
-    "scipy_tnc": "TNC (SciPy, as FGBuster)",
-    "furax_active_set": "active set (furax-cs)",
 }
 # Values of r that LiteBIRD aims at (arXiv:2604.08463, Fig. 10).
 R_BAND = (1e-3, 4e-3)
@@ -234,9 +228,7 @@ def plot_residual_spectra(
         axis.fill_between(cmb["ell"], *(r * tensor for r in R_BAND), color="0.8", lw=0)
         axis.plot(cmb["ell"], factor * cmb["bb_lensing"], color="0.4", lw=1)
         axis.set(xscale="log", yscale="log", xlim=(ell.min(), ell.max()), title=_area_title(area))
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.xaxis.set_major_formatter(ScalarFormatter())
-        axis.xaxis.set_minor_formatter(NullFormatter())
+        plain_log_ticks(axis.xaxis)
         highest = max(line.get_ydata().max() for line in axis.lines)
         axis.set_ylim(tensor.min() * R_BAND[0] / 100, 2 * highest)
         axis.label_outer()
@@ -250,6 +242,13 @@ def plot_residual_spectra(
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
+
+
+def plain_log_ticks(direction):
+    """Numbers at 1, 2 and 5 of every decade of a logarithmic x or y axis."""
+    direction.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    direction.set_major_formatter(ScalarFormatter())
+    direction.set_minor_formatter(NullFormatter())
 
 
 def _area_grid(areas, panel_height):
@@ -392,110 +391,4 @@ def plot_criteria(criteria: pd.DataFrame) -> Figure:
     figure.supxlabel(r"$10^3\,(\hat r + \sigma_+)$, all regions combined")
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(sets))
-    return figure
-
-
-def plot_leakage(leakage: pd.DataFrame) -> Figure:
-    """What estimators measure on skies of E modes alone and of B modes alone.
-
-    `leakage` is that of `validation.leakage` of several estimators: on the left what E modes
-    leave, mean and scatter; on the right the B modes found, over those that are there.
-    """
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(FULL_WIDTH, 0.42 * FULL_WIDTH), layout="constrained"
-    )
-    for colour, (name, rows) in zip(COLOURS, leakage.groupby("estimator", sort=False)):
-        factor = rows["ell"] * (rows["ell"] + 1) / (2 * np.pi)
-        left.plot(rows["ell"], factor * rows["from_e"].abs(), color=colour, label=name)
-        left.plot(rows["ell"], factor * rows["from_e_scatter"], color=colour, ls=":")
-        ratio, scatter = (rows[key] / rows["expected"] for key in ("from_b", "from_b_scatter"))
-        right.plot(rows["ell"], ratio, color=colour)
-        right.fill_between(
-            rows["ell"], ratio - scatter, ratio + scatter, color=colour, alpha=0.2, lw=0
-        )
-        expected = factor * rows["expected"]
-    left.plot(rows["ell"], expected, color="0.4", lw=1)
-    handles = [
-        *left.get_legend_handles_labels()[0],
-        Line2D([], [], color="k", label="mean"),
-        Line2D([], [], color="k", ls=":", label="scatter of a sky"),
-        Line2D([], [], color="0.4", lw=1, label="true BB"),
-    ]
-    right.axhline(1, color="0.4", lw=0.8)
-    left.set(
-        yscale="log",
-        title="skies of E modes",
-        ylabel=r"$\ell(\ell+1)\,C_\ell^{BB}/2\pi$  [$\mu\mathrm{K}^2_\mathrm{CMB}$]",
-    )
-    right.set(ylim=(0, 2), title="skies of B modes", ylabel="measured / true")
-    for axis in (left, right):
-        axis.set(xscale="log", xlabel=r"Multipole $\ell$", xlim=(2, rows["ell"].max()))
-        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.xaxis.set_major_formatter(ScalarFormatter())
-        axis.xaxis.set_minor_formatter(NullFormatter())
-    figure.legend(handles=handles, loc="outside upper center", ncols=6)
-    return figure
-
-
-def plot_run_times(times: pd.DataFrame) -> Figure:
-    """Run time of one fit against its number of patches, per optimiser.
-
-    `times` is that of `benchmark.time_fits`. Open symbols mark optimisers whose NLL ends
-    more than 1e-3 above that of the best one, in the median over realisations.
-    """
-    times = times.assign(
-        n_patches=times[N_PATCHES].sum(axis=1),
-        excess=times["nll"] - times.groupby([*N_PATCHES, "realization"])["nll"].transform("min"),
-    )
-    figure, axes = plt.subplots(figsize=(FULL_WIDTH / 2, 2.9), layout="constrained")
-    for colour, (optimizer, rows) in zip(COLOURS, times.groupby("optimizer", sort=False)):
-        points = rows.groupby("n_patches")[["seconds_per_fit", "excess"]].median()
-        axes.plot(
-            points.index, points["seconds_per_fit"], color=colour, label=OPTIMIZER_LABELS[optimizer]
-        )
-        for marked, face in (((points["excess"] <= 1e-3), colour), (points["excess"] > 1e-3, "w")):
-            axes.plot(
-                points.index[marked],
-                points["seconds_per_fit"][marked],
-                "o",
-                color=colour,
-                markerfacecolor=face,
-                markersize=4,
-            )
-    first = times.iloc[0]
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlabel="Patches, all three parameters",
-        ylabel="Run time of one fit [s]",
-        title=f"{first['n_pixels']} pixels, {first['n_cores']} cores, {first['device']}",
-    )
-    axes.legend()
-    return figure
-
-
-def plot_traces(traces: pd.DataFrame) -> Figure:
-    """NLL above the lowest one, and projected gradient, against iterations, per optimiser.
-
-    `traces` is that of `benchmark.trace_fits`.
-    """
-    figure, (above, below) = plt.subplots(
-        2, sharex=True, figsize=(FULL_WIDTH / 2, 4.2), layout="constrained"
-    )
-    lowest = traces["nll"].min()
-    for colour, (optimizer, rows) in zip(COLOURS, traces.groupby("optimizer", sort=False)):
-        # Below 1e-6 differences of NLL are rounding.
-        excess = np.maximum(rows["nll"] - lowest, 1e-6)
-        above.plot(
-            rows["iterations"], excess, ".-", color=colour, label=OPTIMIZER_LABELS[optimizer]
-        )
-        below.plot(rows["iterations"], rows["gradient"], ".-", color=colour)
-    above.set(yscale="log", ylabel="NLL above the lowest")
-    below.set(
-        xscale="log",
-        yscale="log",
-        xlabel="Iterations",
-        ylabel=r"Projected gradient [$\sigma$]",
-    )
-    figure.legend(loc="outside upper left", ncols=2)
     return figure

@@ -47,35 +47,61 @@ def simulate_foregrounds(
     seed : int
         Seed of the embedded sky; PySM presets have none.
     """
-    sky = (
-        embedded_sky(nside, seed)
-        if model == "embedded"
-        else pysm3.Sky(nside=nside, preset_strings=list(model))
-    )
-
-    def polarization(frequency):
-        band = frequency * u.GHz
-        emission = sky.get_emission(band)[1:]
-        return emission.to_value(u.uK_CMB, equivalencies=u.cmb_equivalencies(band))
-
+    sky = foreground_sky(model, nside, seed)
     intensity = sky.get_emission(INTENSITY_FREQUENCY * u.GHz)[0].to_value(u.uK_RJ)
     return Foregrounds(
-        polarization=np.stack([polarization(frequency) for frequency in instrument.frequency]),
+        polarization=polarization(sky, instrument),
         dust_intensity=intensity,
         parameters=true_parameters(sky),
     )
 
 
+def foreground_sky(model: str | list[str], nside: int, seed: int = 0) -> pysm3.Sky:
+    """PySM's sky of a model, see `simulate_foregrounds`."""
+    if model == "embedded":
+        return embedded_sky(nside, seed)
+    return pysm3.Sky(nside=nside, preset_strings=list(model))
+
+
+def polarization(sky: pysm3.Sky, instrument: Instrument) -> np.ndarray:
+    """Q, U of a sky in every band, (n_bands, 2, n_pixels) in µK_CMB."""
+
+    def in_band(frequency):
+        band = frequency * u.GHz
+        emission = sky.get_emission(band)[1:]
+        return emission.to_value(u.uK_CMB, equivalencies=u.cmb_equivalencies(band))
+
+    return np.stack([in_band(frequency) for frequency in instrument.frequency])
+
+
+# Where PySM's components keep their spectral parameters.
+ATTRIBUTES = {"beta_dust": "mbb_index", "temp_dust": "mbb_temperature", "beta_synch": "pl_index"}
+
+
+def set_parameters(sky: pysm3.Sky, parameters: dict[str, np.ndarray]):
+    """Replace spectral parameters of a sky by maps (n_pixels,), temperatures in K.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one component of the sky has such a parameter.
+    """
+    for name, values in parameters.items():
+        owners = [one for one in sky.components if hasattr(one, ATTRIBUTES[name])]
+        if len(owners) != 1:
+            raise ValueError(
+                f"{len(owners)} components of this model have a {name}; its parameters can be "
+                "replaced in models of one modified black body and one power law, such as [d1, s1]"
+            )
+        unit = getattr(owners[0], ATTRIBUTES[name]).unit
+        setattr(owners[0], ATTRIBUTES[name], np.asarray(values) << unit)
+
+
 def true_parameters(sky: pysm3.Sky) -> dict[str, np.ndarray]:
     """Spectral parameter maps of a sky, each (n_pixels,); NaN where the model has none."""
-    attributes = {
-        "beta_dust": "mbb_index",
-        "temp_dust": "mbb_temperature",
-        "beta_synch": "pl_index",
-    }
     n_pixels = hp.nside2npix(sky.nside)
     maps = {}
-    for name, attribute in attributes.items():
+    for name, attribute in ATTRIBUTES.items():
         values = [
             getattr(component, attribute).value
             for component in sky.components

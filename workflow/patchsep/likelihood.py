@@ -121,8 +121,12 @@ def estimate_r(
     Raises
     ------
     ValueError
-        For spectra that are not finite and positive.
+        For spectra that are not finite and positive, or of no bin at all.
     """
+    if len(observed) == 0:
+        raise ValueError(
+            "estimate_r: no bin of the spectra has enough modes; use wider bins or a larger sky"
+        )
     for name, spectrum in (("observed", observed), ("tensor", tensor), ("floor", floor)):
         if not np.all(np.isfinite(spectrum) & (spectrum > 0)):
             raise ValueError(

@@ -1,0 +1,26 @@
+"""Measure residuals where patches are more and less uniform."""
+
+import healpy as hp
+
+from patchsep.files import read_maps, read_polarization, write_table
+from patchsep.logs import log_to
+from patchsep.patch_classes import patch_classes
+
+
+def main(snakemake):
+    files = snakemake.input
+    regions = read_maps(files.regions)["REGION"]
+    table = patch_classes(
+        read_maps(files.cleaned),
+        read_maps(files.parameters),
+        read_polarization(files.cmb)[0],
+        regions,
+        hp.npix2nside(len(regions)),
+        snakemake.params.spectra,
+    )
+    write_table(snakemake.output.classes, table)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

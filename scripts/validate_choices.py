@@ -1,0 +1,66 @@
+"""Find out how often every criterion finds the patches that a sky was made with."""
+
+import logging
+
+import healpy as hp
+import pandas as pd
+
+from patchsep.files import read_maps, read_table, write_table
+from patchsep.foregrounds import foreground_sky
+from patchsep.instrument import read_instrument
+from patchsep.known_patches import make_sky, pulls, search, values_around
+from patchsep.logs import log_to
+from patchsep.patches import configuration_patches, configurations, partition
+from patchsep.regions import region_pixels
+from patchsep.spectra import Estimator
+
+log = logging.getLogger("patchsep.script")
+
+
+def main(snakemake):
+    params, known = snakemake.params, snakemake.params.known
+    instrument = read_instrument(snakemake.input.instrument)
+    labels = read_maps(snakemake.input.regions)["REGION"]
+    nside, pixels = hp.npix2nside(len(labels)), region_pixels(labels, params.region, params.zones)
+    galaxy = foreground_sky(**params.foregrounds, nside=nside)
+    measured_with = {
+        "estimator": Estimator.of(pixels, nside, **params.spectra),
+        "bands": read_table(snakemake.input.bands),
+    }
+    values = values_around(params.true, known["factors"])
+    names = configurations(values, "axes")
+    realizations = list(range(known["realizations"]))
+    estimates, choices, compared = [], [], []
+    for number in range(known["skies"]):
+        seed = known["seed"] + number
+        partitions = partition("kmeans", nside, pixels, values, seed)
+        patches = configuration_patches(names[0], partitions)
+        sky, truth = make_sky(
+            galaxy, instrument, params.region, pixels, patches, known["scatter"], seed
+        )
+        measured, chosen = search(
+            sky,
+            partitions,
+            names,
+            params.criteria,
+            realizations,
+            params.rehearsal,
+            **measured_with,
+            **params.fit,
+        )
+        log.info("sky %d: %s", number, dict(zip(chosen["criterion"], chosen["configuration"])))
+        estimates.append(measured.assign(sky=number))
+        choices.append(chosen.assign(sky=number))
+        fitted = pulls(sky, names[0], partitions, truth, realizations, **params.fit)
+        compared.append(fitted.assign(sky=number))
+    for path, tables in (
+        (snakemake.output.estimates, estimates),
+        (snakemake.output.choices, choices),
+        (snakemake.output.pulls, compared),
+    ):
+        write_table(path, pd.concat(tables, ignore_index=True))
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)
