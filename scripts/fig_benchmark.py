@@ -1,6 +1,6 @@
 """Draw run times against patches, or the approach to the minimum, of all optimisers."""
 
-from patchsep.figures import save, style
+from patchsep.figures import draw
 from patchsep.files import read_table
 from patchsep.logs import log_to
 from patchsep.validation_figures import plot_run_times, plot_traces
@@ -10,9 +10,12 @@ PLOTS = {"run_times": plot_run_times, "traces": plot_traces}
 
 def main(snakemake):
     options = snakemake.params.style
-    with style(options["font_size"]):
-        figure = PLOTS[snakemake.wildcards.table](read_table(snakemake.input.table))
-        save(figure, snakemake.output, options["resolution"])
+    draw(
+        snakemake.output,
+        options,
+        PLOTS[snakemake.wildcards.table],
+        read_table(snakemake.input.table),
+    )
 
 
 if __name__ == "__main__":

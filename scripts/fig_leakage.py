@@ -1,6 +1,6 @@
 """Draw what every estimator of BB leaks and finds."""
 
-from patchsep.figures import save, style
+from patchsep.figures import draw
 from patchsep.files import read_table
 from patchsep.logs import log_to
 from patchsep.validation_figures import plot_leakage
@@ -8,9 +8,7 @@ from patchsep.validation_figures import plot_leakage
 
 def main(snakemake):
     options = snakemake.params.style
-    with style(options["font_size"]):
-        figure = plot_leakage(read_table(snakemake.input.leakage))
-        save(figure, snakemake.output, options["resolution"])
+    draw(snakemake.output, options, plot_leakage, read_table(snakemake.input.leakage))
 
 
 if __name__ == "__main__":

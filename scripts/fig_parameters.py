@@ -1,6 +1,6 @@
 """Draw true and recovered spectral parameters."""
 
-from patchsep.figures import plot_parameters, save, style
+from patchsep.figures import draw, plot_parameters
 from patchsep.files import read_maps
 from patchsep.logs import log_to
 
@@ -9,9 +9,7 @@ def main(snakemake):
     true = read_maps(snakemake.input.true)
     recovered = dict(zip(snakemake.params.methods, map(read_maps, snakemake.input.recovered)))
     options = snakemake.params.style
-    with style(options["font_size"]):
-        figure = plot_parameters(true, recovered, options["projection"])
-        save(figure, snakemake.output, options["resolution"])
+    draw(snakemake.output, options, plot_parameters, true, recovered, options["projection"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Draw the patches of every method."""
 
-from patchsep.figures import plot_patches, save, style
+from patchsep.figures import draw, plot_patches
 from patchsep.files import read_maps
 from patchsep.logs import log_to
 
@@ -9,9 +9,7 @@ def main(snakemake):
     labels = read_maps(snakemake.input.regions)["REGION"]
     recovered = dict(zip(snakemake.params.methods, map(read_maps, snakemake.input.recovered)))
     options = snakemake.params.style
-    with style(options["font_size"]):
-        figure = plot_patches(recovered, labels, options["projection"])
-        save(figure, snakemake.output, options["resolution"])
+    draw(snakemake.output, options, plot_patches, recovered, labels, options["projection"])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from patchsep.figures import plot_r_likelihoods, save, style
+from patchsep.figures import draw, plot_r_likelihoods
 from patchsep.files import read_table
 from patchsep.judging import of_criterion
 from patchsep.logs import log_to
@@ -15,9 +15,7 @@ def main(snakemake):
         rows = of_criterion(params.criterion, read_table(judged), read_table(path))
         for area, (row, curve) in rows.items():
             estimates[area][method], curves[area][method] = row, curve
-    with style(params.style["font_size"]):
-        figure = plot_r_likelihoods(curves, estimates, params.r_input)
-        save(figure, snakemake.output, params.style["resolution"])
+    draw(snakemake.output, params.style, plot_r_likelihoods, curves, estimates, params.r_input)
 
 
 if __name__ == "__main__":

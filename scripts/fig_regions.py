@@ -1,6 +1,6 @@
 """Draw the Galactic regions."""
 
-from patchsep.figures import plot_regions, save, style
+from patchsep.figures import draw, plot_regions
 from patchsep.files import read_maps
 from patchsep.logs import log_to
 
@@ -8,9 +8,14 @@ from patchsep.logs import log_to
 def main(snakemake):
     labels = read_maps(snakemake.input.regions)["REGION"]
     options = snakemake.params.style
-    with style(options["font_size"]):
-        figure = plot_regions(labels, snakemake.params.names, options["projection"])
-        save(figure, snakemake.output, options["resolution"])
+    draw(
+        snakemake.output,
+        options,
+        plot_regions,
+        labels,
+        snakemake.params.names,
+        options["projection"],
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from patchsep.figures import plot_residual_spectra, save, style
+from patchsep.figures import draw, plot_residual_spectra
 from patchsep.files import read_table
 from patchsep.judging import of_criterion
 from patchsep.logs import log_to
@@ -16,9 +16,7 @@ def main(snakemake):
         for area, (_, table) in rows.items():
             spectra[area][method] = table
     templates = read_table(files.templates)
-    with style(params.style["font_size"]):
-        figure = plot_residual_spectra(spectra, templates)
-        save(figure, snakemake.output, params.style["resolution"])
+    draw(snakemake.output, params.style, plot_residual_spectra, spectra, templates)
 
 
 if __name__ == "__main__":

@@ -286,6 +286,14 @@ LITEBIRD = "config/instruments/litebird.yaml"
         ({"choice.criteria": ["variance", "oracle"]},
          {"choose_configurations": METHODS, "clean_sky": METHODS * TRIALS,
           "judge": METHODS * SETS, **ENDS}),
+        # One method has a choice in one region: two skies of five chunks there.
+        ({"choice.criteria": ["oracle", "rehearsal"]},
+         {"rehearse": 1, "fit_patches": 10, "gather_residuals": 2, "estimate_r": 3,
+          "choose_configurations": METHODS, "clean_sky": METHODS * TRIALS,
+          "judge": METHODS * SETS, **ENDS}),
+        ({"spectra.pixel_weights": ["uniform", "inverse_variance"]},
+         {"clean_sky": METHODS * TRIALS, "judge": METHODS * SETS, **ENDS}),
+        ({"likelihood.statistical": "subtraction"}, FROM_R),
         ({"judging.unseen.realizations": 3},
          {"clean_sky": METHODS * (TRIALS - 1), "judge": METHODS, "summarize": 1,
           "fig_criteria": 1}),
@@ -326,6 +334,22 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
 )  # fmt: skip
 def test_an_edited_file_runs_again_what_it_computes(reruns, file, edit, expected):
     assert reruns(files={file: edit}) == expected
+
+
+def test_the_grid_is_tried_out_on_rehearsals(finished, tmp_path):
+    folder = tmp_path / "rehearsal"
+    shutil.copytree(finished[0], folder)
+    choice = {"criteria": ["rehearsal"], "rehearsal": {"skies": 1, "realizations": 2}}
+    target = "results/tiny/likelihood/kmeans/hi.csv"
+    snakemake(folder, with_changes(tiny(), {"choice": choice}), target)
+    chosen, rehearsed = (
+        pd.read_csv(folder / name).set_index("configuration")
+        for name in (target, "results/tiny/rehearsal/sky_0/likelihood/kmeans/hi.csv")
+    )
+    np.testing.assert_allclose(chosen["rehearsal"], rehearsed["r_upper68"], rtol=1e-12)
+    # Skies alike, but not the same.
+    assert np.all(chosen["rehearsal"] != chosen["r_upper68"])
+    np.testing.assert_allclose(chosen["rehearsal"], chosen["r_upper68"], rtol=1)
 
 
 def test_a_run_may_have_nothing_to_judge_on(reruns):

@@ -1,6 +1,6 @@
 """Figures. Each function takes numbers and returns a matplotlib figure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import healpy as hp
@@ -49,6 +49,12 @@ def style(font_size: float = 9.0) -> Iterator[None]:
     }
     with plt.rc_context(settings):
         yield
+
+
+def draw(paths: list[str], options: dict, plot: Callable[..., Figure], *arguments):
+    """Make a figure in the style of the settings `figures`, and write it to every path."""
+    with style(options["font_size"]):
+        save(plot(*arguments), paths, options["resolution"])
 
 
 def save(figure: Figure, paths: list[str], resolution: int):

@@ -16,7 +16,8 @@ from ducc0.misc import experimental
 
 from .harmonics import analyze, gaussian_qu, n_cores, synthesize
 
-# Bins of fewer modes than this are not used: on small pieces of the sky, those at low ell.
+# Bins of fewer modes than this are not used, but by `pseudo`: on small pieces of the sky, those at
+# low ell.
 FEWEST_MODES = 5.0
 ESTIMATORS = ("pseudo", "decoupled", "pure")
 ELL_MIN = 2
@@ -144,6 +145,10 @@ class Estimator:
         expected = self.bins @ bb[: self.bins.shape[1]]
         return 2 * expected**2 / np.mean((spectra - expected) ** 2, axis=0)
 
+    def used(self, n_modes: np.ndarray) -> np.ndarray:
+        """Bins (n_bins,) that have modes enough; with `pseudo` all of them, as published."""
+        return (n_modes >= FEWEST_MODES) | (self.name == "pseudo")
+
     def bands(self, templates, sky_templates, realizations: int, seed: int) -> pd.DataFrame:
         """All that a likelihood needs to know of the bins.
 
@@ -170,7 +175,7 @@ class Estimator:
             {
                 "ell": self.ell,
                 "n_modes": n_modes,
-                "used": n_modes >= FEWEST_MODES,
+                "used": self.used(n_modes),
                 "bb_lensing": binned(templates, "bb_lensing"),
                 "bb_tensor": binned(templates, "bb_tensor"),
                 "sky_bb_tensor": binned(sky_templates, "bb_tensor"),

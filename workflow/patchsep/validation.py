@@ -8,7 +8,7 @@ import pandas as pd
 
 from .harmonics import gaussian_qu, n_cores
 from .likelihood import estimate_r
-from .spectra import FEWEST_MODES, Estimator
+from .spectra import Estimator
 
 COLUMNS = ["r_hat", "sigma_r_minus", "sigma_r_plus"] + [
     f"r{percent}_{end}" for percent in (68, 95) for end in ("low", "high")
@@ -90,7 +90,7 @@ def recover_r(
         n_modes = estimator.n_modes(bb, realizations, seed)
     else:
         n_modes = 2 * others.mean(axis=0) ** 2 / others.var(axis=0, ddof=1)
-    used = n_modes >= FEWEST_MODES
+    used = estimator.used(n_modes)
     rows = []
     for observed in measured:
         if not np.all(observed[used] > 0):

@@ -33,6 +33,6 @@ rule fit_patches:
         progress=f"{LOGS}/fit_patches/{{grid}}{{method}}/{{region}}/{{chunk}}/{{part}}.progress.json",
         code=code("fit_patches", SETTINGS["instrument"]),
     message:
-        "Fitting {wildcards.region}, {wildcards.method}: {wildcards.grid} {wildcards.chunk}, {wildcards.part}"
+        "Fitting {wildcards.region}, {wildcards.method}: {wildcards.chunk}, {wildcards.part} {wildcards.grid}"
     script:
         "../../scripts/fit_patches.py"
