@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from patchsep.choice import COMBINED, by_area
-from patchsep.files import read_maps, read_table, write_maps, write_table
+from patchsep.files import read_guide, read_table, write_maps, write_table
 from patchsep.logs import log_to
 from patchsep.patches import PARAMETERS
 from patchsep.residuals import full_sky
@@ -22,7 +22,7 @@ def main(snakemake):
         RegionSky.read(region, params.zones, params.noise_seed, snakemake.input)
         for region in params.regions
     ]
-    guide = {key.lower(): sky for key, sky in read_maps(snakemake.input.parameters).items()}
+    guide = read_guide(snakemake.input.get("guide"))
     partitions = partitions_of_choices(choices, skies, params.strategy, params.patch_seed, guide)
     memory = snakemake.resources.fit_memory_mb / 1000
     realizations = list(range(params.n_realizations))

@@ -5,9 +5,9 @@ import logging
 import healpy as hp
 import numpy as np
 
-from patchsep.files import read_maps, write_partitions
+from patchsep.files import read_guide, read_maps, write_partitions
 from patchsep.logs import log_to
-from patchsep.patches import GUIDED, partition
+from patchsep.patches import partition
 from patchsep.regions import region_pixels
 
 log = logging.getLogger("patchsep.script")
@@ -18,11 +18,8 @@ def main(snakemake):
     labels = read_maps(snakemake.input.regions)["REGION"]
     pixels = region_pixels(labels, snakemake.wildcards.region, snakemake.params.zones)
     nside = hp.npix2nside(len(labels))
-    guide = (
-        {name.lower(): values[pixels] for name, values in read_maps(snakemake.input.guide).items()}
-        if strategy in GUIDED
-        else None
-    )
+    guide = read_guide(snakemake.input.get("guide"))
+    guide = {name: values[pixels] for name, values in guide.items()}
     partitions = partition(strategy, nside, pixels, snakemake.params.values, seed, guide)
     for (parameter, value), patches in partitions.items():
         log.info("%s %d for %s: %d patches", strategy, value, parameter, len(np.unique(patches)))

@@ -165,6 +165,12 @@ def read_polarization(path: str | Path) -> np.ndarray:
     return columns.reshape(-1, 2, columns.shape[-1])
 
 
+def read_guide(path: str | Path | None) -> dict[str, np.ndarray]:
+    """Maps of the spectral parameters by name, as in `patches.PARAMETERS`; none without a path."""
+    maps = read_maps(path) if path else {}
+    return {name.lower(): values for name, values in maps.items()}
+
+
 def write_partitions(
     path: str | Path, partitions: dict[tuple[str, int], np.ndarray], pixels, nside, about
 ):

@@ -160,13 +160,19 @@ def rehearsals(wildcards):
     ]
 
 
+def guide_map(method, folder):
+    """True parameters of a sky, for the methods whose patches follow them."""
+    guided = METHODS[method]["strategy"] in GUIDED
+    return {"guide": f"{folder}/spectral_parameters.fits"} if guided else {}
+
+
 def sky_files(wildcards):
-    """Foregrounds of a trial and their true parameters: its set's, or those of choosing."""
+    """Foregrounds of a trial, and what guides patches: its set's, or those of choosing."""
     sky = f"{Path(wildcards.trial).parent}/" if wildcards.trial else ""
     folder = f"{RESULTS}/{sky if sky in FOREGROUNDS else ''}maps"
     return {
         "foregrounds": f"{folder}/foregrounds.fits",
-        "parameters": f"{folder}/spectral_parameters.fits",
+        **guide_map(wildcards.method, folder),
     }
 
 
@@ -181,12 +187,6 @@ def set_files(wildcards):
 def patch_seed(wildcards):
     """Seed of a trial's patches; on the sky of choosing, that of the method."""
     return TRIALS[wildcards.trial].get("patch_seed", METHODS[wildcards.method]["seed"])
-
-
-def guide_map(wildcards):
-    """True parameters, for the methods whose patches follow them."""
-    guided = METHODS[wildcards.method]["strategy"] in GUIDED
-    return {"guide": f"{RESULTS}/maps/spectral_parameters.fits"} if guided else {}
 
 
 def shards(grid, method, region):

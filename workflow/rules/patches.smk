@@ -1,6 +1,6 @@
 rule draw_patches:
     input:
-        unpack(guide_map),
+        unpack(lambda wildcards: guide_map(wildcards.method, f"{RESULTS}/maps")),
         regions=f"{RESULTS}/maps/regions.fits",
     output:
         patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
