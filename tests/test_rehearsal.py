@@ -9,15 +9,16 @@ from patchsep.fit import BOUNDS, START
 from patchsep.rehearsal import emission, parameter_fields, rehearse
 from patchsep.sky import RegionSky
 
-NSIDE, PIXELS = 16, np.arange(400, 1000)
+NSIDE, PIXELS = 16, np.arange(300, 2300)
 SETTINGS = {"bounds": BOUNDS, "start": START, "max_iterations": 200, "tolerance": 1e-3}
 MEANS = np.array([[1.6], [19.0], [-3.1]])
 
 
-def sky_with(dense, scatter):
+def sky_with(dense, scatter, brightness=1.0):
     """A region whose spectral parameters have so many times the published scatter."""
     rng = np.random.default_rng(0)
-    maps = np.array([0, 10, 100])[:, None, None] * rng.standard_normal((3, 2, len(PIXELS)))
+    amplitude = np.array([0, 10, 100])[:, None, None] * brightness
+    maps = amplitude * rng.standard_normal((3, 2, len(PIXELS)))
     parameters = MEANS + scatter * parameter_fields(NSIDE, 77, 0)[:, PIXELS]
     return RegionSky(
         region="hi",
@@ -35,7 +36,17 @@ def sky_with(dense, scatter):
 def test_the_scatter_of_the_parameters_is_found(dense, scatter):
     """Skies of few pixels have more or less of it than the average sky."""
     _, found = rehearse(sky_with(dense, scatter), [0, 1], 1, 5, **SETTINGS)
-    assert found == pytest.approx(scatter, rel=0.25, abs=0.1)
+    np.testing.assert_allclose(found, scatter, rtol=0.35, atol=0.15)
+    assert found.mean() == pytest.approx(scatter, rel=0.25, abs=0.1)
+
+
+def test_faint_and_bright_parts_have_a_scatter_each(dense):
+    """Here that of the bright half is ten times that of the faint one."""
+    bright = np.arange(len(PIXELS)) % 2 == 0
+    sky = sky_with(dense, np.where(bright, 2.0, 0.2), np.where(bright, 10.0, 1.0))
+    _, found = rehearse(sky, [0, 1], 1, 5, **SETTINGS)
+    assert found[-1] == pytest.approx(2.0, rel=0.35)
+    assert found[0] < 0.6
 
 
 def test_a_rehearsal_looks_like_the_observed_sky(dense):
@@ -54,7 +65,8 @@ def test_nothing_but_observations_is_looked_at(dense):
     shift = np.random.default_rng(1).standard_normal(sky.cmb.shape)
     other = replace(sky, foregrounds=sky.foregrounds + shift, cmb=sky.cmb - shift)
     one, another = (rehearse(s, [0, 1], 1, 5, **SETTINGS)[0] for s in (sky, other))
-    np.testing.assert_allclose(one, another, rtol=1e-6, atol=1e-9)
+    # As far as fits converge; the shift is of 1 µK.
+    np.testing.assert_allclose(one, another, atol=1e-4)
 
 
 def test_the_same_seed_makes_the_same_sky_again(dense):
@@ -81,7 +93,7 @@ def test_parameters_stay_within_the_bounds_of_the_fit(dense):
     foregrounds, scatter = rehearse(
         sky_with(dense, 3.0), [0, 1], 1, 5, **SETTINGS | {"bounds": bounds, "start": mean}
     )
-    assert scatter > 1
+    assert scatter.mean() > 1
     # Dust outshines synchrotron in the highest bands.
     ratio = foregrounds[0, -1] / foregrounds[0, -2]
     bright = np.abs(foregrounds[0, -2]) > np.median(np.abs(foregrounds[0, -2]))
