@@ -28,11 +28,8 @@ def main(snakemake):
             memory=snakemake.resources.fit_memory_mb / 1000,
             **params.fit,
         )
-        log.info("%s: %s of the published scatter of spectral parameters", region, scatter.round(2))
-        rows += [
-            {"region": region, "brightness_class": number, "scatter": value}
-            for number, value in enumerate(scatter)
-        ]
+        log.info("%s: %.2f of the published scatter of spectral parameters", region, scatter)
+        rows.append({"region": region, "scatter": scatter})
         maps = maps + full_sky(foregrounds, sky.pixels, sky.nside)
     for number, path in enumerate(files):
         about = f"patchsep, rehearsal {number}: a sky like the observed one, seed {params.seed}"

@@ -9,16 +9,15 @@ from patchsep.fit import BOUNDS, START
 from patchsep.rehearsal import emission, parameter_fields, rehearse
 from patchsep.sky import RegionSky
 
-NSIDE, PIXELS = 16, np.arange(300, 2300)
+NSIDE, PIXELS = 16, np.arange(400, 1000)
 SETTINGS = {"bounds": BOUNDS, "start": START, "max_iterations": 200, "tolerance": 1e-3}
 MEANS = np.array([[1.6], [19.0], [-3.1]])
 
 
-def sky_with(dense, scatter, brightness=1.0):
+def sky_with(dense, scatter):
     """A region whose spectral parameters have so many times the published scatter."""
     rng = np.random.default_rng(0)
-    amplitude = np.array([0, 10, 100])[:, None, None] * brightness
-    maps = amplitude * rng.standard_normal((3, 2, len(PIXELS)))
+    maps = np.array([0, 10, 100])[:, None, None] * rng.standard_normal((3, 2, len(PIXELS)))
     parameters = MEANS + scatter * parameter_fields(NSIDE, 77, 0)[:, PIXELS]
     return RegionSky(
         region="hi",
@@ -36,17 +35,7 @@ def sky_with(dense, scatter, brightness=1.0):
 def test_the_scatter_of_the_parameters_is_found(dense, scatter):
     """Skies of few pixels have more or less of it than the average sky."""
     _, found = rehearse(sky_with(dense, scatter), [0, 1], 1, 5, **SETTINGS)
-    np.testing.assert_allclose(found, scatter, rtol=0.35, atol=0.15)
-    assert found.mean() == pytest.approx(scatter, rel=0.25, abs=0.1)
-
-
-def test_faint_and_bright_parts_have_a_scatter_each(dense):
-    """Here that of the bright half is ten times that of the faint one."""
-    bright = np.arange(len(PIXELS)) % 2 == 0
-    sky = sky_with(dense, np.where(bright, 2.0, 0.2), np.where(bright, 10.0, 1.0))
-    _, found = rehearse(sky, [0, 1], 1, 5, **SETTINGS)
-    assert found[-1] == pytest.approx(2.0, rel=0.35)
-    assert found[0] < 0.6
+    assert found == pytest.approx(scatter, rel=0.25, abs=0.1)
 
 
 def test_a_rehearsal_looks_like_the_observed_sky(dense):
@@ -93,7 +82,7 @@ def test_parameters_stay_within_the_bounds_of_the_fit(dense):
     foregrounds, scatter = rehearse(
         sky_with(dense, 3.0), [0, 1], 1, 5, **SETTINGS | {"bounds": bounds, "start": mean}
     )
-    assert scatter.mean() > 1
+    assert scatter > 1
     # Dust outshines synchrotron in the highest bands.
     ratio = foregrounds[0, -1] / foregrounds[0, -2]
     bright = np.abs(foregrounds[0, -2]) > np.median(np.abs(foregrounds[0, -2]))

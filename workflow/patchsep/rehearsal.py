@@ -15,10 +15,7 @@ from .patches import PARAMETERS, kmeans
 from .sky import RegionSky
 from .spectral import dust_sed, synch_sed
 
-# Equal parts of a region, by brightness, that have a scatter each: that of a whole region would be
-# the one of its brightest pixels.
-BRIGHTNESS_CLASSES = 4
-# Patches of each from which its scatter is measured: few, so that noise gains little.
+# Patches of every parameter from which the scatter is measured: few, so that noise gains little.
 PILOT = 50
 # Realisations that the measurement is averaged over.
 MOST_REALIZATIONS = 6
@@ -59,7 +56,7 @@ def emission(
 
 def rehearse(
     sky: RegionSky, realizations: list[int], skies: int, seed: int, **settings
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, float]:
     """Foregrounds of skies like an observed region.
 
     Parameters
@@ -78,23 +75,26 @@ def rehearse(
     Returns
     -------
     foregrounds : array (skies, n_bands, 2, n_pixels), µK_CMB
-    scatter : array (BRIGHTNESS_CLASSES,)
-        Of the spectral parameters, in units of that of `foregrounds.PARAMETER_FIELDS`, in equal
-        parts of the region, the faintest dust first: its square is (G - G_0) / (G_1 - G_0), G
-        being what patches gain there in NLL over a single one, on average over the observations,
-        and over skies with that scatter of 0 and 1.
+    scatter : float
+        Of the spectral parameters, in units of that of `foregrounds.PARAMETER_FIELDS`: its square
+        is (G - G_0) / (G_1 - G_0), G being what patches gain in NLL over a single one, on average
+        over the observations, and over skies with that scatter of 0 and 1.
     """
     realizations = realizations[:MOST_REALIZATIONS]
     n_pixels = len(sky.pixels)
     numbers = range(max(skies, len(realizations)))
     fields = [parameter_fields(sky.nside, seed, number)[:, sky.pixels] for number in numbers]
     data = np.stack([sky.observe(number) for number in realizations])
+    single = dict.fromkeys(PARAMETERS, np.zeros(n_pixels, dtype=int))
+    pilot = dict.fromkeys(PARAMETERS, kmeans(sky.nside, sky.pixels, PILOT, seed))
 
     def fit(data, patches, **components) -> Separation:
-        patches = dict.fromkeys(PARAMETERS, patches)
         return separate(data, sky.sigma, sky.frequencies, patches, **components, **settings)
 
-    observed = fit(data, np.zeros(n_pixels, dtype=int), components=("dust", "synch"))
+    def gain(data):
+        return np.mean(fit(data, single).nll - fit(data, pilot).nll)
+
+    observed = fit(data, single, components=("dust", "synch"))
     means = np.stack([observed.parameters[name][:, 0] for name in PARAMETERS], axis=1)
 
     def galaxy(number, scatter):
@@ -111,22 +111,11 @@ def rehearse(
         for number in realizations
     ]
     uniform, varied = (
-        np.stack([galaxy(i, scatter) + noise[i] for i in range(len(realizations))])
+        gain(np.stack([galaxy(i, scatter) + noise[i] for i in range(len(realizations))]))
         for scatter in (0, 1)
     )
-    brightness = np.mean(observed.maps["dust"] ** 2, axis=(0, 1))
-    scatter, of_pixel = np.zeros(BRIGHTNESS_CLASSES), np.zeros(n_pixels)
-    for number, members in enumerate(np.array_split(np.argsort(brightness), BRIGHTNESS_CLASSES)):
-        members = np.sort(members)
-        pilot = kmeans(sky.nside, sky.pixels[members], PILOT, seed)
-        gain, least, published = (
-            np.mean(fit(one[..., members], 0 * pilot).nll - fit(one[..., members], pilot).nll)
-            for one in (data, uniform, varied)
-        )
-        # Where published scatter gains less than a unit of NLL, none could be measured.
-        scatter[number] = np.sqrt(max(gain - least, 0) / max(published - least, 1))
-        of_pixel[members] = scatter[number]
-    return np.stack([galaxy(number, of_pixel) for number in range(skies)]), scatter
+    scatter = float(np.sqrt(max(gain(data) - uniform, 0) / max(varied - uniform, 1)))
+    return np.stack([galaxy(number, scatter) for number in range(skies)]), scatter
 
 
 def _within(parameters, bounds):
