@@ -377,7 +377,6 @@ def plot_criteria(criteria: pd.DataFrame) -> Figure:
         )
         for (name, pixel_weights), rows in of_method:
             number, rows = sets.index(name), rows.set_index("criterion")
-            words = [name, pixel_weights] if len(weights) > 1 else [name]
             axis.errorbar(
                 1e3 * rows.loc[names, "r_upper68"],
                 places + 0.5 * ((number + 0.5) / len(sets) - 0.5),
@@ -387,7 +386,6 @@ def plot_criteria(criteria: pd.DataFrame) -> Figure:
                 capsize=2,
                 color=COLOURS[number],
                 markerfacecolor=COLOURS[number] if pixel_weights == weights[0] else "w",
-                label=", ".join(words).replace("_", " "),
             )
         axis.set(title=method, xscale="log")
         axis.grid(axis="x", which="both", color="0.9", lw=0.6)
@@ -395,6 +393,12 @@ def plot_criteria(criteria: pd.DataFrame) -> Figure:
     panels[0][0].set_yticks(places, [name.replace("_", " ") for name in names])
     panels[0][0].invert_yaxis()
     figure.supxlabel(r"$10^3\,(\hat r + \sigma_+)$, all regions combined")
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(sets))
+    marks = [(name, colour, colour) for name, colour in zip(sets, COLOURS)]
+    if len(weights) > 1:
+        marks += [(f"{name} weights", "k", face) for name, face in zip(weights, ("k", "w"))]
+    handles = [
+        Line2D([], [], marker="o", ls="", ms=4, color=edge, mfc=face, label=name.replace("_", " "))
+        for name, edge, face in marks
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
