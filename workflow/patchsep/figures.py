@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from .files import whole
 from .patches import PARAMETERS
@@ -253,7 +253,7 @@ def plot_residual_spectra(
 def plain_log_ticks(direction):
     """Numbers at 1, 2 and 5 of every decade of a logarithmic x or y axis."""
     direction.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    direction.set_major_formatter(ScalarFormatter())
+    direction.set_major_formatter("{x:g}")
     direction.set_minor_formatter(NullFormatter())
 
 
