@@ -98,7 +98,9 @@ def test_a_shard_outlives_what_slurm_does_to_it(slurm, undisturbed):
         until(lambda: len(kept(folder)) > n_kept, "nothing is fitted")
         processes = [p for p in psutil.process_iter(["cmdline", "cwd"]) if p.info["cmdline"]]
         here = [p for p in processes if p.info["cwd"] == str(folder)]
-        return [p for p in here if any("fit_patches" in w for w in p.info["cmdline"])][-1]
+        # Snakemake's own arguments name the rule too, and numbers of processes start over.
+        scripts = [p for p in here if any(w.endswith("fit_patches.py") for w in p.info["cmdline"])]
+        return max(scripts, key=psutil.Process.create_time)
 
     resources = ("--set-resources", "fit_patches:mem_mb=150 if attempt == 3 else 4000")
     options = (TABLE, *PROFILE, "--retries", "3", *resources)
