@@ -104,14 +104,18 @@ def mean_spectra(trials: list[pd.DataFrame], bands: pd.DataFrame) -> pd.DataFram
     return pd.DataFrame({"ell": bands["ell"], **curves})
 
 
+def shown(criterion: str, judged: pd.DataFrame) -> pd.DataFrame:
+    """A criterion's rows, of several pixel weights those of the first."""
+    first = judged["pixel_weights"].eq(judged["pixel_weights"].iloc[0])
+    return judged[first & judged["criterion"].eq(criterion)]
+
+
 def of_criterion(
     criterion: str, judged: pd.DataFrame, table: pd.DataFrame
 ) -> dict[str, tuple[pd.Series, pd.DataFrame]]:
-    """A criterion's choice in every area: its row of `judged`, and its rows of `table`.
-
-    Of several pixel weights they are those of the first.
-    """
-    shown = judged["pixel_weights"].eq(judged["pixel_weights"].iloc[0])
-    rows = judged[shown & judged["criterion"].eq(criterion)]
+    """A criterion's choice in every area: its row of `shown`, and its rows of `table`."""
     by_label = dict(list(table.groupby(LABEL)))
-    return {row["region"]: (row, by_label[tuple(row[LABEL])]) for _, row in rows.iterrows()}
+    return {
+        row["region"]: (row, by_label[tuple(row[LABEL])])
+        for _, row in shown(criterion, judged).iterrows()
+    }

@@ -5,7 +5,7 @@ from itertools import combinations
 import pandas as pd
 
 from .choice import CRITERIA
-from .judging import LABEL
+from .judging import LABEL, shown
 from .patches import N_PATCHES
 
 # Methods are compared within one of these.
@@ -48,12 +48,8 @@ def criteria_table(judged: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
 
 
 def summary_table(criteria: pd.DataFrame, criterion: str) -> pd.DataFrame:
-    """The choices of one criterion, a row per set, method and region.
-
-    Of several pixel weights they are the first.
-    """
-    shown = criteria["pixel_weights"].eq(criteria["pixel_weights"].iloc[0])
-    return criteria[shown & criteria["criterion"].eq(criterion)].reset_index(drop=True)
+    """The choices of one criterion that are `judging.shown`, a row per set, method and region."""
+    return shown(criterion, criteria).reset_index(drop=True)
 
 
 def gains_table(

@@ -131,6 +131,10 @@ def configurations_of(method, region):
     return configurations(patch_values(method, region), METHODS[method]["grid"])
 
 
+def has_choice(method, region):
+    return len(configurations_of(method, region)) > 1
+
+
 def region_configurations(wildcards):
     """All configurations of a method in a region."""
     return configurations_of(wildcards.method, wildcards.region)
@@ -145,14 +149,16 @@ def contested_estimates(wildcards):
     """Estimates of r in those regions where a method has a choice of configurations."""
     return [
         f"{RESULTS}/likelihood/{wildcards.method}/{region}.csv"
-        for region, names in configurations_by_region(wildcards).items()
-        if len(names) > 1
+        for region in REGIONS
+        if has_choice(wildcards.method, region)
     ]
 
 
 def rehearsals(wildcards):
     """Estimates of r on all rehearsals, of a region where a method has a choice, for choosing."""
-    chosen_here = wildcards.grid == "" and len(region_configurations(wildcards)) > 1
+    chosen_here = wildcards.grid == "" and has_choice(
+        wildcards.method, wildcards.region
+    )
     return [
         f"{RESULTS}/{grid}likelihood/{wildcards.method}/{wildcards.region}.csv"
         for grid in REHEARSALS
@@ -199,7 +205,7 @@ def shards(grid, method, region):
 PLANNED_SHARDS = [
     f"{grid}{method}/{region}/{shard}"
     for grid, method, region in product(GRIDS, METHODS, REGIONS)
-    if grid == "" or len(configurations_of(method, region)) > 1
+    if grid == "" or has_choice(method, region)
     for shard in shards(grid, method, region)
 ]
 
