@@ -119,7 +119,8 @@ def without_fits(undisturbed: Path, name: str) -> Path:
 
 
 def kept(folder) -> list[Path]:
-    return sorted((folder / "results/tiny/fits" / SHARD / "configurations").glob("*.parquet"))
+    """The configurations that are done; `*` would also match what a killed process was writing."""
+    return sorted((folder / "results/tiny/fits" / SHARD / "configurations").glob("[!.]*.parquet"))
 
 
 def table_of(folder) -> bytes:

@@ -111,7 +111,7 @@ def read_progress(folder: str | Path) -> Iterator[dict]:
     `shard` is the file's path, and of its fits there are `fits`, `fits_done`, `fits_kept` from
     before, `fits_per_second`, `unconverged`, and the time, `updated`, of the last of them.
     """
-    for path in sorted(Path(folder).rglob(f"*{SUFFIX}")):
+    for path in sorted(Path(folder).rglob(f"[!.]*{SUFFIX}")):
         shard = path.relative_to(folder).with_name(path.name.removesuffix(SUFFIX))
         yield {"shard": str(shard), **json.loads(path.read_text())}
 
