@@ -27,11 +27,23 @@ localrules:
     estimate_r,
     choose_configurations,
     summarize,
+    fig_pipeline,
     fig_regions,
     fig_patches,
+    fig_kmeans_patches,
+    fig_binned_patches,
     fig_parameters,
+    fig_residual_maps,
+    fig_distributions,
+    fig_scans,
+    fig_variance_and_r,
+    fig_r_and_patches,
     fig_residual_spectra,
+    fig_binned_spectra,
+    fig_input_r_spectra,
     fig_r_likelihoods,
+    fig_few_and_many_patches,
+    fig_input_r_likelihoods,
     fig_criteria,
     fig_leakage,
     fig_known_patches,
@@ -43,7 +55,7 @@ rule all:
     default_target: True
     input:
         TABLES,
-        FIGURES,
+        FIGURE_FILES,
 
 
 include: "workflow/rules/simulate.smk"

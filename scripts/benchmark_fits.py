@@ -7,11 +7,8 @@ from patchsep.sky import RegionSky
 
 
 def main(snakemake):
-    params = snakemake.params
-    sky = RegionSky.read(
-        snakemake.wildcards.region, params.zones, params.noise_seed, snakemake.input
-    )
-    settings = params.benchmark
+    params, settings = snakemake.params, snakemake.params.benchmark
+    sky = RegionSky.read(settings["region"], params.zones, params.noise_seed, snakemake.input)
     timed = time_fits(sky, settings["patches"], settings["optimizers"], settings["seed"])
     write_table(snakemake.output.times, timed)
     traced = trace_fits(sky, settings["traced"], settings["optimizers"], settings["seed"])

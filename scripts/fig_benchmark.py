@@ -3,19 +3,15 @@
 from patchsep.figures import draw
 from patchsep.files import read_table
 from patchsep.logs import log_to
-from patchsep.validation_figures import plot_run_times, plot_traces
+from patchsep.validation_figures import plot_optimizers, plot_run_times
 
-PLOTS = {"run_times": plot_run_times, "traces": plot_traces}
+PLOTS = {"run_times": plot_run_times, "optimizers": plot_optimizers}
 
 
 def main(snakemake):
-    options = snakemake.params.style
-    draw(
-        snakemake.output,
-        options,
-        PLOTS[snakemake.wildcards.table],
-        read_table(snakemake.input.table),
-    )
+    params = snakemake.params
+    data = read_table(snakemake.input.table)
+    draw(snakemake.output, params.style, PLOTS[params.figure], data)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """Draw what every criterion's choice comes to on the skies that it is judged on."""
 
-from patchsep.figures import draw, plot_criteria
+from patchsep.choice import COMBINED
+from patchsep.figures import draw
 from patchsep.files import read_table
 from patchsep.logs import log_to
+from patchsep.r_figures import plot_criteria
 
 
 def main(snakemake):
-    options = snakemake.params.style
-    draw(snakemake.output, options, plot_criteria, read_table(snakemake.input.criteria))
+    data = read_table(snakemake.input.criteria)
+    data = data[data["region"].eq(COMBINED) & data["templates"].eq(data["templates"][0])]
+    draw(snakemake.output, snakemake.params.style, plot_criteria, data)
 
 
 if __name__ == "__main__":

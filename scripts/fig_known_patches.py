@@ -1,19 +1,30 @@
 """Draw how often every criterion finds known patches, and how fitted parameters scatter."""
 
+import pandas as pd
+
 from patchsep.figures import draw
 from patchsep.files import read_table
 from patchsep.logs import log_to
-from patchsep.validation_figures import plot_known_patches
+from patchsep.validation_figures import beta_dust_scans, plot_known_patches
 
 
 def main(snakemake):
     params, files = snakemake.params, snakemake.input
-    tables = [map(read_table, paths) for paths in (files.estimates, files.choices, files.pulls)]
+
+    def read(paths):
+        tables = [
+            read_table(path).assign(truth=truth)
+            for truth, path in zip(params.truths, paths, strict=True)
+        ]
+        return pd.concat(tables, ignore_index=True)
+
     draw(
         snakemake.output,
         params.style,
         plot_known_patches,
-        dict(zip(params.truths, zip(*tables, strict=True), strict=True)),
+        beta_dust_scans(read(files.estimates)),
+        read(files.choices),
+        read(files.pulls),
         params.n_realizations,
     )
 

@@ -7,8 +7,8 @@ from patchsep.validation_figures import plot_leakage
 
 
 def main(snakemake):
-    options = snakemake.params.style
-    draw(snakemake.output, options, plot_leakage, read_table(snakemake.input.leakage))
+    data = read_table(snakemake.input.leakage)
+    draw(snakemake.output, snakemake.params.style, plot_leakage, data)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 """Draw true and recovered spectral parameters."""
 
-from patchsep.figures import draw, plot_parameters
+from patchsep.figures import draw
 from patchsep.files import read_maps
 from patchsep.logs import log_to
+from patchsep.sky_figures import parameter_table, plot_parameters
 
 
 def main(snakemake):
-    true = read_maps(snakemake.input.true)
-    recovered = dict(zip(snakemake.params.methods, map(read_maps, snakemake.input.recovered)))
-    options = snakemake.params.style
-    draw(snakemake.output, options, plot_parameters, true, recovered, options["projection"])
+    params, files = snakemake.params, snakemake.input
+    recovered = dict(zip(params.methods, map(read_maps, files.recovered), strict=True))
+    data = parameter_table(read_maps(files.true), recovered)
+    style = params.style
+    draw(snakemake.output, style, plot_parameters, data, params.methods, style["projection"])
 
 
 if __name__ == "__main__":

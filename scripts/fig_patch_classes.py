@@ -7,8 +7,8 @@ from patchsep.validation_figures import plot_patch_classes
 
 
 def main(snakemake):
-    options = snakemake.params.style
-    draw(snakemake.output, options, plot_patch_classes, read_table(snakemake.input.classes))
+    data = read_table(snakemake.input.classes)
+    draw(snakemake.output, snakemake.params.style, plot_patch_classes, data)
 
 
 if __name__ == "__main__":

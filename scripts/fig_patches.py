@@ -1,15 +1,17 @@
-"""Draw the patches of every method."""
+"""Draw the patches of methods."""
 
-from patchsep.figures import draw, plot_patches
+from patchsep.figures import draw
 from patchsep.files import read_maps
 from patchsep.logs import log_to
+from patchsep.sky_figures import patch_table, plot_patches
 
 
 def main(snakemake):
-    labels = read_maps(snakemake.input.regions)["REGION"]
-    recovered = dict(zip(snakemake.params.methods, map(read_maps, snakemake.input.recovered)))
-    options = snakemake.params.style
-    draw(snakemake.output, options, plot_patches, recovered, labels, options["projection"])
+    params, files = snakemake.params, snakemake.input
+    recovered = dict(zip(params.methods, map(read_maps, files.recovered), strict=True))
+    data = patch_table(recovered, read_maps(files.regions)["REGION"])
+    style = params.style
+    draw(snakemake.output, style, plot_patches, data, params.methods, style["projection"])
 
 
 if __name__ == "__main__":

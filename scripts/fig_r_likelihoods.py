@@ -1,21 +1,17 @@
-"""Draw the likelihoods of r of every method's chosen configurations."""
+"""Draw the likelihoods of r of chosen configurations, of methods and sets."""
 
-from collections import defaultdict
-
-from patchsep.figures import draw, plot_r_likelihoods
+from patchsep.figures import draw
 from patchsep.files import read_table
-from patchsep.judging import of_criterion
+from patchsep.judging import shown_tables
 from patchsep.logs import log_to
+from patchsep.r_figures import plot_r_likelihoods
 
 
 def main(snakemake):
     params, files = snakemake.params, snakemake.input
-    curves, estimates = defaultdict(dict), defaultdict(dict)
-    for method, judged, path in zip(params.methods, files.estimates, files.curves, strict=True):
-        rows = of_criterion(params.criterion, read_table(judged), read_table(path))
-        for area, (row, curve) in rows.items():
-            estimates[area][method], curves[area][method] = row, curve
-    draw(snakemake.output, params.style, plot_r_likelihoods, curves, estimates, params.r_input)
+    tables = zip(map(read_table, files.estimates), map(read_table, files.curves), strict=True)
+    data = shown_tables(params.criterion, dict(zip(params.judged, tables, strict=True)))
+    draw(snakemake.output, params.style, plot_r_likelihoods, data)
 
 
 if __name__ == "__main__":

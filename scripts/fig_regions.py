@@ -1,21 +1,18 @@
 """Draw the Galactic regions."""
 
-from patchsep.figures import draw, plot_regions
+import pandas as pd
+
+from patchsep.figures import draw
 from patchsep.files import read_maps
 from patchsep.logs import log_to
+from patchsep.sky_figures import plot_regions
 
 
 def main(snakemake):
-    labels = read_maps(snakemake.input.regions)["REGION"]
-    options = snakemake.params.style
-    draw(
-        snakemake.output,
-        options,
-        plot_regions,
-        labels,
-        snakemake.params.names,
-        options["projection"],
-    )
+    params = snakemake.params
+    data = pd.DataFrame({"region": read_maps(snakemake.input.regions)["REGION"]})
+    style = params.style
+    draw(snakemake.output, style, plot_regions, data, params.names, style["projection"])
 
 
 if __name__ == "__main__":

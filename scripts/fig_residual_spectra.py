@@ -1,22 +1,17 @@
-"""Draw the residual BB spectra of every method's chosen configurations."""
+"""Draw the BB spectra of chosen configurations, of methods and sets."""
 
-from collections import defaultdict
-
-from patchsep.figures import draw, plot_residual_spectra
+from patchsep.figures import draw
 from patchsep.files import read_table
-from patchsep.judging import of_criterion
+from patchsep.judging import shown_tables
 from patchsep.logs import log_to
+from patchsep.r_figures import plot_residual_spectra
 
 
 def main(snakemake):
     params, files = snakemake.params, snakemake.input
-    spectra = defaultdict(dict)
-    for method, chosen, path in zip(params.methods, files.chosen, files.spectra, strict=True):
-        rows = of_criterion(params.criterion, read_table(chosen), read_table(path))
-        for area, (_, table) in rows.items():
-            spectra[area][method] = table
-    templates = read_table(files.templates)
-    draw(snakemake.output, params.style, plot_residual_spectra, spectra, templates)
+    tables = zip(map(read_table, files.estimates), map(read_table, files.curves), strict=True)
+    data = shown_tables(params.criterion, dict(zip(params.judged, tables, strict=True)))
+    draw(snakemake.output, params.style, plot_residual_spectra, data, params.kinds)
 
 
 if __name__ == "__main__":

@@ -27,25 +27,27 @@ def main(snakemake):
         )
         for path in snakemake.input.trials
     ]
-    bands = {Path(path).stem: read_table(path) for path in snakemake.input.bands}
+    bands = {Path(path).parts[-2:]: read_table(path) for path in snakemake.input.bands}
+    templates = dict.fromkeys(name for name, _ in bands)
     chosen = by_area(read_table(snakemake.input.choices))
     areas = next(iter(chosen.values()))
     rows, samples, curves, spectra = [], [], [], []
-    for area, weights in product(areas, params.pixel_weights):
+    for area, weights, template in product(areas, params.pixel_weights, templates):
         for name in dict.fromkeys(configurations[area] for configurations in chosen.values()):
             of_area = [trial[area, name, weights] for trial in trials]
+            of_bands = bands[template, f"{area}.csv"]
             row, estimate, drawn = judge(
-                of_area, bands[area], params.r_input, **params.bootstrap, **params.r_grid
+                of_area, of_bands, params.r_input, **params.bootstrap, **params.r_grid
             )
-            label = dict(zip(LABEL, (area, name, weights), strict=True))
-            log.info("%s, %s, %s: r_upper68 %.3g", *label.values(), row["r_upper68"])
+            label = dict(zip(LABEL, (area, name, weights, template), strict=True))
+            log.info("%s, %s, %s, %s: r_upper68 %.3g", *label.values(), row["r_upper68"])
             drawn = pd.DataFrame(drawn, columns=["r_hat", "sigma_r_plus", "r_upper68"])
             curve = pd.DataFrame({"r": estimate.r, "likelihood": estimate.likelihood})
             samples.append(drawn.rename_axis("resampling").reset_index().assign(**label))
             curves.append(curve.assign(**label))
-            spectra.append(mean_spectra(of_area, bands[area]).assign(**label))
+            spectra.append(mean_spectra(of_area, of_bands, params.r_input).assign(**label))
             rows += [
-                {"criterion": criterion, "region": area} | row
+                {"criterion": criterion} | label | row
                 for criterion, configurations in chosen.items()
                 if configurations[area] == name
             ]

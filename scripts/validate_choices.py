@@ -28,7 +28,7 @@ def main(snakemake):
         "bands": read_table(snakemake.input.bands),
     }
     values = values_around(params.true, known["factors"])
-    names = configurations(values, "axes")
+    names = configurations([values], "axes")
     realizations = list(range(known["realizations"]))
     estimates, choices, compared = [], [], []
     for number in range(known["skies"]):

@@ -18,22 +18,33 @@ ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTI
 
 
 def schema_keys():
-    """Full dotted path of every leaf key of the schema, and its default, or None."""
+    """Full dotted path of every leaf key of the schema, and what the README states of it.
+
+    That is the default, or whether the key is required.
+    """
     schema = read_schema("config")
     keys = {}
 
-    def walk(node, path):
+    def resolved(node):
+        node = dict(node)
         if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]] | node
+            return resolved(schema["$defs"][node.pop("$ref").rsplit("/", 1)[1]] | node)
+        # Of what may be a list of several: one.
+        return resolved(node.pop("else") | node) if "else" in node else node
+
+    def walk(node, path, required):
+        node = resolved(node)
         if isinstance(node.get("additionalProperties"), dict):
-            walk(node["additionalProperties"], [*path, "<name>"])
+            walk(node["additionalProperties"], [*path, "<name>"], False)
         elif "properties" in node:
             for name, child in node["properties"].items():
-                walk(child, [*path, FREE.get(name, name) if "patches" in path else name])
+                own = FREE.get(name, name) if "patches" in path else name
+                walk(child, [*path, own], name in node.get("required", []))
         else:
-            keys[".".join(path)] = node.get("default")
+            without = "required" if required else "–"
+            keys[".".join(path)] = node.get("default", without)
 
-    walk(schema, [])
+    walk(schema, [], False)
     return keys
 
 
@@ -47,10 +58,7 @@ def readme_rows():
 @pytest.mark.parametrize(("key", "default"), schema_keys().items())
 def test_every_key_is_documented_with_its_default(key, default):
     _, stated, _ = readme_rows()[key]
-    if default is None:
-        assert stated == "required"
-    else:
-        assert yaml.safe_load(stated.strip("`")) == default
+    assert yaml.safe_load(stated.strip("`")) == default
 
 
 def test_every_documented_key_exists():

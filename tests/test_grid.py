@@ -162,7 +162,7 @@ def test_a_part_may_be_empty(shard):
 
 
 def test_a_configuration_stays_in_its_part_when_others_come():
-    few, many = (configurations(VALUES | {"temp_dust": values}) for values in ([1], [1, 2, 4]))
+    few, many = (configurations([VALUES | {"temp_dust": values}]) for values in ([1], [1, 2, 4]))
     parts = [part_of(many, part, 3) for part in range(3)]
     assert sorted(chain.from_iterable(parts)) == sorted(many)
     for part, names in enumerate(parts):

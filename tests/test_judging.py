@@ -9,7 +9,7 @@ import pytest
 
 from patchsep.choice import by_area
 from patchsep.grid import observe
-from patchsep.judging import judge, mean_spectra, of_criterion
+from patchsep.judging import judge, mean_spectra, shown_tables
 from patchsep.residuals import residual_spectra
 from patchsep.sky import RegionSky
 from patchsep.spectra import Estimator
@@ -256,10 +256,12 @@ def test_the_same_seed_draws_the_same_realizations_for_every_method(judged):
 def test_mean_spectra_are_those_of_all_trials(bands, tensor):
     rng = np.random.default_rng(0)
     trials = [trial(rng, tensor, n) for n in (3, 5)]
-    mean = mean_spectra(trials, bands)
+    mean = mean_spectra(trials, bands, 1e-3)
     everything = np.concatenate([np.stack(table["total"]) for table in trials])
     np.testing.assert_allclose(mean["total"], everything.mean(axis=0))
     assert list(mean["ell"]) == list(ELL)
+    sky = bands["bb_lensing"] + 1e-3 * bands["sky_bb_tensor"]
+    np.testing.assert_allclose(mean["observed"], sky + mean["total"])
 
 
 # What was chosen
@@ -272,23 +274,25 @@ def test_areas_are_the_regions_and_all_of_them_together():
     }
 
 
-def test_a_criterions_rows_are_those_of_its_choice():
+def test_shown_are_a_criterions_choices_with_the_first_weights_and_templates():
+    kinds = {
+        "pixel_weights": ["uniform", "uniform", "inverse_variance", "uniform"],
+        "templates": ["consistent", "consistent", "consistent", "published"],
+    }
+    figures = dict.fromkeys(("r_hat", "sigma_r_minus", "sigma_r_plus", "r_upper68"), 0.0)
     judged = pd.DataFrame(
         {
-            "criterion": ["oracle", "variance", "variance"],
+            "criterion": ["oracle", "variance", "variance", "variance"],
             "region": "hi",
-            "configuration": ["2-1-1", "3-1-1", "3-1-1"],
-            "pixel_weights": ["uniform", "uniform", "inverse_variance"],
-        }
-    )
-    table = pd.DataFrame(
-        {
-            "region": ["hi", "hi", "hi", "low"],
             "configuration": ["2-1-1", "3-1-1", "3-1-1", "3-1-1"],
-            "pixel_weights": ["uniform", "uniform", "inverse_variance", "uniform"],
-            "x": range(4),
+            **kinds,
+            **figures,
+            "r_input": 0.0,
         }
     )
-    ((row, rows),) = of_criterion("variance", judged, table).values()
-    assert row["configuration"] == "3-1-1"
-    assert list(rows["x"]) == [1]
+    table = judged[["region", "configuration", *kinds]].assign(x=range(4))
+    table = pd.concat([table, table.assign(region="low", x=-1)])
+    rows = shown_tables("variance", {("unseen", "kmeans"): (judged, table)})
+    assert rows[["set", "method", "configuration", "x"]].to_numpy().tolist() == [
+        ["unseen", "kmeans", "3-1-1", 1]
+    ]

@@ -16,7 +16,7 @@ SETTINGS = {"bounds": BOUNDS, "start": START, "max_iterations": 200, "tolerance"
 
 def sky_of(instrument, true, seed=0):
     values = values_around(true, [0.5, 3])
-    names = configurations(values, "axes")
+    names = configurations([values], "axes")
     partitions = partition("kmeans", NSIDE, PIXELS, values, seed)
     patches = configuration_patches(names[0], partitions)
     galaxy = foreground_sky("embedded", NSIDE, 1)

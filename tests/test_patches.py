@@ -132,7 +132,7 @@ GRID = {"beta_dust": [8, 16], "temp_dust": [0], "beta_synch": [2, 0, 8]}
 
 
 def test_configurations_are_all_combinations_named_in_the_order_of_the_parameters():
-    names = configurations(GRID)
+    names = configurations([GRID])
     expected = {f"{dust}-0-{synch}" for dust in (8, 16) for synch in (2, 0, 8)}
     assert len(names) == 6
     assert set(names) == expected
@@ -147,7 +147,7 @@ def test_there_is_a_partition_for_every_value_of_every_parameter():
 
 def test_a_configuration_has_the_patches_of_its_values():
     partitions = partition("multiresolution", *RING, GRID, seed=0)
-    for name in configurations(GRID):
+    for name in configurations([GRID]):
         patches = configuration_patches(name, partitions)
         for parameter, value in zip(PARAMETERS, name.split("-"), strict=True):
             expected = multiresolution(*RING, int(value), seed=0)
@@ -156,7 +156,7 @@ def test_a_configuration_has_the_patches_of_its_values():
 
 def test_axes_are_scans_of_one_parameter_through_the_first_values():
     values = {"beta_dust": [100, 50, 200], "temp_dust": [20], "beta_synch": [10, 5]}
-    assert configurations(values, "axes") == [
+    assert configurations([values], "axes") == [
         "100-20-10",
         "100-20-5",
         "50-20-10",

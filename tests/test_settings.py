@@ -394,22 +394,22 @@ def test_defaults_are_filled_in_all_the_way_down():
     }
     assert settings["fit"]["bounds"]["temp_dust"] == [10.0, 40.0]
     assert settings["fit"]["start"] == {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0}
-    assert settings["likelihood"]["templates"] == "consistent"
+    assert settings["likelihood"]["templates"] == ["consistent"]
     assert settings["likelihood"]["r_grid"] == {"n_points": 2001, "delta_chi2": 40.0}
     assert settings["methods"]["uniform"]["seed"] == 0
 
 
-def test_every_method_has_a_list_of_values_per_ring_and_parameter():
+def test_every_method_has_scans_with_a_list_of_values_per_ring_and_parameter():
     values = {"beta_dust": [500, 1500], "temp_dust": 200, "beta_synch": 50}
-    config = config_with({"methods.kmeans.patches.hi": values})
+    complete = {"beta_dust": [500, 1500], "temp_dust": [200], "beta_synch": [50]}
+    config = config_with(
+        {"methods.kmeans.patches.hi": values, "methods.kmeans.patches.mid": [values, values]}
+    )
     methods = load_settings(config, SOURCE)["methods"]
-    assert methods["kmeans"]["patches"]["hi"] == {
-        "beta_dust": [500, 1500],
-        "temp_dust": [200],
-        "beta_synch": [50],
-    }
+    assert methods["kmeans"]["patches"]["hi"] == [complete]
+    assert methods["kmeans"]["patches"]["mid"] == [complete, complete]
     assert methods["uniform"]["patches"] == {
-        ring: {parameter: [1] for parameter in PARAMETERS} for ring in RINGS
+        ring: [{parameter: [1] for parameter in PARAMETERS}] for ring in RINGS
     }
 
 

@@ -113,7 +113,8 @@ def read_maps(path: str | Path) -> dict[str, np.ndarray]:
     return {
         name: np.where(column == hp.UNSEEN, np.nan, column)
         if np.issubdtype(column.dtype, np.floating)
-        else column
+        # FITS has the other order of bytes, which not every library reads.
+        else column.astype(column.dtype.newbyteorder("="))
         for name, column in zip(names, columns, strict=True)
     }
 

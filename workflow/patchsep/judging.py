@@ -11,7 +11,7 @@ from .patches import N_PATCHES
 from .residuals import ResidualSpectra
 
 # What tells the rows of one sky's tables apart.
-LABEL = ["region", "configuration", "pixel_weights"]
+LABEL = ["region", "configuration", "pixel_weights", "templates"]
 
 
 def judge(
@@ -69,7 +69,6 @@ def judge(
         samples.append((again.r_hat, again.sigma_plus, again.r_upper68))
     samples = np.array(samples)
     row = {
-        **rows[["configuration", "pixel_weights"]].iloc[0].to_dict(),
         **rows[N_PATCHES].iloc[0].to_dict(),
         **estimate.headline,
         **dict(
@@ -81,6 +80,7 @@ def judge(
         ),
         **estimate.intervals(),
         **estimate.intervals(0.0, "_physical"),
+        "r_input": r_input,
         "r_single_bias": single.mean() - r_input,
         "r_single_scatter": single.std(ddof=1) if len(single) > 1 else np.nan,
         **rows[["variance", "mode_fraction"]].mean().to_dict(),
@@ -97,25 +97,57 @@ def judge(
     return row, estimate, samples
 
 
-def mean_spectra(trials: list[pd.DataFrame], bands: pd.DataFrame) -> pd.DataFrame:
-    """`ell` and mean `total`, `statistical`, `systematic` spectra of one configuration."""
+def mean_spectra(trials: list[pd.DataFrame], bands: pd.DataFrame, r_input: float) -> pd.DataFrame:
+    """BB of one configuration's residuals, averaged, and of the sky, by bin.
+
+    Returns
+    -------
+    DataFrame
+        `ell` and in µK² `total`, `statistical` and `systematic` residual, `lensing`, `tensor` at
+        r = 1 in the sky's cosmology, and what is `observed`: r_input tensor + lensing + total.
+    """
     rows = pd.concat(trials, ignore_index=True)
     curves = {name: np.mean(rows[name].to_list(), axis=0) for name in ResidualSpectra._fields}
-    return pd.DataFrame({"ell": bands["ell"], **curves})
+    lensing, tensor = bands["bb_lensing"], bands["sky_bb_tensor"]
+    return pd.DataFrame(
+        {
+            "ell": bands["ell"],
+            **curves,
+            "lensing": lensing,
+            "tensor": tensor,
+            "observed": r_input * tensor + lensing + curves["total"],
+        }
+    )
 
 
 def shown(criterion: str, judged: pd.DataFrame) -> pd.DataFrame:
-    """A criterion's rows, of several pixel weights those of the first."""
-    first = judged["pixel_weights"].eq(judged["pixel_weights"].iloc[0])
+    """A criterion's rows, of several pixel weights and templates those of the first."""
+    kinds = ["pixel_weights", "templates"]
+    first = judged[kinds].eq(judged[kinds].iloc[0]).all(axis=1)
     return judged[first & judged["criterion"].eq(criterion)]
 
 
-def of_criterion(
-    criterion: str, judged: pd.DataFrame, table: pd.DataFrame
-) -> dict[str, tuple[pd.Series, pd.DataFrame]]:
-    """A criterion's choice in every area: its row of `shown`, and its rows of `table`."""
-    by_label = dict(list(table.groupby(LABEL)))
-    return {
-        row["region"]: (row, by_label[tuple(row[LABEL])])
-        for _, row in shown(criterion, judged).iterrows()
-    }
+def shown_tables(
+    criterion: str, tables: dict[tuple[str, str], tuple[pd.DataFrame, pd.DataFrame]]
+) -> pd.DataFrame:
+    """Curves or spectra of what a criterion chose, of several sets and methods.
+
+    Parameters
+    ----------
+    tables : dict of (str, str) to (judged, table)
+        By (set, method): rows of `judge`, and a table with the columns `LABEL`.
+
+    Returns
+    -------
+    DataFrame
+        `set`, `method`, and the rows of the tables that belong to those of `shown`, each with
+        r_hat, sigma_r_minus, sigma_r_plus, r_upper68 and r_input of the latter.
+    """
+    columns = [*LABEL, "r_hat", "sigma_r_minus", "sigma_r_plus", "r_upper68", "r_input"]
+    found = []
+    for (name, method), (judged, table) in tables.items():
+        rows = shown(criterion, judged)[columns].merge(table, on=LABEL)
+        rows.insert(0, "set", name)
+        rows.insert(1, "method", method)
+        found.append(rows)
+    return pd.concat(found, ignore_index=True)

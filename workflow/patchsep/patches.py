@@ -1,8 +1,8 @@
 """Patches: the groups of pixels that share one value of a spectral parameter.
 
 A strategy is a function of the region's pixels that returns their patch labels. A new
-one is a function here and its name in `STRATEGIES`; the config then knows the word. One
-that looks at maps of the spectral parameters is in `GUIDED` instead.
+one is a function here and its name in `STRATEGIES`; the config then knows the word. Those
+that look at maps of the spectral parameters, true or recovered, are in `GUIDED` instead.
 """
 
 from collections.abc import Callable
@@ -150,7 +150,10 @@ def equal_width_bins(values: np.ndarray, n_bins: int) -> np.ndarray:
 
 
 # guided(values, value) -> labels, `values` being a map of the parameter in the region.
-GUIDED: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"true_parameters": equal_width_bins}
+GUIDED: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "true_parameters": equal_width_bins,
+    "recovered_parameters": equal_width_bins,
+}
 
 
 def partition(
@@ -193,24 +196,33 @@ def partition(
     }
 
 
-def configurations(values: dict[str, list[int]], grid: str = "product") -> list[str]:
-    """Names of all configurations of a grid of values per parameter.
+def configurations(scans: list[dict[str, list[int]]], grid: str = "product") -> list[str]:
+    """Names of all configurations of one or more scans through values of every parameter.
 
     "100-20-10" has the values 100 for beta_dust, 20 for temp_dust and 10 for beta_synch.
 
     Parameters
     ----------
-    values : dict of str to list of int
+    scans : list of dict of str to list of int
+        What is in several of them counts once.
     grid : str
-        `product` combines all values with each other; `axes` are one-dimensional scans,
-        one parameter at a time, through the first values of all of them.
+        Within a scan `product` combines all values with each other; `axes` goes through one
+        parameter at a time, the others having the first of their values.
     """
-    lists = [values[parameter] for parameter in PARAMETERS]
-    triples = list(product(*lists))
-    if grid == "axes":
-        first = triples[0]
-        triples = [t for t in triples if sum(a != b for a, b in zip(t, first)) <= 1]
-    return ["-".join(map(str, triple)) for triple in triples]
+    names = []
+    for values in scans:
+        triples = list(product(*(values[parameter] for parameter in PARAMETERS)))
+        if grid == "axes":
+            first = triples[0]
+            triples = [t for t in triples if sum(a != b for a, b in zip(t, first)) <= 1]
+        names += ["-".join(map(str, triple)) for triple in triples]
+    return list(dict.fromkeys(names))
+
+
+def values_of(names: list[str]) -> dict[str, list[int]]:
+    """Values that each spectral parameter takes in configurations, in rising order."""
+    columns = zip(*(map(int, name.split("-")) for name in names), strict=True)
+    return {name: sorted(set(column)) for name, column in zip(PARAMETERS, columns, strict=True)}
 
 
 def count_patches(patches: dict[str, np.ndarray]) -> dict[str, int]:

@@ -9,6 +9,8 @@ import numpy as np
 # Rings from the cleanest sky towards the Galactic plane.
 RINGS = ("hi", "mid", "low")
 HEMISPHERES = ("north", "south")
+# Every pixel, masked or not: no region of the analysis.
+FULL_SKY = "full_sky"
 
 
 def region_names(zones: str) -> list[str]:
@@ -56,7 +58,9 @@ def draw_regions(cumulative: np.ndarray, zones: str) -> np.ndarray:
 
 
 def region_pixels(labels: np.ndarray, region: str, zones: str) -> np.ndarray:
-    """Pixel indices (n,) of one region in RING order."""
+    """Pixel indices (n,) of one region, or of the `FULL_SKY`, in RING order."""
+    if region == FULL_SKY:
+        return np.arange(len(labels))
     return np.flatnonzero(labels == 1 + region_names(zones).index(region))
 
 

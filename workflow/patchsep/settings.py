@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
 from .patches import GUIDED, PARAMETERS, STRATEGIES
-from .regions import RINGS, find_mask_file, mask_columns
+from .regions import FULL_SKY, RINGS, find_mask_file, mask_columns, region_names
 
 # Beside the package in a checkout, within it where it is installed.
 SCHEMAS = [folder / "schemas" for folder in Path(__file__).parents[:2]]
@@ -47,6 +47,14 @@ Validator = extend(
 )
 
 
+# Figures of methods that not every configuration has.
+NEEDED_STRATEGIES = {
+    "kmeans_patches": "kmeans",
+    "binned_patches": "recovered_parameters",
+    "binned_spectra": "recovered_parameters",
+}
+
+
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names the key, the file and the mend."""
 
@@ -64,7 +72,8 @@ def load_settings(config: dict, source: str) -> dict:
     Returns
     -------
     dict
-        The settings, complete; every method has, per ring and parameter, a list of values.
+        The settings, complete; every method has, per ring, a list of scans, each with a list of
+        values per parameter.
 
     Raises
     ------
@@ -78,11 +87,13 @@ def load_settings(config: dict, source: str) -> dict:
         settings = _with_defaults(config, schema)
         for name, method in settings["methods"].items():
             problems += _method_problems(f"methods.{name}", method, settings["nside"])
+        problems += _source_problems(settings["methods"])
         problems += _fit_problems(settings["fit"])
         problems += _nside_problems(settings["nside"])
         problems += _benchmark_problems(settings["benchmark"])
     if not problems:
         problems += _judging_problems(settings)
+        problems += _figure_problems(settings)
         for key, sky in {"": settings, **_judging_sets(settings)}.items():
             if "foregrounds" in sky:
                 model = sky["foregrounds"]["model"]
@@ -92,6 +103,11 @@ def load_settings(config: dict, source: str) -> dict:
     _check_instrument(settings["instrument"], source)
     for method in settings["methods"].values():
         method["patches"] = _complete_patches(method)
+        method.setdefault("recovered_by", None)
+    settings["likelihood"]["templates"] = _as_list(settings["likelihood"]["templates"])
+    for judged in settings["judging"].values():
+        judged.setdefault("r", settings["cmb"]["r"])
+        judged.setdefault("methods", list(settings["methods"]))
     return settings
 
 
@@ -198,19 +214,41 @@ def _method_problems(key, method, nside) -> list[str]:
     if "patches" not in method:
         return [f"{key}.patches: missing; give hi, mid and low"]
     problems = []
-    for ring, settings in method["patches"].items():
-        for parameter, values in settings.items():
-            where = f"{key}.patches.{ring}.{parameter}"
-            for value in _as_list(values):
-                if strategy in ("kmeans", *GUIDED) and value < 1:
-                    problems.append(f"{where}: {value} patches; use 1 or more")
-                if strategy == "multiresolution" and value != 0:
-                    if not _power_of_two(value):
-                        problems.append(f"{where}: nside {value} is neither 0 nor a power of two")
-                    elif value > nside:
-                        problems.append(
-                            f"{where}: nside {value} is finer than the maps; use {nside} or less"
-                        )
+    for ring, parameter, value in _patch_values(method["patches"]):
+        where = f"{key}.patches.{ring}.{parameter}"
+        if strategy in ("kmeans", *GUIDED) and value < 1:
+            problems.append(f"{where}: {value} patches; use 1 or more")
+        if strategy == "multiresolution" and value != 0:
+            if not _power_of_two(value):
+                problems.append(f"{where}: nside {value} is neither 0 nor a power of two")
+            elif value > nside:
+                problems.append(
+                    f"{where}: nside {value} is finer than the maps; use {nside} or less"
+                )
+    return problems
+
+
+def _patch_values(patches):
+    for ring, scans in patches.items():
+        for scan in _as_list(scans):
+            for parameter, values in scan.items():
+                yield from ((ring, parameter, value) for value in _as_list(values))
+
+
+def _source_problems(methods) -> list[str]:
+    """Where patches follow recovered parameters, another method recovers them."""
+    problems = []
+    for name, method in methods.items():
+        key, source = f"methods.{name}.recovered_by", method.get("recovered_by")
+        if method["strategy"] != "recovered_parameters":
+            if source is not None:
+                problems.append(f"{key}: only for recovered_parameters; remove this key")
+            continue
+        known = [n for n, m in methods.items() if m["strategy"] != "recovered_parameters"]
+        if source is None:
+            problems.append(f"{key}: missing; name another method, one of {', '.join(known)}")
+        elif source not in known:
+            problems.append(f"{key}: {source!r} is no method that it can follow; known are {known}")
     return problems
 
 
@@ -218,12 +256,15 @@ def _as_list(values):
     return values if isinstance(values, list) else [values]
 
 
-def _complete_patches(method) -> dict[str, dict[str, list[int]]]:
-    """Lists of values for every ring and parameter; uniform has the value 1."""
+def _complete_patches(method) -> dict[str, list[dict[str, list[int]]]]:
+    """Scans of every ring, with lists of values for every parameter; uniform has the value 1."""
     patches = method.get("patches", {ring: dict.fromkeys(PARAMETERS, 1) for ring in RINGS})
     return {
-        ring: {parameter: _as_list(settings[parameter]) for parameter in PARAMETERS}
-        for ring, settings in patches.items()
+        ring: [
+            {parameter: _as_list(scan[parameter]) for parameter in PARAMETERS}
+            for scan in _as_list(scans)
+        ]
+        for ring, scans in patches.items()
     }
 
 
@@ -249,6 +290,34 @@ def _benchmark_problems(benchmark) -> list[str]:
         "benchmark.optimizers.furax_active_set: furax-cs is not installed; run "
         "pip install -r envs/peers.txt, or remove this key"
     ]
+
+
+def _figure_problems(settings) -> list[str]:
+    figures, methods = settings["figures"], settings["methods"]
+    strategies = {method["strategy"] for method in methods.values()}
+    problems = [
+        f"figures.drawn: {figure} needs a method of strategy {strategy}; add one, or name what it "
+        f"shows in figures.methods.{figure}"
+        for figure, strategy in NEEDED_STRATEGIES.items()
+        if figure in figures["drawn"]
+        and figure not in figures["methods"]
+        and strategy not in strategies
+    ]
+    for key, known in (("methods", methods), ("sets", ["choosing", *settings["judging"]])):
+        problems += [
+            f"figures.{key}.{figure}: there is no {name!r}; {_suggest(name, known)}"
+            for figure, names in figures[key].items()
+            for name in names
+            if name not in known
+        ]
+    region, known = settings["benchmark"]["region"], [*_regions(settings), FULL_SKY]
+    if {"run_times", "optimizers"} & {*figures["drawn"]} and region not in known:
+        problems.append(f"benchmark.region: there is no {region!r}; {_suggest(region, known)}")
+    return problems
+
+
+def _regions(settings):
+    return region_names(settings["regions"]["zones"])
 
 
 def _judging_sets(settings) -> dict[str, dict]:
@@ -277,6 +346,11 @@ def _judging_problems(settings) -> list[str]:
             for key, used in seen.items()
             for seed in judged[key]
             if seed in used
+        ]
+        problems += [
+            f"{prefix}methods: there is no method {name!r}; {_suggest(name, settings['methods'])}"
+            for name in judged.get("methods", [])
+            if name not in settings["methods"]
         ]
         lengths = {key: len(judged[key]) for key in seen}
         if len(set(lengths.values())) > 1:

@@ -9,7 +9,7 @@ from .judging import LABEL, shown
 from .patches import N_PATCHES
 
 # Methods are compared within one of these.
-GAIN_OF = ["set", "criterion", "region", "pixel_weights"]
+GAIN_OF = ["set", "criterion", "region", "pixel_weights", "templates"]
 CONFIGURATION_COLUMNS = [
     "method",
     "region",

@@ -20,6 +20,7 @@ from .patches import (
     configuration_patches,
     count_patches,
     partition,
+    values_of,
 )
 from .residuals import PIXEL_WEIGHTS, cmb_variance, residual_spectra
 from .sky import RegionSky
@@ -161,7 +162,7 @@ def partitions_of_choices(
     skies: list[RegionSky],
     strategy: str,
     seed: int,
-    true: dict[str, np.ndarray],
+    maps: dict[str, np.ndarray],
 ) -> dict[str, Partitions]:
     """Partitions of every region, drawn anew for a trial, that the chosen configurations need.
 
@@ -172,15 +173,14 @@ def partitions_of_choices(
     skies : list of RegionSky
     strategy, seed :
         See `patches.partition`.
-    true : dict of str to array (12 nside²,)
+    maps : dict of str to array (12 nside²,)
         Maps of the spectral parameters, for strategies that look at them.
     """
     partitions = {}
     for sky in skies:
         names = choices.loc[choices["region"] == sky.region, "configuration"].unique()
-        chosen = np.array([name.split("-") for name in names], dtype=int).T
-        values = {name: sorted(set(column.tolist())) for name, column in zip(PARAMETERS, chosen)}
-        guide = {name: parameter[sky.pixels] for name, parameter in true.items()}
+        values = values_of(names)
+        guide = {name: parameter[sky.pixels] for name, parameter in maps.items()}
         partitions[sky.region] = partition(strategy, sky.nside, sky.pixels, values, seed, guide)
     return partitions
 

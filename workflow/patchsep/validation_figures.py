@@ -7,7 +7,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import t as student_t
 
-from .figures import COLOURS, FULL_WIDTH, PARAMETER_LABELS, plain_log_ticks
+from .figures import (
+    COLOURS,
+    D_ELL_LABEL,
+    FULL_WIDTH,
+    PARAMETER_LABELS,
+    R_UPPER_LABEL,
+    in_words,
+    plain_log_ticks,
+)
 from .patches import N_PATCHES
 
 OPTIMIZER_LABELS = {
@@ -48,7 +56,7 @@ def plot_leakage(leakage: pd.DataFrame) -> Figure:
     left.set(
         yscale="log",
         title="skies of E modes",
-        ylabel=r"$\ell(\ell+1)\,C_\ell^{BB}/2\pi$  [$\mu\mathrm{K}^2_\mathrm{CMB}$]",
+        ylabel=D_ELL_LABEL,
     )
     right.set(ylim=(0, 2), title="skies of B modes", ylabel="measured / true")
     for axis in (left, right):
@@ -59,47 +67,52 @@ def plot_leakage(leakage: pd.DataFrame) -> Figure:
 
 
 def plot_known_patches(
-    found: dict[str, tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]], n_realizations: int
+    scans: pd.DataFrame, choices: pd.DataFrame, pulls: pd.DataFrame, n_realizations: int
 ) -> Figure:
     """What is found on skies of known patches, a row per truth.
 
     Parameters
     ----------
-    found : dict of str to (estimates, choices, pulls)
-        By true configuration, see `known_patches`, of all skies.
+    scans, choices, pulls : DataFrame
+        `beta_dust_scans` and tables of `known_patches`, of all skies, each with the true
+        configuration as its column `truth`.
     n_realizations : int
         Noise realisations of each sky.
 
     Left: r_upper68 against the number of beta_dust patches, the others being true. Middle: how
     often every criterion chooses the truth. Right: pulls against Student's t.
     """
+    truths = list(scans["truth"].unique())
     figure, axes = plt.subplots(
-        len(found),
+        len(truths),
         3,
-        figsize=(FULL_WIDTH, 0.27 * FULL_WIDTH * len(found) + 0.3),
+        figsize=(FULL_WIDTH, 0.27 * FULL_WIDTH * len(truths) + 0.3),
         squeeze=False,
         layout="constrained",
     )
-    for (left, middle, right), (true, (estimates, choices, pulls)) in zip(axes, found.items()):
-        numbers = [int(n) for n in true.split("-")]
-        others = estimates["configuration"].str.endswith("-".join(["", *map(str, numbers[1:])]))
-        by_patches = estimates[others].groupby("n_patches_beta_dust")["r_upper68"]
-        middle_values, low, high = (1e3 * by_patches.quantile(q) for q in (0.5, 0.16, 0.84))
-        left.fill_between(low.index, low, high, color=COLOURS[0], alpha=0.2, lw=0)
-        left.plot(middle_values.index, middle_values, ".-", color=COLOURS[0])
-        left.axvline(numbers[0], color="0.4", lw=0.8, ls="--")
-        left.set(xscale="log", yscale="log", ylabel=r"$10^3\,(\hat r + \sigma_+)$")
+    for (left, middle, right), true in zip(axes, truths):
+        scan = scans[scans["truth"] == true]
+        n_patches, low, high, middle_values = (
+            scan[N_PATCHES[0]],
+            *(1e3 * scan[name] for name in ("low", "high", "median")),
+        )
+        left.fill_between(n_patches, low, high, color=COLOURS[0], alpha=0.2, lw=0)
+        left.plot(n_patches, middle_values, ".-", color=COLOURS[0])
+        left.axvline(int(true.split("-")[0]), color="0.4", lw=0.8, ls="--")
+        left.set(xscale="log", yscale="log", ylabel=R_UPPER_LABEL)
         for direction in (left.xaxis, left.yaxis):
             plain_log_ticks(direction)
         left.set_title(f"truth {true.replace('-', '/')}", loc="left")
-        rates = choices.groupby("criterion", sort=False)["true"].mean()
+        of_truth = choices[choices["truth"] == true]
+        rates = of_truth.groupby("criterion", sort=False)["true"].mean()
         places = np.arange(len(rates))
         middle.barh(places, rates, color=COLOURS[0], height=0.6)
-        middle.set_yticks(places, [name.replace("_", " ") for name in rates.index])
+        middle.set_yticks(places, [in_words(name) for name in rates.index])
         middle.set(xlim=(0, 1))
         middle.invert_yaxis()
         edges = np.linspace(-5, 5, 41)
-        for colour, (name, rows) in zip(COLOURS, pulls.groupby("parameter", sort=False)):
+        of_truth = pulls[pulls["truth"] == true]
+        for colour, (name, rows) in zip(COLOURS, of_truth.groupby("parameter", sort=False)):
             # The label without its unit: pulls have none.
             label = PARAMETER_LABELS[name].split(" [")[0]
             right.hist(
@@ -112,6 +125,27 @@ def plot_known_patches(
     axes[-1, 2].set_xlabel("Pull of a patch's mean")
     axes[0, 2].legend()
     return figure
+
+
+def beta_dust_scans(estimates: pd.DataFrame) -> pd.DataFrame:
+    """r_upper68 against the number of beta_dust patches on skies of known patches.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        See `known_patches.search`, of several skies, with the true configuration as `truth`.
+
+    Returns
+    -------
+    DataFrame
+        `truth`, `n_patches_beta_dust`, and over skies the `median` of r_upper68 and its quantiles
+        of 16 and 84 %, `low` and `high`; numbers of the other patches are the true ones.
+    """
+    others, true = (estimates[name].str.split("-").str[1:] for name in ("configuration", "truth"))
+    groups = estimates[others == true].groupby(["truth", N_PATCHES[0]], sort=False)["r_upper68"]
+    quantiles = {"median": 0.5, "low": 0.16, "high": 0.84}
+    table = pd.DataFrame({name: groups.quantile(q) for name, q in quantiles.items()})
+    return table.reset_index().sort_values(["truth", N_PATCHES[0]], ignore_index=True)
 
 
 def plot_patch_classes(classes: pd.DataFrame) -> Figure:
@@ -144,7 +178,7 @@ def plot_patch_classes(classes: pd.DataFrame) -> Figure:
         axis.set(xscale="log", yscale="log", xlabel=r"Multipole $\ell$")
         axis.legend(title=f"within patches: {label}", ncols=2)
         plain_log_ticks(axis.xaxis)
-    axes[0, 0].set_ylabel(r"$\ell(\ell+1)\,C_\ell^{BB}/2\pi$  [$\mu\mathrm{K}^2_\mathrm{CMB}$]")
+    axes[0, 0].set_ylabel(D_ELL_LABEL)
     handles = [Line2D([], [], color="k", ls=line, label=kind) for kind, line in lines.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
@@ -187,7 +221,7 @@ def plot_run_times(times: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_traces(traces: pd.DataFrame) -> Figure:
+def plot_optimizers(traces: pd.DataFrame) -> Figure:
     """NLL above the lowest one, and projected gradient, against iterations, per optimiser.
 
     `traces` is that of `benchmark.trace_fits`.

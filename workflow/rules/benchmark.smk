@@ -1,9 +1,5 @@
-# Optimisers side by side on one region's data: `snakemake benchmark`, not part of a run.
-BENCHMARK = SETTINGS["benchmark"]
-# Of rings, the brightest.
-BENCHMARK_REGION = REGIONS[-1]
-
-
+# Optimisers side by side on one region's data: `snakemake benchmark`, part of a run if it draws
+# their figures.
 rule benchmark_fits:
     input:
         instrument=ancient(SETTINGS["instrument"]),
@@ -11,10 +7,10 @@ rule benchmark_fits:
         foregrounds=f"{RESULTS}/maps/foregrounds.fits",
         cmb=f"{RESULTS}/maps/cmb.fits",
     output:
-        times=f"{RESULTS}/benchmark/{{region}}/run_times.csv",
-        traces=f"{RESULTS}/benchmark/{{region}}/traces.csv",
+        times=f"{RESULTS}/benchmark/run_times.csv",
+        traces=f"{RESULTS}/benchmark/optimizers.csv",
     log:
-        f"{LOGS}/benchmark_fits/{{region}}.log",
+        f"{LOGS}/benchmark_fits.log",
     conda:
         "../../envs/environment.yaml"
     # Alone on the machine: what runs beside it changes the times.
@@ -23,26 +19,23 @@ rule benchmark_fits:
         mem_mb=8000,
         runtime=720,
     params:
-        benchmark=BENCHMARK,
+        benchmark=SETTINGS["benchmark"],
         noise_seed=SETTINGS["noise"]["seed"],
         zones=SETTINGS["regions"]["zones"],
         code=code("benchmark_fits", SETTINGS["instrument"]),
     message:
-        "Timing fits in {wildcards.region}"
+        "Timing fits in {params.benchmark[region]}"
     script:
         "../../scripts/benchmark_fits.py"
 
 
-rule fig_benchmark:
+rule fig_run_times:
     input:
-        table=f"{RESULTS}/benchmark/{{region}}/{{table}}.csv",
+        table=rules.benchmark_fits.output.times,
     output:
-        f"{RESULTS}/benchmark/{{region}}/{{table}}.pdf",
-        f"{RESULTS}/benchmark/{{region}}/{{table}}.png",
+        **figure_files("run_times", "Run times"),
     log:
-        f"{LOGS}/fig_benchmark/{{region}}_{{table}}.log",
-    wildcard_constraints:
-        table="run_times|traces",
+        f"{LOGS}/fig_run_times.log",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -50,17 +43,28 @@ rule fig_benchmark:
         runtime=10,
     params:
         style=FIGURE_STYLE,
+        figure="run_times",
         code=code("fig_benchmark"),
     message:
-        "Drawing {wildcards.table} of the benchmark"
+        "Drawing run times of fits"
     script:
         "../../scripts/fig_benchmark.py"
 
 
+use rule fig_run_times as fig_optimizers with:
+    input:
+        table=rules.benchmark_fits.output.traces,
+    output:
+        **figure_files("optimizers", "Run times"),
+    log:
+        f"{LOGS}/fig_optimizers.log",
+    params:
+        figure="optimizers",
+    message:
+        "Drawing optimisers' approach to the minimum"
+
+
 rule benchmark:
     input:
-        expand(
-            f"{RESULTS}/benchmark/{BENCHMARK_REGION}/{{table}}.{{suffix}}",
-            table=["run_times", "traces"],
-            suffix=["pdf", "png"],
-        ),
+        rules.fig_run_times.output,
+        rules.fig_optimizers.output,

@@ -16,7 +16,7 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 from patchsep.choice import COMBINED
-from patchsep.patches import GUIDED, configurations
+from patchsep.patches import GUIDED, configurations, values_of
 from patchsep.provenance import code_fingerprint
 from patchsep.regions import find_mask_file, region_names
 from patchsep.settings import SettingsError, load_settings
@@ -46,6 +46,8 @@ FIT = {
 SPECTRA = {
     key: SETTINGS["spectra"][key] for key in ("estimator", "apodization", "bin_width")
 }
+# The first are those of choosing.
+TEMPLATES = SETTINGS["likelihood"]["templates"]
 PIXEL_WEIGHTS = SETTINGS["spectra"]["pixel_weights"]
 FIT_MEMORY_MB = int(1000 * SETTINGS["fit"]["memory"])
 
@@ -87,8 +89,11 @@ FOREGROUNDS = {"": SETTINGS["foregrounds"]} | {
     if "foregrounds" in judged
 }
 SETS = {"choosing": [""]}
+JUDGED_METHODS = {"choosing": list(METHODS)}
+R_INPUT = {"choosing": SETTINGS["cmb"]["r"]}
 TRIALS = {
     "": {
+        "r": SETTINGS["cmb"]["r"],
         "cmb_seed": SETTINGS["cmb"]["seed"],
         "noise_seed": SETTINGS["noise"]["seed"],
         "realizations": SETTINGS["noise"]["realizations"],
@@ -98,6 +103,7 @@ for name, judged in JUDGING.items():
     seeds = zip(judged["cmb_seeds"], judged["noise_seeds"], judged["patch_seeds"])
     trials = {
         f"judging/{name}/trial_{number}/": {
+            "r": judged["r"],
             "cmb_seed": cmb,
             "noise_seed": noise,
             "patch_seed": patch,
@@ -106,7 +112,13 @@ for name, judged in JUDGING.items():
         for number, (cmb, noise, patch) in enumerate(seeds)
     }
     SETS[name] = list(trials)
+    JUDGED_METHODS[name] = judged["methods"]
+    R_INPUT[name] = judged["r"]
     TRIALS |= trials
+
+
+# Every (set, method) that is judged.
+JUDGED = [(name, method) for name in SETS for method in JUDGED_METHODS[name]]
 
 
 wildcard_constraints:
@@ -120,15 +132,12 @@ wildcard_constraints:
     grid=f"({'|'.join(GRIDS)})",
     chunk="|".join(chain.from_iterable(CHUNKS.values())),
     part="|".join(PARTS),
-
-
-def patch_values(method, region):
-    """Values per spectral parameter of a method in a region: those of its ring."""
-    return METHODS[method]["patches"][region.split("_")[0]]
+    templates="|".join(TEMPLATES),
 
 
 def configurations_of(method, region):
-    return configurations(patch_values(method, region), METHODS[method]["grid"])
+    scans = METHODS[method]["patches"][region.split("_")[0]]
+    return configurations(scans, METHODS[method]["grid"])
 
 
 def has_choice(method, region):
@@ -166,19 +175,23 @@ def rehearsals(wildcards):
     ]
 
 
-def guide_map(method, folder):
-    """True parameters of a sky, for the methods whose patches follow them."""
-    guided = METHODS[method]["strategy"] in GUIDED
-    return {"guide": f"{folder}/spectral_parameters.fits"} if guided else {}
+def guide_map(method, trial, sky):
+    """Spectral parameters that a method's patches follow: a sky's true ones, or recovered ones."""
+    if METHODS[method]["strategy"] not in GUIDED:
+        return {}
+    recovered_by = METHODS[method]["recovered_by"]
+    if recovered_by:
+        return {"guide": f"{RESULTS}/{trial}maps/recovered_{recovered_by}.fits"}
+    return {"guide": f"{RESULTS}/{sky}maps/spectral_parameters.fits"}
 
 
 def sky_files(wildcards):
     """Foregrounds of a trial, and what guides patches: its set's, or those of choosing."""
     sky = f"{Path(wildcards.trial).parent}/" if wildcards.trial else ""
-    folder = f"{RESULTS}/{sky if sky in FOREGROUNDS else ''}maps"
+    sky = sky if sky in FOREGROUNDS else ""
     return {
-        "foregrounds": f"{folder}/foregrounds.fits",
-        **guide_map(wildcards.method, folder),
+        "foregrounds": f"{RESULTS}/{sky}maps/foregrounds.fits",
+        **guide_map(wildcards.method, wildcards.trial, sky),
     }
 
 
@@ -188,6 +201,11 @@ def set_files(wildcards):
         f"{RESULTS}/{trial}residuals/{wildcards.method}_cleaned.parquet"
         for trial in SETS[wildcards.set]
     ]
+
+
+def judged_files(pairs, suffix):
+    """Files of what is judged, of every (set, method)."""
+    return [f"{RESULTS}/judged/{name}/{method}{suffix}" for name, method in pairs]
 
 
 def patch_seed(wildcards):
@@ -233,30 +251,80 @@ def code(script, *files):
     )
 
 
-def figure_files(name):
-    """PDF and PNG of a figure; the PNG is shown in the report."""
+# What figures show: methods that are named for them, or else those that they are for.
+FIGURES = SETTINGS["figures"]
+FIGURE_STYLE = {key: FIGURES[key] for key in ("font_size", "resolution", "projection")}
+WITH_CHOICE = [m for m in METHODS if any(has_choice(m, region) for region in REGIONS)]
+BINNED = [m for m in METHODS if METHODS[m]["recovered_by"]]
+METHODS_OF_FIGURES = {
+    "kmeans_patches": [m for m in METHODS if METHODS[m]["strategy"] == "kmeans"][:1],
+    "binned_patches": BINNED,
+    "binned_spectra": [
+        *dict.fromkeys(METHODS[m]["recovered_by"] for m in BINNED),
+        *BINNED,
+    ],
+    "scans": WITH_CHOICE[:1],
+    "variance_and_r": WITH_CHOICE[:1],
+    "r_and_patches": WITH_CHOICE,
+}
+
+
+def figure_methods(figure):
+    return FIGURES["methods"].get(figure, METHODS_OF_FIGURES.get(figure, list(METHODS)))
+
+
+def figure_judged(figure):
+    """Every (set, method) that a figure shows."""
+    sets = FIGURES["sets"].get(figure, ["choosing"])
+    pairs = product(sets, figure_methods(figure))
+    return [pair for pair in pairs if pair in JUDGED]
+
+
+def of_choosing(figure):
+    return [("choosing", method) for method in figure_methods(figure)]
+
+
+def judged_tables(figure, kind):
+    """What is judged of a figure's sets and methods: estimates of r, and their curves or spectra."""
+    pairs = figure_judged(figure)
     return {
-        "pdf": f"{RESULTS}/figures/{name}.pdf",
-        "png": report(
-            f"{RESULTS}/figures/{name}.png",
-            caption=f"../report/{name}.rst",
-            category="Figures",
-            labels={"figure": name.replace("_", " ")},
-        ),
+        "estimates": judged_files(pairs, ".csv"),
+        "curves": judged_files(pairs, f"_{kind}.parquet"),
     }
 
 
-# Every figure, one rule each, and every table that the run ends with.
-FIGURES = expand(
+def recovered_maps(figure):
+    return [f"{RESULTS}/maps/recovered_{m}.fits" for m in figure_methods(figure)]
+
+
+def by_region(figure):
+    return list(product(figure_methods(figure), REGIONS))
+
+
+def grid_files(figure):
+    """Estimates of r of all configurations of a figure's methods."""
+    return [f"{RESULTS}/likelihood/{m}/{r}.csv" for m, r in by_region(figure)]
+
+
+def figure_files(name, section, data="csv", label=None):
+    """PDF and PNG of a figure, and the table that it is drawn from; the PNG is in the report."""
+    stem = f"{RESULTS}/figures/{name}"
+    return {
+        "pdf": f"{stem}.pdf",
+        "png": report(
+            f"{stem}.png",
+            caption=f"../report/{label or name}.rst",
+            category=section,
+            labels={"figure": name.replace("_", " ").replace("/", ": ")},
+        ),
+        "data": f"{stem}.{data}",
+    }
+
+
+# All figures of a run, and the tables that it ends with.
+FIGURE_FILES = expand(
     f"{RESULTS}/figures/{{name}}.{{suffix}}",
-    name=[
-        "regions",
-        "patches",
-        "residual_spectra",
-        "r_likelihoods",
-        "parameters",
-        "criteria",
-    ],
+    name=FIGURES["drawn"],
     suffix=["pdf", "png"],
 )
 TABLES = multiext(

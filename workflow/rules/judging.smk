@@ -42,7 +42,11 @@ rule judge:
     input:
         trials=set_files,
         choices=f"{RESULTS}/choices/{{method}}.csv",
-        bands=expand(f"{RESULTS}/spectra/bands/{{area}}.csv", area=AREAS),
+        bands=expand(
+            f"{RESULTS}/spectra/bands/{{templates}}/{{area}}.csv",
+            templates=TEMPLATES,
+            area=AREAS,
+        ),
     output:
         estimates=f"{RESULTS}/judged/{{set}}/{{method}}.csv",
         samples=f"{RESULTS}/judged/{{set}}/{{method}}_samples.parquet",
@@ -60,7 +64,7 @@ rule judge:
     params:
         pixel_weights=PIXEL_WEIGHTS,
         statistical=SETTINGS["likelihood"]["statistical"],
-        r_input=SETTINGS["cmb"]["r"],
+        r_input=lambda wildcards: R_INPUT[wildcards.set],
         r_grid=SETTINGS["likelihood"]["r_grid"],
         bootstrap=SETTINGS["likelihood"]["bootstrap"],
         code=code("judge"),

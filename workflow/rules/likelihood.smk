@@ -2,7 +2,7 @@ rule estimate_r:
     input:
         spectra=f"{RESULTS}/{{grid}}residuals/{{method}}/{{region}}_spectra.parquet",
         metrics=f"{RESULTS}/{{grid}}residuals/{{method}}/{{region}}_metrics.parquet",
-        bands=f"{RESULTS}/spectra/bands/{{region}}.csv",
+        bands=f"{RESULTS}/spectra/bands/{TEMPLATES[0]}/{{region}}.csv",
         rehearsals=rehearsals,
     output:
         estimates=f"{RESULTS}/{{grid}}likelihood/{{method}}/{{region}}.csv",

@@ -1,6 +1,6 @@
 rule draw_patches:
     input:
-        unpack(lambda wildcards: guide_map(wildcards.method, f"{RESULTS}/maps")),
+        unpack(lambda wildcards: guide_map(wildcards.method, trial="", sky="")),
         regions=f"{RESULTS}/maps/regions.fits",
     output:
         patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
@@ -16,7 +16,7 @@ rule draw_patches:
     params:
         strategy=lambda wildcards: METHODS[wildcards.method]["strategy"],
         seed=lambda wildcards: METHODS[wildcards.method]["seed"],
-        values=lambda wildcards: patch_values(wildcards.method, wildcards.region),
+        values=lambda wildcards: values_of(region_configurations(wildcards)),
         zones=SETTINGS["regions"]["zones"],
         code=code("draw_patches"),
     message:

@@ -5,16 +5,8 @@ rule summarize:
             for method in METHODS
             for region in REGIONS
         ],
-        judged=[
-            f"{RESULTS}/judged/{judged}/{method}.csv"
-            for judged in SETS
-            for method in METHODS
-        ],
-        samples=[
-            f"{RESULTS}/judged/{judged}/{method}_samples.parquet"
-            for judged in SETS
-            for method in METHODS
-        ],
+        judged=judged_files(JUDGED, ".csv"),
+        samples=judged_files(JUDGED, "_samples.parquet"),
     output:
         summary=[
             report(
@@ -41,11 +33,11 @@ rule summarize:
         runtime=10,
     params:
         regions=[(method, region) for method in METHODS for region in REGIONS],
-        sets=[(judged, method) for judged in SETS for method in METHODS],
+        sets=JUDGED,
         criterion=CRITERIA[0],
         about={
             "run": SETTINGS["run"],
-            "templates": SETTINGS["likelihood"]["templates"],
+            "templates": TEMPLATES[0],
             "figures": f"{RESULTS}/figures/",
         },
         code=code("summarize"),

@@ -63,7 +63,7 @@ rule simulate_cmb:
         runtime=15,
     params:
         seed=lambda wildcards: TRIALS[wildcards.trial]["cmb_seed"],
-        r=SETTINGS["cmb"]["r"],
+        r=lambda wildcards: TRIALS[wildcards.trial]["r"],
         nside=SETTINGS["nside"],
         code=code("simulate_cmb"),
     message:

@@ -1,12 +1,12 @@
 rule bin_templates:
     input:
         regions=f"{RESULTS}/maps/regions.fits",
-        templates=f"{RESULTS}/spectra/cmb_{SETTINGS['likelihood']['templates']}.csv",
+        templates=f"{RESULTS}/spectra/cmb_{{templates}}.csv",
         sky_templates=f"{RESULTS}/spectra/cmb_consistent.csv",
     output:
-        bands=f"{RESULTS}/spectra/bands/{{area}}.csv",
+        bands=f"{RESULTS}/spectra/bands/{{templates}}/{{area}}.csv",
     log:
-        f"{LOGS}/bin_templates/{{area}}.log",
+        f"{LOGS}/bin_templates/{{templates}}/{{area}}.log",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -18,6 +18,6 @@ rule bin_templates:
         modes=SETTINGS["spectra"]["modes"],
         code=code("bin_templates"),
     message:
-        "Binning templates: {wildcards.area}"
+        "Binning templates: {wildcards.templates}, {wildcards.area}"
     script:
         "../../scripts/bin_templates.py"

@@ -43,7 +43,7 @@ rule fig_leakage:
     input:
         leakage=f"{RESULTS}/validation/leakage.csv",
     output:
-        multiext(f"{RESULTS}/validation/leakage", ".pdf", ".png"),
+        **figure_files("leakage", "Validation"),
     log:
         f"{LOGS}/fig_leakage.log",
     conda:
@@ -65,7 +65,7 @@ rule validate_choices:
     input:
         instrument=ancient(SETTINGS["instrument"]),
         regions=f"{RESULTS}/maps/regions.fits",
-        bands=f"{RESULTS}/spectra/bands/{VALIDATION_REGION}.csv",
+        bands=f"{RESULTS}/spectra/bands/{TEMPLATES[0]}/{VALIDATION_REGION}.csv",
     output:
         estimates=f"{RESULTS}/validation/known_patches/{{truth}}_estimates.csv",
         choices=f"{RESULTS}/validation/known_patches/{{truth}}_choices.csv",
@@ -102,7 +102,7 @@ rule fig_known_patches:
         choices=expand(rules.validate_choices.output.choices, truth=TRUTHS),
         pulls=expand(rules.validate_choices.output.pulls, truth=TRUTHS),
     output:
-        multiext(f"{RESULTS}/validation/known_patches", ".pdf", ".png"),
+        **figure_files("known_patches", "Validation"),
     log:
         f"{LOGS}/fig_known_patches.log",
     conda:
@@ -150,7 +150,7 @@ rule fig_patch_classes:
     input:
         classes=f"{RESULTS}/validation/patch_classes/{{method}}.csv",
     output:
-        multiext(f"{RESULTS}/validation/patch_classes/{{method}}", ".pdf", ".png"),
+        **figure_files("patch_classes/{method}", "Validation", label="patch_classes"),
     log:
         f"{LOGS}/fig_patch_classes/{{method}}.log",
     conda:

@@ -1,0 +1,214 @@
+"""Figures of what is judged: residual spectra, likelihoods of r, criteria, realisations."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from .choice import COMBINED
+from .figures import (
+    COLOURS,
+    D_ELL_LABEL,
+    FULL_WIDTH,
+    R_UPPER_LABEL,
+    area_grid,
+    area_title,
+    colours_of,
+    in_words,
+    plain_log_ticks,
+    power_of_ten,
+    with_series,
+)
+
+# Values of r that LiteBIRD aims at (arXiv:2604.08463, Fig. 10).
+R_BAND = (1e-3, 4e-3)
+LINES = {"total": "--", "observed": "--", "systematic": "-", "statistical": ":"}
+
+
+def plot_residual_spectra(data: pd.DataFrame, kinds: list[str]) -> Figure:
+    """BB spectra, a panel per area and a colour per method and set.
+
+    Parameters
+    ----------
+    data : DataFrame
+        `judging.shown_tables` of `judging.mean_spectra`.
+    kinds : list of str
+        Those that are drawn, of `LINES`.
+    """
+    data = with_series(data)
+    areas = list(data["region"].unique())
+    figure, axes = area_grid(areas, 0.36)
+    colours = colours_of(list(data["series"].unique()))
+    for axis, area in zip(axes, areas):
+        rows = data[data["region"] == area]
+        draw_spectra(axis, rows, kinds, colours)
+        axis.set(title=area_title(area))
+        axis.label_outer()
+    figure.supxlabel(r"Multipole $\ell$")
+    figure.supylabel(D_ELL_LABEL)
+    handles = [
+        *(Line2D([], [], color=colour, label=name) for name, colour in colours.items()),
+        *spectra_handles(kinds),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    return figure
+
+
+def draw_spectra(axis, data: pd.DataFrame, kinds: list[str], colours: dict[str, str]):
+    """D_ell of one area's `series`, with lensing and the band of r."""
+    for name, rows in data.groupby("series", sort=False):
+        factor = rows["ell"] * (rows["ell"] + 1) / (2 * np.pi)
+        for kind in kinds:
+            axis.plot(rows["ell"], factor * rows[kind], LINES[kind], color=colours[name])
+    tensor, lensing = factor * rows["tensor"], factor * rows["lensing"]
+    axis.fill_between(rows["ell"], *(r * tensor for r in R_BAND), color="0.8", lw=0)
+    axis.plot(rows["ell"], lensing, color="0.4", lw=1)
+    axis.set(xscale="log", yscale="log", xlim=(rows["ell"].min(), rows["ell"].max()))
+    plain_log_ticks(axis.xaxis)
+    highest = max(line.get_ydata().max() for line in axis.lines)
+    axis.set_ylim(tensor.min() * R_BAND[0] / 100, 2 * highest)
+
+
+def spectra_handles(kinds: list[str]) -> list:
+    """The legend of `draw_spectra`, but for its colours."""
+    return [
+        *(Line2D([], [], color="k", ls=LINES[kind], label=kind) for kind in kinds),
+        Patch(color="0.8", label=rf"$r\in[{power_of_ten(R_BAND[0])},\,{power_of_ten(R_BAND[1])}]$"),
+        Line2D([], [], color="0.4", lw=1, label="lensing"),
+    ]
+
+
+def plot_r_likelihoods(data: pd.DataFrame) -> Figure:
+    """Likelihoods of r, a panel per area and a colour per method and set.
+
+    `data` is `judging.shown_tables` of likelihood curves. A curve whose r_hat lies beyond the
+    panel is named with an arrow.
+    """
+    data = with_series(data)
+    areas = list(data["region"].unique())
+    figure, axes = area_grid(areas, 0.3)
+    colours = colours_of(list(data["series"].unique()))
+    for axis, area in zip(axes, areas):
+        draw_likelihoods(axis, data[data["region"] == area], colours)
+        axis.set(title=area_title(area))
+    figure.supxlabel(r"$10^3\,r$")
+    figure.supylabel(r"$L(r)/L(\hat r)$")
+    return figure
+
+
+def draw_likelihoods(axis, data: pd.DataFrame, colours: dict[str, str]):
+    """Likelihoods of r of one area's `series`; their r_hat and widths are in the legend."""
+    scaled = ["r", "r_hat", "sigma_r_minus", "sigma_r_plus", "r_upper68", "r_input"]
+    data = data.assign(**1e3 * data[scaled])
+    first = data.drop_duplicates("series")
+    near = first[first["r_hat"] < 3 * first["r_upper68"].min()]
+    right = (near["r_hat"] + 3.5 * near["sigma_r_plus"]).max()
+    beyond = 0
+    for name, rows in data.groupby("series", sort=False):
+        r_hat, minus, plus = rows[["r_hat", "sigma_r_minus", "sigma_r_plus"]].iloc[0]
+        if r_hat > right:
+            axis.annotate(
+                "",
+                xy=(1, 0.3 + 0.1 * beyond),
+                xytext=(0.9, 0.3 + 0.1 * beyond),
+                xycoords="axes fraction",
+                arrowprops={"arrowstyle": "->", "color": colours[name]},
+            )
+            beyond += 1
+        else:
+            inside = rows[rows["r"].between(r_hat - minus, r_hat + plus)]
+            axis.fill_between(inside["r"], inside["likelihood"], color=colours[name], alpha=0.2)
+        label = rf"{name}: ${r_hat:.2f}^{{+{plus:.2f}}}_{{-{minus:.2f}}}$"
+        axis.plot(rows["r"], rows["likelihood"], color=colours[name], label=label)
+    for r_input in first["r_input"].unique():
+        axis.axvline(r_input, color="0.4", lw=0.8, ls="--")
+    # The legend stands above the peaks.
+    top = 1.1 + 0.14 * (len(first) + 1)
+    axis.set(xlim=(max(data["r"].min(), -right / 2), right), ylim=(0, top))
+    axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axis.legend(loc="upper right", title=r"$10^3\,r$")
+
+
+def plot_criteria(data: pd.DataFrame) -> Figure:
+    """r_upper68 of every criterion's choice of all regions, a panel per method.
+
+    `data` is that of `tables.criteria_table`, of all regions combined. A point per set, with the
+    bootstrap's error, and an open one for every further kind of pixel weights; methods without a
+    choice are left out, unless none has one.
+    """
+    n_choices = data.groupby("method", sort=False)["configuration"].nunique()
+    methods = list(n_choices.index[n_choices > 1]) or list(n_choices.index)
+    names, weights = (list(data[column].unique()) for column in ("criterion", "pixel_weights"))
+    data = data[data["method"].isin(methods)]
+    sets = list(data["set"].unique())
+    figure, panels = plt.subplots(
+        1,
+        len(methods),
+        figsize=(FULL_WIDTH * min(1, 0.5 * len(methods)), 0.8 + 0.33 * len(names)),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    places = np.arange(len(names))
+    for axis, method in zip(panels[0], methods):
+        of_method = data[data["method"] == method].groupby(["set", "pixel_weights"], sort=False)
+        for (name, pixel_weights), rows in of_method:
+            number, rows = sets.index(name), rows.set_index("criterion")
+            axis.errorbar(
+                1e3 * rows.loc[names, "r_upper68"],
+                places + 0.5 * ((number + 0.5) / len(sets) - 0.5),
+                xerr=1e3 * rows.loc[names, "r_upper68_error"],
+                fmt="o",
+                ms=4,
+                capsize=2,
+                color=COLOURS[number],
+                markerfacecolor=COLOURS[number] if pixel_weights == weights[0] else "w",
+            )
+        axis.set(title=in_words(method), xscale="log")
+        axis.grid(axis="x", which="both", color="0.9", lw=0.6)
+        axis.set_axisbelow(True)
+    panels[0][0].set_yticks(places, [in_words(name) for name in names])
+    panels[0][0].invert_yaxis()
+    figure.supxlabel(f"{R_UPPER_LABEL}, {area_title(COMBINED)}")
+    marks = [(name, colour, colour) for name, colour in zip(sets, COLOURS)]
+    if len(weights) > 1:
+        marks += [(f"{name} weights", "k", face) for name, face in zip(weights, ("k", "w"))]
+    handles = [
+        Line2D([], [], marker="o", ls="", ms=4, color=edge, mfc=face, label=in_words(name))
+        for name, edge, face in marks
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    return figure
+
+
+# What is shown of every realisation, with a label.
+METRICS = {
+    "variance": r"Variance of recovered CMB, $Q+U$ [$\mu\mathrm{K}^2$]",
+    "nll": "NLL",
+    "bb_sum": r"$\sum_\ell C_\ell^{BB}$ of the residual [$\mu\mathrm{K}^2$]",
+}
+
+
+def plot_distributions(data: pd.DataFrame) -> Figure:
+    """Distributions of METRICS over noise realisations, a colour per method, means dashed.
+
+    `data` has a row per `method` and `realization`.
+    """
+    figure, axes = plt.subplots(
+        1, len(METRICS), figsize=(FULL_WIDTH, 0.36 * FULL_WIDTH), layout="constrained"
+    )
+    colours = colours_of(list(data["method"].unique()))
+    for axis, (metric, label) in zip(axes, METRICS.items()):
+        for method, rows in data.groupby("method", sort=False):
+            # Bins of its own: methods may lie many widths apart.
+            axis.hist(rows[metric], 10, color=colours[method], alpha=0.35)
+            axis.axvline(rows[metric].mean(), color=colours[method], ls="--")
+        axis.set(xlabel=label, yticks=[])
+        axis.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4), useMathText=True)
+        axis.xaxis.set_major_locator(plt.MaxNLocator(4))
+    axes[0].set_ylabel("Realisations")
+    handles = [Patch(color=c, alpha=0.6, label=in_words(name)) for name, c in colours.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    return figure
