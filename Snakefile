@@ -27,6 +27,8 @@ localrules:
     estimate_r,
     choose_configurations,
     summarize,
+    measure_cost,
+    compare_with_published,
     fig_pipeline,
     fig_regions,
     fig_patches,
@@ -56,6 +58,7 @@ rule all:
     input:
         TABLES,
         FIGURE_FILES,
+        COMPARED,
 
 
 include: "workflow/rules/simulate.smk"

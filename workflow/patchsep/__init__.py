@@ -8,6 +8,12 @@ does to r; `choice` takes one configuration per region, with the help of `rehear
 `known_patches` and `patch_classes` look where the truth is known.
 """
 
+import os
+
+# A job's threads, which Snakemake tells in the one variable, and XLA reads from the other.
+if "OMP_NUM_THREADS" in os.environ:
+    os.environ.setdefault("NPROC", os.environ["OMP_NUM_THREADS"])
+
 __all__ = ["Separation", "separate"]
 
 

@@ -22,6 +22,8 @@ PACKAGES = ("jax", "jaxlib", "optax", "scipy", "furax", "furax-cs")
 # Iteration limits at which a search is looked at, and how often the faster ones are timed.
 TRACED_ITERATIONS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 REPEATS = 3
+# Seconds of a search up to which it is repeated.
+WORTH_REPEATING = 30
 
 
 def machine() -> dict[str, str]:
@@ -83,8 +85,8 @@ def time_fits(
             realizations = list(range(options["n_realizations"]))
             data = np.stack([sky.observe(i) for i in realizations])
             result, first = _timed(data, sky, patches, name, options["max_iterations"])
-            # What takes minutes is not repeated: compilation is nothing beside it.
-            repeats = REPEATS if first < 60 else 0
+            # Beside what takes longer compilation is nothing.
+            repeats = REPEATS if first < WORTH_REPEATING else 0
             seconds = [first] + [
                 _timed(data, sky, patches, name, options["max_iterations"])[1]
                 for _ in range(repeats)

@@ -12,9 +12,10 @@ ITERATIONS = 3
 
 
 def n_cores() -> int:
-    """Cores that this process may use: on a cluster fewer than there are."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
+    """Cores that this process may use: a job's threads, and on a cluster fewer than there are."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(allowed, int(os.environ.get("OMP_NUM_THREADS", allowed)))
 
 
 @cache

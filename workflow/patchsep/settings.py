@@ -101,6 +101,9 @@ def load_settings(config: dict, source: str) -> dict:
         problems += _region_problems(settings["regions"], settings["nside"])
     _raise(problems, source)
     _check_instrument(settings["instrument"], source)
+    if settings["published"] and not Path(settings["published"]).is_file():
+        problem = f"published: {settings['published']!r} is not a file; remove this key, or see "
+        _raise([problem + "config/published/ for an example"], source)
     for method in settings["methods"].values():
         method["patches"] = _complete_patches(method)
         method.setdefault("recovered_by", None)
@@ -477,17 +480,28 @@ def _region_problems(regions, nside) -> list[str]:
     return []
 
 
+def read_yaml(path):
+    """Content of a YAML file.
+
+    Raises
+    ------
+    SettingsError
+        If it is none.
+    """
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        _raise([f"this is not YAML{where}; see {Path(path).parent} for examples"], path)
+
+
 def _check_instrument(path, source):
     if not Path(path).is_file():
         known = sorted(map(str, Path("config/instruments").glob("*.yaml")))
         mend = _suggest(path, known) if known else "paths are relative to the working directory"
         _raise([f"instrument: {path!r} is not a file; {mend}"], source)
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        _raise([f"this is not YAML{where}; see config/instruments/ for examples"], path)
+    content = read_yaml(path)
     problems = _schema_problems(content, read_schema("instrument"))
     if not problems:
         n_bands = len(content["frequency"])

@@ -19,7 +19,7 @@ from patchsep.choice import COMBINED
 from patchsep.patches import GUIDED, configurations, values_of
 from patchsep.provenance import code_fingerprint
 from patchsep.regions import find_mask_file, region_names
-from patchsep.settings import SettingsError, load_settings
+from patchsep.settings import SettingsError, load_settings, read_yaml
 from patchsep.shards import chunks, part_of, write_plan
 
 CONFIG_SOURCES = [
@@ -327,6 +327,12 @@ FIGURE_FILES = expand(
     name=FIGURES["drawn"],
     suffix=["pdf", "png"],
 )
+# Published numbers to compare with, in a file that names the tables of ours.
+PUBLISHED = [SETTINGS["published"]] if SETTINGS["published"] else []
+PUBLISHED_TABLES = sorted(
+    {number["table"] for path in PUBLISHED for number in read_yaml(path)}
+)
+COMPARED = [f"{RESULTS}/tables/published_vs_here.csv"] if PUBLISHED else []
 TABLES = multiext(
     f"{RESULTS}/tables/",
     "summary.csv",

@@ -15,6 +15,8 @@ rule fit_patches:
         f"{BENCHMARKS}/fit_patches/{{grid}}{{method}}/{{region}}/{{chunk}}/{{part}}.tsv"
     conda:
         "../../envs/environment.yaml"
+    # One: several shards side by side are faster than one on several cores.
+    threads: 1
     # Each attempt has more memory and time than the one before, and fits fewer at once.
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,

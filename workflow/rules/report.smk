@@ -45,3 +45,57 @@ rule summarize:
         "Writing tables of r"
     script:
         "../../scripts/summarize.py"
+
+
+rule measure_cost:
+    input:
+        TABLES,
+        FIGURE_FILES,
+    output:
+        cost=report(
+            f"{RESULTS}/tables/cost.csv",
+            caption="../report/cost.rst",
+            category="Tables",
+        ),
+    log:
+        f"{LOGS}/measure_cost.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        benchmarks=BENCHMARKS,
+        methods=list(METHODS),
+        code=code("measure_cost"),
+    message:
+        "Adding up what the run has cost"
+    script:
+        "../../scripts/measure_cost.py"
+
+
+# Of every number the file names the table that has ours.
+rule compare_with_published:
+    input:
+        published=ancient(PUBLISHED),
+        tables=[f"{RESULTS}/{table}" for table in PUBLISHED_TABLES],
+    output:
+        table=report(
+            f"{RESULTS}/tables/published_vs_here.csv",
+            caption="../report/published_vs_here.rst",
+            category="Tables",
+        ),
+    log:
+        f"{LOGS}/compare_with_published.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        results=RESULTS,
+        code=code("compare_with_published", *PUBLISHED),
+    message:
+        "Comparing with published numbers"
+    script:
+        "../../scripts/compare_with_published.py"

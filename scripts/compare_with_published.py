@@ -1,0 +1,25 @@
+"""Put published numbers beside those of the run."""
+
+import logging
+from pathlib import Path
+
+import yaml
+
+from patchsep.files import write_table
+from patchsep.logs import log_to
+from patchsep.published import compare
+
+log = logging.getLogger("patchsep.script")
+
+
+def main(snakemake):
+    numbers = yaml.safe_load(Path(snakemake.input.published).read_text())
+    table = compare(numbers, snakemake.params.results)
+    for row in table.to_dict("records"):
+        log.info("%(number)s: published %(published)s, here %(here)s", row)
+    write_table(snakemake.output.table, table)
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

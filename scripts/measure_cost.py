@@ -1,0 +1,15 @@
+"""Add up what the jobs of a run have cost."""
+
+from patchsep.cost import measure_cost
+from patchsep.files import write_table
+from patchsep.logs import log_to
+
+
+def main(snakemake):
+    params = snakemake.params
+    write_table(snakemake.output.cost, measure_cost(params.benchmarks, params.methods))
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

@@ -1,0 +1,57 @@
+"""What a run has cost, from the benchmark files of its jobs."""
+
+from pathlib import Path
+
+import pandas as pd
+
+# Stages in the order of the data; the others are seconds.
+STAGES = (
+    "simulate_foregrounds",
+    "compute_cmb_spectra",
+    "simulate_cmb",
+    "draw_regions",
+    "draw_patches",
+    "rehearse",
+    "fit_patches",
+    "estimate_r",
+    "clean_sky",
+    "judge",
+    "validate_choices",
+    "benchmark_fits",
+)
+
+
+def measure_cost(benchmarks: str | Path, methods: list[str]) -> pd.DataFrame:
+    """Time and memory of a run's jobs, by stage and method.
+
+    Parameters
+    ----------
+    benchmarks : str or Path
+        Folder of Snakemake's benchmark files, in paths that name stage and method.
+    methods : list of str
+
+    Returns
+    -------
+    DataFrame
+        `stage`, `method` (empty where a stage has none), number of `jobs`, the sums of their wall
+        times `wall_hours`, with jobs side by side more than what passed, of their processor times
+        `cpu_hours`, and the largest `peak_memory_mb` of one. Of a job that ran several times the
+        last time counts.
+    """
+    rows = []
+    for path in sorted(Path(benchmarks).rglob("*.tsv")):
+        parts = path.relative_to(benchmarks).with_suffix("").parts
+        measured = pd.read_csv(path, sep="\t").iloc[-1]
+        rows.append(
+            {
+                "stage": next(part for part in parts if part in STAGES),
+                "method": next((part for part in parts if part in methods), ""),
+                "jobs": 1,
+                "wall_hours": measured["s"] / 3600,
+                "cpu_hours": measured["cpu_time"] / 3600,
+                "peak_memory_mb": measured["max_rss"],
+            }
+        )
+    sums = dict.fromkeys(("jobs", "wall_hours", "cpu_hours"), "sum") | {"peak_memory_mb": "max"}
+    table = pd.DataFrame(rows).groupby(["stage", "method"], sort=False).agg(sums).reset_index()
+    return table.sort_values("stage", key=lambda stage: stage.map(STAGES.index), kind="stable")
