@@ -24,16 +24,17 @@ def compare(numbers: list[dict], results: str | Path) -> pd.DataFrame:
     ----------
     numbers : list of dict
         Each with `number` (what it is), `unit`, `published` and its `source`, the `table` below
-        `results` that has ours, `where` (values by column) and `column`, and optionally `take`, of
-        `TAKES`, a `factor` to its unit, the column of its `error`, and the `reason` of a difference.
+        `results` that has ours, `where` (values by column) and `column`, and optionally `take`,
+        of `TAKES`, a `factor` to its unit, the column of its `error`, and the `reason` of a
+        difference.
     results : str or Path
         Folder of the run.
 
     Returns
     -------
     DataFrame
-        `number`, `unit`, `published`, `here`, `here_error`, `source` and `reason`. The error is that
-        of the table or, of a mean, that of its rows' scatter.
+        `number`, `unit`, `published`, `here`, `here_error`, `source` and `reason`. The error is
+        that of the table or, of a mean, that of its rows' scatter.
 
     Raises
     ------
