@@ -3,7 +3,6 @@
 import logging
 import platform
 import resource
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 
@@ -15,6 +14,7 @@ from .fit import separate
 from .harmonics import n_cores
 from .patches import N_PATCHES, PARAMETERS, kmeans
 from .sky import RegionSky
+from .versions import installed_version
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +29,6 @@ WORTH_REPEATING = 30
 def machine() -> dict[str, str]:
     """What a speed depends on besides the code: processor, device and versions."""
 
-    def installed(package):
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            return "not installed"
-
     cpu = Path("/proc/cpuinfo")
     models = [line for line in cpu.read_text().splitlines() if line.startswith("model name")]
     return {
@@ -42,7 +36,7 @@ def machine() -> dict[str, str]:
         "n_cores": n_cores(),
         "device": jax.devices()[0].device_kind,
         "python": platform.python_version(),
-        **{package: installed(package) for package in PACKAGES},
+        **{package: installed_version(package) for package in PACKAGES},
     }
 
 

@@ -1,4 +1,4 @@
-"""What a run has cost, from the benchmark files of its jobs."""
+"""What a run will cost, and what it has cost."""
 
 from pathlib import Path
 
@@ -19,6 +19,25 @@ STAGES = (
     "validate_choices",
     "benchmark_fits",
 )
+
+
+def describe_plan(n_fits: int, n_shards: int, fits_per_second: float | None) -> str:
+    """What the grid of a run takes, for a person to read.
+
+    Parameters
+    ----------
+    n_fits, n_shards : int
+    fits_per_second : float, optional
+        Of one shard, measured.
+    """
+    plan = f"{n_fits:,} fits in {n_shards:,} shards"
+    if not fits_per_second:
+        return f"{plan}; set fit.fits_per_second, which `make status` measures, to see the cost"
+    hours = n_fits / fits_per_second / 3600
+    longest = f"{hours / n_shards:.2g} h each" if n_shards else "none"
+    return (
+        f"{plan}, about {hours:,.2g} h of one at a time ({longest}) at {fits_per_second:g} fits/s"
+    )
 
 
 def measure_cost(benchmarks: str | Path, methods: list[str]) -> pd.DataFrame:

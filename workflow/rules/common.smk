@@ -16,11 +16,13 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 from patchsep.choice import COMBINED
+from patchsep.cost import describe_plan
 from patchsep.patches import GUIDED, configurations, values_of
 from patchsep.provenance import code_fingerprint
 from patchsep.regions import find_mask_file, region_names
 from patchsep.settings import SettingsError, load_settings, read_yaml
 from patchsep.shards import chunks, part_of, write_plan
+from patchsep.versions import describe_run
 
 CONFIG_SOURCES = [
     *workflow.configfiles,
@@ -30,6 +32,9 @@ try:
     SETTINGS = load_settings(config, source=" + ".join(map(str, CONFIG_SOURCES)))
 except SettingsError as error:
     sys.exit(f"The configuration cannot be used:\n{error}")
+
+# For the report's first page.
+config["about"] = describe_run(SETTINGS)
 
 RESULTS = f"results/{SETTINGS['run']}"
 LOGS = f"{RESULTS}/logs"
@@ -220,12 +225,30 @@ def shards(grid, method, region):
     return [f"{chunk}/{part}" for chunk, part in product(CHUNKS[grid], parts)]
 
 
-PLANNED_SHARDS = [
-    f"{grid}{method}/{region}/{shard}"
+def n_fits(grid, method, region):
+    """Fits of a sky: to all noise realisations, and in every chunk of them to foregrounds alone."""
+    sky = GRIDS[grid]
+    n_data = sky["realizations"] + len(CHUNKS[grid])
+    return len(configurations_of(method, region)) * n_data * (1 + sky["held_out"])
+
+
+PLANNED = [
+    (grid, method, region)
     for grid, method, region in product(GRIDS, METHODS, REGIONS)
     if grid == "" or has_choice(method, region)
+]
+PLANNED_SHARDS = [
+    f"{grid}{method}/{region}/{shard}"
+    for grid, method, region in PLANNED
     for shard in shards(grid, method, region)
 ]
+if workflow.is_main_process:
+    plan = describe_plan(
+        sum(n_fits(*planned) for planned in PLANNED),
+        len(PLANNED_SHARDS),
+        SETTINGS["fit"].get("fits_per_second"),
+    )
+    print(f"patchsep run '{SETTINGS['run']}': {plan}", file=sys.stderr)
 
 
 def shard_files(wildcards):

@@ -1,0 +1,22 @@
+"""What a run was made with, for those who read its results."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+import yaml
+
+PACKAGES = ("patchsep", "snakemake", "jax", "numpy", "healpy", "ducc0", "pysm3", "camb")
+
+
+def installed_version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def describe_run(settings: dict) -> dict[str, str]:
+    """The `settings` with all defaults, as YAML, and the `versions` of what computes with them."""
+    return {
+        "settings": yaml.safe_dump(settings, sort_keys=False, width=90, default_flow_style=None),
+        "versions": ", ".join(f"{name} {installed_version(name)}" for name in PACKAGES),
+    }
