@@ -56,6 +56,9 @@ def planck_masks(path, masks=("GAL020", "GAL040", "GAL060")):
     return {"method": "planck_masks", "mask_file": str(path), "masks": list(masks)}
 
 
+BINS = dict.fromkeys(RINGS, dict.fromkeys(PARAMETERS, 10))
+
+
 @pytest.mark.parametrize(
     ("key", "value", "mend"),
     [
@@ -121,12 +124,35 @@ def planck_masks(path, masks=("GAL020", "GAL040", "GAL060")):
         ("judging.unseen.noise_seeds", [22, 22], "has an entry twice; give each once"),
         ("judging.unseen.realizations", REMOVED, "missing; add this key"),
         ("judging.unseen.foregrounds", {"model": ["d1x"]}, "did you mean d1?"),
+        ("judging.unseen.methods", ["kmaens"], "did you mean kmeans?"),
+        ("judging.unseen.r", -0.1, "is below 0; use 0 or more"),
+        ("likelihood.templates", ["published", "publish"], "did you mean published?"),
+        ("likelihood.templates", [], "has too few entries"),
+        ("figures.drawn", ["regoins"], "did you mean regions?"),
+        ("figures.drawn", ["binned_patches"], "needs a method of strategy recovered_parameters"),
+        ("figures.methods", {"patches": ["kmean"]}, "did you mean kmeans?"),
+        ("figures.sets", {"residual_spectra": ["unsen"]}, "did you mean unseen?"),
+        ("published", "config/publshed.yaml", "is not a file; remove this key"),
+        ("fit.fits_per_second", 0, "must be above 0"),
         ("choice.criteria", ["oracel"], "did you mean oracle?"),
         ("choice.criteria", [], "has too few entries"),
         ("methods.kmeans.strategy", REMOVED, "missing; add this key"),
         ("methods.kmeans.patches", REMOVED, "missing; give hi, mid and low"),
         ("methods.kmeans.patches.mid", REMOVED, "missing; add this key"),
         ("methods.kmeans.patches.low.temp_dust", REMOVED, "missing; add this key"),
+        (
+            "methods.binned",
+            {"strategy": "recovered_parameters", "patches": BINS},
+            "recovered_by: missing; name another method, one of kmeans",
+        ),
+        (
+            "methods.binned",
+            {"strategy": "recovered_parameters", "patches": BINS, "recovered_by": "binned"},
+            "'binned' is no method that it can follow",
+        ),
+        ("methods.kmeans.recovered_by", "uniform", "only for recovered_parameters; remove"),
+        ("methods.kmeans.patches.hi", [], "has too few entries"),
+        ("methods.kmeans.patches.hi", [{"beta_dust": 1, "temp_dust": 1}], "beta_synch: missing"),
         # Patches
         ("methods.kmeans.patches.hi.beta_dust", 0, "0 patches; use 1 or more"),
         ("methods.kmeans.patches.hi.beta_dust", [100, 0], "0 patches; use 1 or more"),

@@ -14,6 +14,7 @@ from patchsep.shards import status
 
 pytestmark = pytest.mark.workflow
 
+TABLES = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
 FIGURES = ("regions", "patches", "parameters", "residual_spectra", "r_likelihoods", "criteria")
 
 
@@ -126,11 +127,50 @@ def test_every_fit_is_kept_with_its_spectra(results):
     assert {len(spectrum) for spectrum in table["total"][1:]} == {2 * 8}
 
 
-def test_figures_are_written_as_pdf_and_png(results):
-    for name in FIGURES:
+def are_drawn(names, results):
+    for name in names:
         stem = results / "figures" / name
         assert stem.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
         assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        (table,) = (path for path in stem.parent.glob(f"{name}.*") if path.suffix in TABLES)
+        assert len(TABLES[table.suffix](table)) > 2
+
+
+def test_figures_are_written_as_pdf_and_png_with_what_they_show(results):
+    are_drawn(FIGURES, results)
+
+
+def test_figures_may_show_some_methods_and_sets(finished, tmp_path):
+    folder = tmp_path / "figures"
+    shutil.copytree(finished[0], folder)
+    shown = {
+        "methods": {"input_r_spectra": ["kmeans"], "residual_maps": ["uniform"]},
+        "sets": {"input_r_spectra": ["choosing", "unseen"]},
+    }
+    names = [
+        "pipeline",
+        "kmeans_patches",
+        "residual_maps",
+        "distributions",
+        "variance_and_r",
+        "r_and_patches",
+        "input_r_spectra",
+        "few_and_many_patches",
+    ]
+    targets = [f"fig_{name}" for name in names]
+    snakemake(folder, with_changes(tiny(), {"figures": shown}), *targets)
+    are_drawn(names, folder / "results" / "tiny")
+    spectra = pd.read_csv(folder / "results" / "tiny" / "figures" / "input_r_spectra.csv")
+    assert set(spectra["set"]) == {"choosing", "unseen"}
+    assert set(spectra["method"]) == {"kmeans"}
+    maps = pd.read_parquet(folder / "results" / "tiny" / "figures" / "residual_maps.parquet")
+    assert list(maps.columns) == ["uniform.Q", "uniform.U"]
+    cmb, recovered = (
+        hp.read_map(folder / "results" / "tiny" / "maps" / name, field=0)
+        for name in ("cmb.fits", "recovered_uniform.fits")
+    )
+    kept = recovered != hp.UNSEEN
+    np.testing.assert_allclose(maps["uniform.Q"][kept], (recovered - cmb)[kept], atol=1e-6)
 
 
 def test_same_configuration_gives_identical_tables(finished, results):
@@ -171,6 +211,28 @@ def test_patches_may_follow_the_true_parameters(tmp_path):
             (values[patches == p].min(), values[patches == p].max()) for p in set(patches[inside])
         ]
         assert all(low[1] < high[0] for low, high in pairwise(ends))
+
+
+def test_patches_may_follow_recovered_parameters(finished, tmp_path):
+    folder = tmp_path / "binned"
+    shutil.copytree(finished[0], folder)
+    bins = {"beta_dust": 4, "temp_dust": 1, "beta_synch": 1}
+    binned = {
+        "strategy": "recovered_parameters",
+        "recovered_by": "kmeans",
+        "patches": {"hi": bins, "mid": bins, "low": bins},
+    }
+    settings = with_changes(tiny(), {"methods.binned": binned})
+    snakemake(folder, settings, "results/tiny/patches/binned/hi.fits")
+    results = folder / "results" / "tiny"
+    recovered, header = hp.read_map(results / "maps/recovered_kmeans.fits", field=None, h=True)
+    names = [value for key, value in header if key.startswith("TTYPE")]
+    beta_dust = recovered[names.index("BETA_DUST")]
+    labels = hp.read_map(results / "patches/binned/hi.fits", field=0, dtype=int)
+    values = beta_dust[labels >= 0]
+    edges = np.linspace(values.min(), values.max(), 5)[1:-1]
+    bins = np.unique(np.digitize(values, edges), return_inverse=True)[1]
+    np.testing.assert_array_equal(bins, labels[labels >= 0])
 
 
 def test_status_counts_shards_and_fits(results):
@@ -265,8 +327,13 @@ LITEBIRD = "config/instruments/litebird.yaml"
     ("settings", "expected"),
     [
         ({"figures": {"font_size": 12}}, dict.fromkeys([*DRAWN, "fig_regions"], 1)),
+        ({"figures.methods": {"r_likelihoods": ["kmeans"]}}, {"fig_r_likelihoods": 1}),
+        ({"figures.drawn": ["regions", "scans"]}, {"fig_scans": 1}),
         ({"likelihood.r_grid.n_points": 501}, FROM_R),
         ({"likelihood.templates": "published"}, FROM_R | BINNED),
+        # The choice is as it was.
+        ({"likelihood.templates": ["consistent", "published"]},
+         BINNED | {"judge": METHODS * SETS, **ENDS}),
         ({"spectra.estimator": "pure"}, ALL_FITS | BINNED),
         # Another number of patches, one more to choose from, one less.
         ({f"{PATCHES}.mid.beta_dust": 8}, ONE_REGION),
@@ -298,6 +365,10 @@ LITEBIRD = "config/instruments/litebird.yaml"
          {"clean_sky": METHODS * (TRIALS - 1), "judge": METHODS, "summarize": 1,
           "fig_criteria": 1}),
         ({"judging": REMOVED}, {"summarize": 1, "fig_criteria": 1}),
+        ({"judging.unseen.methods": ["kmeans"]}, {"summarize": 1, "fig_criteria": 1}),
+        ({"judging.unseen.r": 0.003},
+         {"simulate_cmb": TRIALS - 1, "clean_sky": METHODS * (TRIALS - 1), "judge": METHODS,
+          "summarize": 1, "fig_criteria": 1}),
         ({"likelihood.bootstrap.seed": 1},
          {"judge": METHODS * SETS, "summarize": 1, "fig_residual_spectra": 1,
           "fig_r_likelihoods": 1, "fig_criteria": 1}),

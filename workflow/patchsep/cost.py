@@ -34,9 +34,9 @@ def describe_plan(n_fits: int, n_shards: int, fits_per_second: float | None) -> 
     if not fits_per_second:
         return f"{plan}; set fit.fits_per_second, which `make status` measures, to see the cost"
     hours = n_fits / fits_per_second / 3600
-    longest = f"{hours / n_shards:.2g} h each" if n_shards else "none"
     return (
-        f"{plan}, about {hours:,.2g} h of one at a time ({longest}) at {fits_per_second:g} fits/s"
+        f"{plan}, {hours / n_shards:.2g} h each and {hours:.3g} h in all "
+        f"at {fits_per_second:g} fits/s"
     )
 
 

@@ -44,12 +44,10 @@ def plot_variance_and_r(data: pd.DataFrame) -> Figure:
         axis.scatter(
             rows["variance"], 1e3 * rows["r_hat"], 9, facecolors="none", edgecolors=shades, lw=0.7
         )
-        axis.set(
-            title=area_title(region),
-            yscale="symlog",
-            xlabel=r"Variance, $Q+U$ [$\mu\mathrm{K}^2$]",
-        )
-        axis.xaxis.set_major_locator(plt.MaxNLocator(4))
+        axis.set(title=area_title(region), xlabel=r"Variance, $Q+U$ [$\mu\mathrm{K}^2$]")
+        axis.set_yscale("symlog", linthresh=1)
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_major_locator(plt.MaxNLocator(3))
         axis.ticklabel_format(axis="x", useOffset=False)
     panels[0][0].set_ylabel(r"$10^3\,r$")
     figure.colorbar(points, ax=panels, label="Patches, all three parameters")
@@ -128,7 +126,7 @@ def plot_scans(data: pd.DataFrame) -> Figure:
         row[0].set_ylabel(f"{area_title(region)}\n{R_UPPER_LABEL}")
     for axis, parameter in zip(axes[-1], PARAMETERS):
         axis.set_xlabel(f"Patches of {PARAMETER_LABELS[parameter].removesuffix(' [K]')}")
-        axis.xaxis.set_major_formatter("{x:g}")
+        plain_log_ticks(axis.xaxis, subs=(1,))
     return figure
 
 
@@ -168,9 +166,11 @@ def plot_r_and_patches(data: pd.DataFrame) -> Figure:
         axis.set(
             title=area_title(region),
             xscale="log",
-            yscale="symlog",
             xlabel=f"Patches of {PARAMETER_LABELS['beta_dust']}",
         )
+        axis.set_yscale("symlog", linthresh=1)
+        for direction in (axis.xaxis, axis.yaxis):
+            direction.set_major_formatter("{x:g}")
     panels[0][0].set_ylabel(r"$10^3\,\hat r$")
     handles = [Line2D([], [], color=c, label=in_words(name)) for name, c in colours.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)

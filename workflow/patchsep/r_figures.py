@@ -46,8 +46,8 @@ def plot_residual_spectra(data: pd.DataFrame, kinds: list[str]) -> Figure:
         draw_spectra(axis, rows, kinds, colours)
         axis.set(title=area_title(area))
         axis.label_outer()
-    figure.supxlabel(r"Multipole $\ell$")
-    figure.supylabel(D_ELL_LABEL)
+    figure.supxlabel(r"Multipole $\ell$", fontsize="medium")
+    figure.supylabel(D_ELL_LABEL, fontsize="medium")
     handles = [
         *(Line2D([], [], color=colour, label=name) for name, colour in colours.items()),
         *spectra_handles(kinds),
@@ -93,8 +93,8 @@ def plot_r_likelihoods(data: pd.DataFrame) -> Figure:
     for axis, area in zip(axes, areas):
         draw_likelihoods(axis, data[data["region"] == area], colours)
         axis.set(title=area_title(area))
-    figure.supxlabel(r"$10^3\,r$")
-    figure.supylabel(r"$L(r)/L(\hat r)$")
+    figure.supxlabel(r"$10^3\,r$", fontsize="medium")
+    figure.supylabel(r"$L(r)/L(\hat r)$", fontsize="medium")
     return figure
 
 
@@ -171,7 +171,7 @@ def plot_criteria(data: pd.DataFrame) -> Figure:
         axis.set_axisbelow(True)
     panels[0][0].set_yticks(places, [in_words(name) for name in names])
     panels[0][0].invert_yaxis()
-    figure.supxlabel(f"{R_UPPER_LABEL}, {area_title(COMBINED)}")
+    figure.supxlabel(f"{R_UPPER_LABEL}, {area_title(COMBINED)}", fontsize="medium")
     marks = [(name, colour, colour) for name, colour in zip(sets, COLOURS)]
     if len(weights) > 1:
         marks += [(f"{name} weights", "k", face) for name, face in zip(weights, ("k", "w"))]

@@ -41,7 +41,7 @@ def draw_map(axes, values: np.ndarray, **style):
 
 def _map_grid(rows: list[str], columns: list[str], projection: str, n_bars: int = 0):
     """A figure of maps, with names of its rows and columns."""
-    height = FULL_WIDTH * (0.57 / len(columns) * len(rows) + 0.08 * n_bars + 0.04)
+    height = FULL_WIDTH * (0.57 / len(columns) * len(rows) + 0.08 * n_bars + 0.06)
     figure, axes = plt.subplots(
         len(rows),
         len(columns),
@@ -210,7 +210,10 @@ def plot_residual_maps(
         for axis, stokes in zip(row, "QU"):
             residual = data[f"{method}.{stokes}"]
             mesh = draw_map(axis, residual, cmap="RdBu_r", vmin=-limit, vmax=limit)
-            axis.set_xlabel(rf"mean square {np.mean(residual**2):.3g} $\mu\mathrm{{K}}^2$")
+            mean_square = 1e4 * np.mean(residual**2)
+            axis.set_xlabel(
+                rf"mean square ${mean_square:.1f}\times10^{{-4}}\,\mu\mathrm{{K}}^2$"
+            )
     figure.colorbar(
         mesh,
         ax=axes,
