@@ -211,9 +211,7 @@ def plot_residual_maps(
             residual = data[f"{method}.{stokes}"]
             mesh = draw_map(axis, residual, cmap="RdBu_r", vmin=-limit, vmax=limit)
             mean_square = 1e4 * np.mean(residual**2)
-            axis.set_xlabel(
-                rf"mean square ${mean_square:.1f}\times10^{{-4}}\,\mu\mathrm{{K}}^2$"
-            )
+            axis.set_xlabel(rf"mean square ${mean_square:.1f}\times10^{{-4}}\,\mu\mathrm{{K}}^2$")
     figure.colorbar(
         mesh,
         ax=axes,
