@@ -7,6 +7,13 @@ import yaml
 PACKAGES = ("patchsep", "snakemake", "jax", "numpy", "healpy", "ducc0", "pysm3", "camb")
 
 
+class _InFull(yaml.SafeDumper):
+    """Writes what occurs twice twice."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
 def installed_version(package: str) -> str:
     try:
         return version(package)
@@ -17,6 +24,8 @@ def installed_version(package: str) -> str:
 def describe_run(settings: dict) -> dict[str, str]:
     """The `settings` with all defaults, as YAML, and the `versions` of what computes with them."""
     return {
-        "settings": yaml.safe_dump(settings, sort_keys=False, width=90, default_flow_style=None),
+        "settings": yaml.dump(
+            settings, Dumper=_InFull, sort_keys=False, width=90, default_flow_style=None
+        ),
         "versions": ", ".join(f"{name} {installed_version(name)}" for name in PACKAGES),
     }

@@ -33,7 +33,7 @@ rule fig_run_times:
     input:
         table=rules.benchmark_fits.output.times,
     output:
-        **figure_files("run_times", "Run times"),
+        **figure_files("run_times", "7 Run times"),
     log:
         f"{LOGS}/fig_run_times.log",
     conda:
@@ -55,7 +55,7 @@ use rule fig_run_times as fig_optimizers with:
     input:
         table=rules.benchmark_fits.output.traces,
     output:
-        **figure_files("optimizers", "Run times"),
+        **figure_files("optimizers", "7 Run times"),
     log:
         f"{LOGS}/fig_optimizers.log",
     params:

@@ -5,7 +5,7 @@ RESIDUALS = ["total", "systematic", "statistical"]
 
 rule fig_pipeline:
     output:
-        **figure_files("pipeline", "Sky and patches"),
+        **figure_files("pipeline", "1 Sky and patches"),
     log:
         f"{LOGS}/fig_pipeline.log",
     conda:
@@ -26,7 +26,7 @@ rule fig_regions:
     input:
         regions=f"{RESULTS}/maps/regions.fits",
     output:
-        **figure_files("regions", "Sky and patches", "parquet"),
+        **figure_files("regions", "1 Sky and patches", "parquet"),
     log:
         f"{LOGS}/fig_regions.log",
     conda:
@@ -49,7 +49,7 @@ rule fig_patches:
         regions=f"{RESULTS}/maps/regions.fits",
         recovered=recovered_maps("patches"),
     output:
-        **figure_files("patches", "Sky and patches", "parquet"),
+        **figure_files("patches", "1 Sky and patches", "parquet"),
     log:
         f"{LOGS}/fig_patches.log",
     conda:
@@ -72,7 +72,7 @@ use rule fig_patches as fig_kmeans_patches with:
         regions=f"{RESULTS}/maps/regions.fits",
         recovered=recovered_maps("kmeans_patches"),
     output:
-        **figure_files("kmeans_patches", "Sky and patches", "parquet"),
+        **figure_files("kmeans_patches", "1 Sky and patches", "parquet"),
     log:
         f"{LOGS}/fig_kmeans_patches.log",
     params:
@@ -86,7 +86,7 @@ use rule fig_patches as fig_binned_patches with:
         regions=f"{RESULTS}/maps/regions.fits",
         recovered=recovered_maps("binned_patches"),
     output:
-        **figure_files("binned_patches", "Sky and patches", "parquet"),
+        **figure_files("binned_patches", "1 Sky and patches", "parquet"),
     log:
         f"{LOGS}/fig_binned_patches.log",
     params:
@@ -100,7 +100,7 @@ rule fig_parameters:
         true=f"{RESULTS}/maps/spectral_parameters.fits",
         recovered=recovered_maps("parameters"),
     output:
-        **figure_files("parameters", "Fits", "parquet"),
+        **figure_files("parameters", "2 Fits", "parquet"),
     log:
         f"{LOGS}/fig_parameters.log",
     conda:
@@ -123,7 +123,7 @@ rule fig_residual_maps:
         cmb=f"{RESULTS}/maps/cmb.fits",
         recovered=recovered_maps("residual_maps"),
     output:
-        **figure_files("residual_maps", "Fits", "parquet"),
+        **figure_files("residual_maps", "2 Fits", "parquet"),
     log:
         f"{LOGS}/fig_residual_maps.log",
     conda:
@@ -149,7 +149,7 @@ rule fig_distributions:
             for method in figure_methods("distributions")
         ],
     output:
-        **figure_files("distributions", "Fits"),
+        **figure_files("distributions", "2 Fits"),
     log:
         f"{LOGS}/fig_distributions.log",
     conda:
@@ -172,7 +172,7 @@ rule fig_scans:
     input:
         estimates=grid_files("scans"),
     output:
-        **figure_files("scans", "Grid"),
+        **figure_files("scans", "3 Grid"),
     log:
         f"{LOGS}/fig_scans.log",
     conda:
@@ -195,7 +195,7 @@ use rule fig_scans as fig_variance_and_r with:
     input:
         estimates=grid_files("variance_and_r"),
     output:
-        **figure_files("variance_and_r", "Grid"),
+        **figure_files("variance_and_r", "3 Grid"),
     log:
         f"{LOGS}/fig_variance_and_r.log",
     params:
@@ -209,7 +209,7 @@ use rule fig_scans as fig_r_and_patches with:
     input:
         estimates=grid_files("r_and_patches"),
     output:
-        **figure_files("r_and_patches", "Grid"),
+        **figure_files("r_and_patches", "3 Grid"),
     log:
         f"{LOGS}/fig_r_and_patches.log",
     params:
@@ -223,7 +223,7 @@ rule fig_residual_spectra:
     input:
         **judged_tables("residual_spectra", "spectra"),
     output:
-        **figure_files("residual_spectra", "Residual spectra"),
+        **figure_files("residual_spectra", "4 Residual spectra"),
     log:
         f"{LOGS}/fig_residual_spectra.log",
     conda:
@@ -247,7 +247,7 @@ use rule fig_residual_spectra as fig_binned_spectra with:
     input:
         **judged_tables("binned_spectra", "spectra"),
     output:
-        **figure_files("binned_spectra", "Residual spectra"),
+        **figure_files("binned_spectra", "4 Residual spectra"),
     log:
         f"{LOGS}/fig_binned_spectra.log",
     params:
@@ -261,7 +261,7 @@ use rule fig_residual_spectra as fig_input_r_spectra with:
     input:
         **judged_tables("input_r_spectra", "spectra"),
     output:
-        **figure_files("input_r_spectra", "Residual spectra"),
+        **figure_files("input_r_spectra", "4 Residual spectra"),
     log:
         f"{LOGS}/fig_input_r_spectra.log",
     params:
@@ -275,7 +275,7 @@ rule fig_r_likelihoods:
     input:
         **judged_tables("r_likelihoods", "curves"),
     output:
-        **figure_files("r_likelihoods", "r"),
+        **figure_files("r_likelihoods", "5 r"),
     log:
         f"{LOGS}/fig_r_likelihoods.log",
     conda:
@@ -298,7 +298,7 @@ use rule fig_r_likelihoods as fig_few_and_many_patches with:
     input:
         **judged_tables("few_and_many_patches", "curves"),
     output:
-        **figure_files("few_and_many_patches", "r"),
+        **figure_files("few_and_many_patches", "5 r"),
     log:
         f"{LOGS}/fig_few_and_many_patches.log",
     params:
@@ -311,7 +311,7 @@ use rule fig_r_likelihoods as fig_input_r_likelihoods with:
     input:
         **judged_tables("input_r_likelihoods", "curves"),
     output:
-        **figure_files("input_r_likelihoods", "r"),
+        **figure_files("input_r_likelihoods", "5 r"),
     log:
         f"{LOGS}/fig_input_r_likelihoods.log",
     params:
@@ -324,7 +324,7 @@ rule fig_criteria:
     input:
         criteria=f"{RESULTS}/tables/criteria.csv",
     output:
-        **figure_files("criteria", "r"),
+        **figure_files("criteria", "5 r"),
     log:
         f"{LOGS}/fig_criteria.log",
     conda:

@@ -12,14 +12,14 @@ rule summarize:
             report(
                 f"{RESULTS}/tables/summary.csv",
                 caption="../report/summary.rst",
-                category="Tables",
+                category="8 Tables",
             ),
             f"{RESULTS}/tables/summary.parquet",
         ],
         criteria=report(
             f"{RESULTS}/tables/criteria.csv",
             caption="../report/criteria.rst",
-            category="Tables",
+            category="8 Tables",
         ),
         gains=f"{RESULTS}/tables/gains.csv",
         configurations=multiext(f"{RESULTS}/tables/configurations", ".csv", ".parquet"),
@@ -55,7 +55,7 @@ rule measure_cost:
         cost=report(
             f"{RESULTS}/tables/cost.csv",
             caption="../report/cost.rst",
-            category="Tables",
+            category="8 Tables",
         ),
     log:
         f"{LOGS}/measure_cost.log",
@@ -83,7 +83,7 @@ rule compare_with_published:
         table=report(
             f"{RESULTS}/tables/published_vs_here.csv",
             caption="../report/published_vs_here.rst",
-            category="Tables",
+            category="8 Tables",
         ),
     log:
         f"{LOGS}/compare_with_published.log",

@@ -43,7 +43,7 @@ rule fig_leakage:
     input:
         leakage=f"{RESULTS}/validation/leakage.csv",
     output:
-        **figure_files("leakage", "Validation"),
+        **figure_files("leakage", "6 Validation"),
     log:
         f"{LOGS}/fig_leakage.log",
     conda:
@@ -102,7 +102,7 @@ rule fig_known_patches:
         choices=expand(rules.validate_choices.output.choices, truth=TRUTHS),
         pulls=expand(rules.validate_choices.output.pulls, truth=TRUTHS),
     output:
-        **figure_files("known_patches", "Validation"),
+        **figure_files("known_patches", "6 Validation"),
     log:
         f"{LOGS}/fig_known_patches.log",
     conda:
@@ -150,7 +150,7 @@ rule fig_patch_classes:
     input:
         classes=f"{RESULTS}/validation/patch_classes/{{method}}.csv",
     output:
-        **figure_files("patch_classes/{method}", "Validation", label="patch_classes"),
+        **figure_files("patch_classes/{method}", "6 Validation", label="patch_classes"),
     log:
         f"{LOGS}/fig_patch_classes/{{method}}.log",
     conda:
