@@ -100,8 +100,8 @@ def plot_known_patches(
         left.plot(n_patches, middle_values, ".-", color=COLOURS[0])
         left.axvline(int(true.split("-")[0]), color="0.4", lw=0.8, ls="--")
         left.set(xscale="log", yscale="log", ylabel=R_UPPER_LABEL)
-        for direction in (left.xaxis, left.yaxis):
-            plain_log_ticks(direction)
+        plain_log_ticks(left.xaxis, subs=(1, 3))
+        plain_log_ticks(left.yaxis)
         left.set_title(f"truth {true.replace('-', '/')}", loc="left")
         of_truth = choices[choices["truth"] == true]
         rates = of_truth.groupby("criterion", sort=False)["true"].mean()
