@@ -19,7 +19,7 @@ FIGURES = ("regions", "patches", "parameters", "residual_spectra", "r_likelihood
 
 
 def test_a_run_ends_with_the_table_of_r_and_the_place_of_figures(finished):
-    table = finished[1].split("patchsep run 'tiny'")[1]
+    table = finished[1].split("patchsep run 'tiny': r x 1e3")[1]
     for word in ("kmeans", "uniform", "combined", "r_upper68", "results/tiny/figures/"):
         assert word in table
 
