@@ -1,12 +1,14 @@
 """Looking at single configurations of a finished run."""
 
 import json
+from pathlib import Path
 
 import healpy as hp
 import numpy as np
 import pytest
+import yaml
 from matplotlib import pyplot as plt
-from workflows import ROOT
+from workflows import ROOT, tiny
 
 from patchsep.browse import Run, look_at
 
@@ -16,7 +18,8 @@ pytestmark = pytest.mark.workflow
 @pytest.fixture
 def run(finished, monkeypatch):
     monkeypatch.chdir(finished[0])
-    return Run.open("tiny.yaml")
+    Path("browse.yaml").write_text(yaml.safe_dump(tiny()))
+    return Run.open("browse.yaml")
 
 
 def test_the_best_configuration_comes_first(run):
@@ -49,7 +52,7 @@ def test_a_configuration_can_be_looked_at(run):
 
 def test_a_run_that_has_not_ended_is_named(run, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"tiny has no tables yet; run snakemake"):
-        Run.open("tiny.yaml", tmp_path)
+        Run.open("browse.yaml", tmp_path)
 
 
 def test_the_notebook_is_code_without_output():

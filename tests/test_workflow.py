@@ -251,6 +251,8 @@ METHODS, REGIONS, CHUNKS = 2, 3, 2
 TRIALS, SETS = 3, 2
 DRAWN = [f"fig_{name}" for name in FIGURES if name != "regions"]
 ENDS = dict.fromkeys(["summarize", *DRAWN], 1)
+# Figures of what is judged.
+OF_R = dict.fromkeys(["fig_residual_spectra", "fig_r_likelihoods", "fig_criteria"], 1)
 # K-means has a choice in one region, so that what is judged depends on r; uniform has none.
 CHOSEN = {"choose_configurations": 1, "clean_sky": TRIALS, "judge": SETS}
 # The fits on the sky of choosing, from noise or CMB to the end; uniform is judged anew there only.
@@ -333,7 +335,7 @@ LITEBIRD = "config/instruments/litebird.yaml"
         ({"likelihood.templates": "published"}, FROM_R | BINNED),
         # The choice is as it was.
         ({"likelihood.templates": ["consistent", "published"]},
-         BINNED | {"judge": METHODS * SETS, **ENDS}),
+         BINNED | {"judge": METHODS * SETS, "summarize": 1, **OF_R}),
         ({"spectra.estimator": "pure"}, ALL_FITS | BINNED),
         # Another number of patches, one more to choose from, one less.
         ({f"{PATCHES}.mid.beta_dust": 8}, ONE_REGION),
@@ -369,9 +371,7 @@ LITEBIRD = "config/instruments/litebird.yaml"
         ({"judging.unseen.r": 0.003},
          {"simulate_cmb": TRIALS - 1, "clean_sky": METHODS * (TRIALS - 1), "judge": METHODS,
           "summarize": 1, "fig_criteria": 1}),
-        ({"likelihood.bootstrap.seed": 1},
-         {"judge": METHODS * SETS, "summarize": 1, "fig_residual_spectra": 1,
-          "fig_r_likelihoods": 1, "fig_criteria": 1}),
+        ({"likelihood.bootstrap.seed": 1}, {"judge": METHODS * SETS, "summarize": 1, **OF_R}),
         ({"foregrounds.seed": 8},
          ALL_FITS | BINNED | {"simulate_foregrounds": 1, "draw_regions": 1, "fig_regions": 1,
                       "draw_patches": METHODS * REGIONS}),
