@@ -121,7 +121,7 @@ def plot_scans(data: pd.DataFrame) -> Figure:
             axis.label_outer()
             if region == regions[0] and colours:
                 handles = [Line2D([], [], color=c, label=name) for name, c in colours.items()]
-                axis.legend(handles=handles, loc="upper right", fontsize="x-small")
+                axis.legend(handles=handles, loc="best", fontsize="x-small")
         plain_log_ticks(row[0].yaxis)
         row[0].set_ylabel(f"{area_title(region)}\n{R_UPPER_LABEL}")
     for axis, parameter in zip(axes[-1], PARAMETERS):
