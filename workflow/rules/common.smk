@@ -338,7 +338,7 @@ def figure_files(name, section, data="csv", label=None):
             f"{stem}.png",
             caption=f"../report/{label or name}.rst",
             category=section,
-            labels={"figure": name.replace("_", " ").replace("/", ": ")},
+            labels={"figure": " ".join(Path(name).parts).replace("_", " ")},
         ),
         "data": f"{stem}.{data}",
     }

@@ -93,7 +93,7 @@ rule compare_with_published:
         mem_mb=2000,
         runtime=10,
     params:
-        results=RESULTS,
+        results=lambda wildcards, output: str(Path(output.table).parents[1]),
         code=code("compare_with_published", *PUBLISHED),
     message:
         "Comparing with published numbers"
