@@ -13,7 +13,8 @@ log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
-    numbers = yaml.safe_load(Path(snakemake.input.published).read_text())
+    (published,) = snakemake.input.published
+    numbers = yaml.safe_load(Path(published).read_text())
     table = compare(numbers, snakemake.params.results)
     for row in table.to_dict("records"):
         log.info("%(number)s: published %(published)s, here %(here)s", row)

@@ -8,6 +8,7 @@ import healpy as hp
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from workflows import REMOVED, ROOT, new_folder, snakemake, tiny, with_changes
 
 from patchsep.shards import status
@@ -211,6 +212,20 @@ def test_patches_may_follow_the_true_parameters(tmp_path):
             (values[patches == p].min(), values[patches == p].max()) for p in set(patches[inside])
         ]
         assert all(low[1] < high[0] for low, high in pairwise(ends))
+
+
+def test_published_numbers_are_put_beside_ours(finished, results, tmp_path):
+    folder = tmp_path / "published"
+    shutil.copytree(finished[0], folder)
+    where = {"set": "choosing", "method": "uniform", "region": "combined"}
+    number = {"number": "r", "published": 1, "source": "-", "table": "tables/summary.csv"}
+    numbers = [number | {"where": where, "column": "r_hat"}]
+    (folder / "numbers.yaml").write_text(yaml.safe_dump(numbers))
+    settings = with_changes(tiny(), {"published": "numbers.yaml"})
+    snakemake(folder, settings, "compare_with_published")
+    table = pd.read_csv(folder / "results" / "tiny" / "tables" / "published_vs_here.csv")
+    summary = pd.read_csv(results / "tables" / "summary.csv").set_index(list(where))
+    assert table["here"].item() == summary.loc[tuple(where.values()), "r_hat"].item()
 
 
 def test_patches_may_follow_recovered_parameters(finished, tmp_path):
