@@ -166,11 +166,11 @@ def plot_criteria(data: pd.DataFrame) -> Figure:
                 color=COLOURS[number],
                 markerfacecolor=COLOURS[number] if pixel_weights == weights[0] else "w",
             )
-        axis.set(title=in_words(method), xscale="log")
+        axis.set(title=in_words(method), xscale="log", ylim=(len(names) - 0.5, -0.5))
+        plain_log_ticks(axis.xaxis)
         axis.grid(axis="x", which="both", color="0.9", lw=0.6)
         axis.set_axisbelow(True)
     panels[0][0].set_yticks(places, [in_words(name) for name in names])
-    panels[0][0].invert_yaxis()
     figure.supxlabel(f"{R_UPPER_LABEL}, {area_title(COMBINED)}", fontsize="medium")
     marks = [(name, colour, colour) for name, colour in zip(sets, COLOURS)]
     if len(weights) > 1:
