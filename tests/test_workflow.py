@@ -1,16 +1,20 @@
 """The workflow as a user runs it: whole runs of a tiny configuration, and what reruns."""
 
+import json
 import re
 import shutil
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import healpy as hp
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib import pyplot as plt
 from workflows import REMOVED, ROOT, new_folder, snakemake, tiny, with_changes
 
+from patchsep.browse import Run, look_at
 from patchsep.shards import status
 
 pytestmark = pytest.mark.workflow
@@ -176,10 +180,10 @@ def test_figures_may_show_some_methods_and_sets(finished, tmp_path):
 
 def test_same_configuration_gives_identical_tables(finished, results):
     again = new_folder(finished[0].parent, "second")
-    snakemake(again, tiny(), "summarize")
-    for table in ("summary.csv", "configurations.csv", "criteria.csv", "gains.csv"):
-        other = again / "results" / "tiny" / "tables" / table
-        assert (results / "tables" / table).read_bytes() == other.read_bytes()
+    tables = ("likelihood/kmeans/hi.csv", "judged/unseen/kmeans.csv")
+    snakemake(again, tiny(), *(f"results/tiny/{table}" for table in tables))
+    for table in tables:
+        assert (results / table).read_bytes() == (again / "results" / "tiny" / table).read_bytes()
 
 
 def test_one_figure_makes_only_what_it_needs(tmp_path):
@@ -382,7 +386,6 @@ LITEBIRD = "config/instruments/litebird.yaml"
          {"clean_sky": METHODS * (TRIALS - 1), "judge": METHODS, "summarize": 1,
           "fig_criteria": 1}),
         ({"judging": REMOVED}, {"summarize": 1, "fig_criteria": 1}),
-        ({"judging.unseen.methods": ["kmeans"]}, {"summarize": 1, "fig_criteria": 1}),
         ({"judging.unseen.r": 0.003},
          {"simulate_cmb": TRIALS - 1, "clean_sky": METHODS * (TRIALS - 1), "judge": METHODS,
           "summarize": 1, "fig_criteria": 1}),
@@ -448,3 +451,54 @@ def test_a_region_more_is_a_new_run_where_all_zones_change(reruns):
     jobs = reruns({"run": "zones", "regions.zones": "north_south"})
     assert jobs["draw_patches"] == METHODS * 6
     assert jobs["estimate_r"] == METHODS * 6
+
+
+# A finished run, looked at from a notebook
+
+
+@pytest.fixture
+def browsed(finished, monkeypatch):
+    monkeypatch.chdir(finished[0])
+    Path("browse.yaml").write_text(yaml.safe_dump(tiny()))
+    return Run.open("browse.yaml")
+
+
+def test_the_best_configuration_comes_first(browsed):
+    table = browsed.configurations
+    assert table["r_upper68"].is_monotonic_increasing
+    assert len(table) == 4 + 3
+
+
+def test_r_and_spectra_are_those_of_the_tables(browsed):
+    for row in browsed.configurations.to_dict("records"):
+        own = row["method"], row["region"], row["configuration"]
+        curve = browsed.r(*own)
+        assert curve["r_upper68"].iloc[0] == pytest.approx(row["r_upper68"])
+        assert curve["r"][curve["likelihood"].idxmax()] == pytest.approx(row["r_hat"])
+        assert len(browsed.spectra(*own)) == 16
+
+
+def test_maps_are_those_that_were_recovered(browsed):
+    recovered = hp.read_map(browsed.folder / "maps" / "recovered_uniform.fits", field=0)
+    cleaned = browsed.clean("uniform", "mid", "1-1-1")
+    np.testing.assert_allclose(cleaned.recovered[0][0], recovered[cleaned.pixels], rtol=1e-6)
+
+
+def test_a_configuration_can_be_looked_at(browsed):
+    figure = look_at(browsed, "kmeans", "hi", "16-2-2")
+    # Three rows of three, and the colour bars of four maps.
+    assert len(figure.axes) == 9 + 4
+    plt.close(figure)
+
+
+def test_a_run_that_has_not_ended_is_named(browsed, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"tiny has no tables yet; run snakemake"):
+        Run.open("browse.yaml", tmp_path)
+
+
+def test_the_notebook_is_code_without_output():
+    (path,) = (ROOT / "notebooks").glob("*.ipynb")
+    for cell in json.loads(path.read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"]
+            compile("".join(cell["source"]), path.name, "exec")
