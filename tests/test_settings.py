@@ -134,6 +134,7 @@ BINS = dict.fromkeys(RINGS, dict.fromkeys(PARAMETERS, 10))
         ("figures.sets", {"residual_spectra": ["unsen"]}, "did you mean unseen?"),
         ("published", "config/publshed.yaml", "is not a file; remove this key"),
         ("fit.fits_per_second", 0, "must be above 0"),
+        ("benchmark", {"region": "lo"}, "benchmark.region: there is no 'lo'; did you mean low?"),
         ("choice.criteria", ["oracel"], "did you mean oracle?"),
         ("choice.criteria", [], "has too few entries"),
         ("methods.kmeans.strategy", REMOVED, "missing; add this key"),
@@ -423,6 +424,9 @@ def test_defaults_are_filled_in_all_the_way_down():
     assert settings["likelihood"]["templates"] == ["consistent"]
     assert settings["likelihood"]["r_grid"] == {"n_points": 2001, "delta_chi2": 40.0}
     assert settings["methods"]["uniform"]["seed"] == 0
+    assert settings["benchmark"]["region"] == "low"
+    zones = load_settings(config_with({"regions.zones": "north_south"}), SOURCE)
+    assert zones["benchmark"]["region"] == "low_south"
 
 
 def test_every_method_has_scans_with_a_list_of_values_per_ring_and_parameter():

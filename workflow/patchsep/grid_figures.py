@@ -21,23 +21,30 @@ from .patches import N_PATCHES, PARAMETERS
 FEWEST_POINTS = 3
 
 
-def plot_variance_and_r(data: pd.DataFrame) -> Figure:
-    """r_hat (open) and r_upper68 (filled) against the variance of the recovered CMB, by region.
-
-    `data` has rows of `tables.configuration_table` of one method; the colour is the number of
-    patches of all parameters.
-    """
+def _region_panels(data: pd.DataFrame):
+    """A figure, and its panels by region, side by side."""
     regions = list(data["region"].unique())
-    figure, panels = plt.subplots(
+    figure, axes = plt.subplots(
         1,
         len(regions),
         figsize=(FULL_WIDTH, 0.4 * FULL_WIDTH),
         squeeze=False,
         layout="constrained",
     )
+    return figure, dict(zip(regions, axes[0], strict=True))
+
+
+def plot_variance_and_r(data: pd.DataFrame) -> Figure:
+    """r_hat (open) and r_upper68 (filled) against the variance of the recovered CMB, by region.
+
+    `data` has rows of `tables.configuration_table` of one method; the colour is the number of
+    patches of all parameters.
+    """
+    figure, panels = _region_panels(data)
     n_patches = data[N_PATCHES].sum(axis=1)
     colours = {"norm": LogNorm(n_patches.min(), n_patches.max()), "cmap": "viridis"}
-    for axis, (region, rows) in zip(panels[0], data.groupby("region", sort=False)):
+    for region, axis in panels.items():
+        rows = data[data["region"] == region]
         total = n_patches[rows.index]
         points = axis.scatter(rows["variance"], 1e3 * rows["r_upper68"], 9, total, **colours)
         shades = points.cmap(points.norm(total))
@@ -49,13 +56,14 @@ def plot_variance_and_r(data: pd.DataFrame) -> Figure:
         axis.yaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_major_locator(plt.MaxNLocator(3))
         axis.ticklabel_format(axis="x", useOffset=False)
-    panels[0][0].set_ylabel(r"$10^3\,r$")
-    figure.colorbar(points, ax=panels, label="Patches, all three parameters")
+    axes = list(panels.values())
+    axes[0].set_ylabel(r"$10^3\,r$")
+    figure.colorbar(points, ax=axes, label="Patches, all three parameters")
     handles = [
         Line2D([], [], marker="o", ls="", ms=3.5, color="k", mfc=face, label=label)
         for face, label in (("k", r"$\hat r + \sigma_+$"), ("w", r"$\hat r$"))
     ]
-    panels[0][-1].legend(handles=handles)
+    axes[-1].legend(handles=handles)
     return figure
 
 
@@ -141,16 +149,9 @@ def best_by_patches(configurations: pd.DataFrame) -> pd.DataFrame:
 
 def plot_r_and_patches(data: pd.DataFrame) -> Figure:
     """r_hat and sigma_r against patches of beta_dust, a colour per method: `best_by_patches`."""
-    regions = list(data["region"].unique())
-    figure, panels = plt.subplots(
-        1,
-        len(regions),
-        figsize=(FULL_WIDTH, 0.4 * FULL_WIDTH),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, panels = _region_panels(data)
     colours = colours_of(list(data["method"].unique()))
-    for axis, region in zip(panels[0], regions):
+    for region, axis in panels.items():
         for method, rows in data[data["region"] == region].groupby("method", sort=False):
             axis.errorbar(
                 rows[N_PATCHES[0]],
@@ -171,7 +172,7 @@ def plot_r_and_patches(data: pd.DataFrame) -> Figure:
         axis.set_yscale("symlog", linthresh=1)
         for direction in (axis.xaxis, axis.yaxis):
             direction.set_major_formatter("{x:g}")
-    panels[0][0].set_ylabel(r"$10^3\,\hat r$")
+    next(iter(panels.values())).set_ylabel(r"$10^3\,\hat r$")
     handles = [Line2D([], [], color=c, label=in_words(name)) for name, c in colours.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure

@@ -90,7 +90,7 @@ def load_settings(config: dict, source: str) -> dict:
         problems += _source_problems(settings["methods"])
         problems += _fit_problems(settings["fit"])
         problems += _nside_problems(settings["nside"])
-        problems += _benchmark_problems(settings["benchmark"])
+        problems += _benchmark_problems(settings["benchmark"], settings["regions"]["zones"])
     if not problems:
         problems += _judging_problems(settings)
         problems += _figure_problems(settings)
@@ -286,7 +286,11 @@ def _fit_problems(fit) -> list[str]:
     return problems
 
 
-def _benchmark_problems(benchmark) -> list[str]:
+def _benchmark_problems(benchmark, zones) -> list[str]:
+    known = [*region_names(zones), FULL_SKY]
+    region = benchmark.setdefault("region", region_names(zones)[-1])
+    if region not in known:
+        return [f"benchmark.region: there is no {region!r}; {_suggest(region, known)}"]
     if "furax_active_set" not in benchmark["optimizers"] or find_spec("furax_cs"):
         return []
     return [
@@ -313,14 +317,7 @@ def _figure_problems(settings) -> list[str]:
             for name in names
             if name not in known
         ]
-    region, known = settings["benchmark"]["region"], [*_regions(settings), FULL_SKY]
-    if {"run_times", "optimizers"} & {*figures["drawn"]} and region not in known:
-        problems.append(f"benchmark.region: there is no {region!r}; {_suggest(region, known)}")
     return problems
-
-
-def _regions(settings):
-    return region_names(settings["regions"]["zones"])
 
 
 def _judging_sets(settings) -> dict[str, dict]:

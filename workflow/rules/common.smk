@@ -33,8 +33,9 @@ try:
 except SettingsError as error:
     sys.exit(f"The configuration cannot be used:\n{error}")
 
-# For the report's first page.
-config["about"] = describe_run(SETTINGS)
+if workflow.is_main_process:
+    # For the report's first page.
+    config["about"] = describe_run(SETTINGS)
 
 RESULTS = f"results/{SETTINGS['run']}"
 LOGS = f"{RESULTS}/logs"
