@@ -318,17 +318,31 @@ def _newton(data, statistics, bands, problem, max_iterations, tolerance):
         problem.reach,
         max_iterations,
         tolerance,
+        # One after the other, which would only hold up an accelerator.
+        n_parts=problem.n_parts if jax.default_backend() == "cpu" else 1,
     )
 
 
-@jax.jit
-def _minimize_batch(statistics, bands, *problem_and_limits):
+@partial(jax.jit, static_argnames="n_parts")
+def _minimize_batch(statistics, bands, *problem_and_limits, n_parts):
     def fit(realization):
-        return minimize(
-            lambda parameters: expand(parameters, realization, bands), *problem_and_limits
-        )
+        if n_parts == 1:
+            return minimize(lambda p: expand(p, realization, bands), *problem_and_limits)
+        divided = _divide(realization, n_parts)
+
+        def expand_in_parts(parameters):
+            parts = (_divide(jnp.stack(parameters), n_parts), divided)
+            expansions = jax.lax.map(lambda part: expand(*part, bands), parts)
+            return jax.tree.map(jnp.ravel, expansions)
+
+        return minimize(expand_in_parts, *problem_and_limits)
 
     return _for_each(fit, statistics)
+
+
+def _divide(by_cell, n_parts):
+    """(..., n_cells) as (n_parts, ..., n_cells / n_parts)."""
+    return jnp.moveaxis(by_cell.reshape(*by_cell.shape[:-1], n_parts, -1), -2, 0)
 
 
 def _one_by_one(peer, data, statistics, bands, problem, max_iterations, tolerance):

@@ -14,9 +14,10 @@ REACH = {"beta_dust": 0.5, "temp_dust": 6.0, "beta_synch": 0.6}
 # Pixels that share their patches are merged if that leaves fewer than this part of them:
 # one merged pixel costs what four others do.
 WORTH_MERGING = 0.25
-# Pixels that are not merged are padded to multiples of this many: XLA's loops over arrays of
-# such a length are a quarter faster on a CPU than those over odd ones.
-LOOP = 256
+# Pixels that are not merged are padded to equal parts of at most so many, each a multiple of
+# the length of XLA's loops: what is computed of a part stays in the cache of a CPU, and loops
+# over odd lengths take a quarter longer.
+PIXELS_IN_PART, LOOP = 1216, 32
 # Second moments are products of matrices with this many pixels, Q and U, on a side.
 PIXELS_IN_BLOCK = 8
 
@@ -36,6 +37,8 @@ class Problem:
     blocks : tuple of int arrays (n_blocks, PIXELS_IN_BLOCK) and (n_blocks,), or None
         Where cells may have several pixels: pixels block by block, n_pixels for none, and
         the cell that each block is part of.
+    n_parts : int
+        Equal parts into which cells divide.
     labels : int array (3, n_cells)
         The unknowns of each cell. Those of beta_dust are below n_cells, the others not.
     lower, upper, start, reach : arrays (n_unknowns,)
@@ -45,6 +48,7 @@ class Problem:
 
     cells: np.ndarray
     blocks: tuple[np.ndarray, np.ndarray] | None
+    n_parts: int
     labels: np.ndarray
     lower: np.ndarray
     upper: np.ndarray
@@ -60,11 +64,12 @@ class Problem:
         labels = np.stack(labels)
         n_pixels = labels.shape[1]
         shared, cells = np.unique(labels, axis=1, return_inverse=True)
-        merged = shared.shape[1] <= WORTH_MERGING * n_pixels
+        merged, n_parts = shared.shape[1] <= WORTH_MERGING * n_pixels, 1
         if merged:
             labels, n_cells, cells = shared, _padded(shared.shape[1]), cells.ravel()
         else:
-            cells, n_cells = np.arange(n_pixels), n_pixels + -n_pixels % LOOP
+            n_parts = -(-n_pixels // PIXELS_IN_PART)
+            cells, n_cells = np.arange(n_pixels), n_pixels + -n_pixels % (n_parts * LOOP)
         counts = [len(u) for u in used]
         n_unknowns = n_cells + _padded(sum(counts[1:]))
         offsets = (0, n_cells, n_cells + counts[1])
@@ -81,6 +86,7 @@ class Problem:
         return cls(
             cells,
             _blocks(cells, n_cells) if merged else None,
+            n_parts,
             labels + np.array(offsets)[:, None],
             lower,
             upper,
