@@ -23,7 +23,7 @@ def main(snakemake):
         for region in params.regions
     ]
     guide = read_guide(snakemake.input.get("guide"))
-    partitions = partitions_of_choices(choices, skies, params.strategy, params.patch_seed, guide)
+    partitions = partitions_of_choices(choices, skies, params.patch_seed, guide, **params.patches)
     memory = snakemake.resources.fit_memory_mb / 1000
     realizations = list(range(params.n_realizations))
     # The first criterion's map of all regions is kept.

@@ -14,20 +14,29 @@ log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
-    strategy, seed = snakemake.params.strategy, snakemake.params.seed
+    params = snakemake.params
     labels = read_maps(snakemake.input.regions)["REGION"]
-    pixels = region_pixels(labels, snakemake.wildcards.region, snakemake.params.zones)
+    pixels = region_pixels(labels, snakemake.wildcards.region, params.zones)
     nside = hp.npix2nside(len(labels))
     guide = read_guide(snakemake.input.get("guide"))
     guide = {name: values[pixels] for name, values in guide.items()}
-    partitions = partition(strategy, nside, pixels, snakemake.params.values, seed, guide)
-    for (parameter, value), patches in partitions.items():
+    members = partition(
+        nside=nside,
+        pixels=pixels,
+        values=params.values,
+        guide=guide,
+        seed=params.seed,
+        **params.patches,
+    )
+    strategy = params.patches["strategy"]
+    for (parameter, value), patches in members[0].items():
         log.info("%s %d for %s: %d patches", strategy, value, parameter, len(np.unique(patches)))
     about = (
-        f"patchsep, {strategy} patches of region {snakemake.wildcards.region}, seed {seed}\n"
-        "<PARAMETER>_n holds the partition that the config asks for with n; -1 = outside"
+        f"patchsep, {strategy} patches of region {snakemake.wildcards.region}, seed {params.seed}\n"
+        "<PARAMETER>_n holds the partition that the config asks for with n; -1 = outside\n"
+        "MEMBER_m_<PARAMETER>_n that of further members of an ensemble"
     )
-    write_partitions(snakemake.output.patches, partitions, pixels, nside, about)
+    write_partitions(snakemake.output.patches, members, pixels, nside, about)
 
 
 if __name__ == "__main__":

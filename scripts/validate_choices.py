@@ -33,14 +33,14 @@ def main(snakemake):
     estimates, choices, compared = [], [], []
     for number in range(known["skies"]):
         seed = known["seed"] + number
-        partitions = partition("kmeans", nside, pixels, values, seed)
-        patches = configuration_patches(names[0], partitions)
+        members = partition("kmeans", nside, pixels, values, seed)
+        patches = configuration_patches(names[0], members[0])
         sky, truth = make_sky(
             galaxy, instrument, params.region, pixels, patches, known["scatter"], seed
         )
         measured, chosen = search(
             sky,
-            partitions,
+            members,
             names,
             params.criteria,
             realizations,
@@ -51,7 +51,7 @@ def main(snakemake):
         log.info("sky %d: %s", number, dict(zip(chosen["criterion"], chosen["configuration"])))
         estimates.append(measured.assign(sky=number))
         choices.append(chosen.assign(sky=number))
-        fitted = pulls(sky, names[0], partitions, truth, realizations, **params.fit)
+        fitted = pulls(sky, names[0], members[0], truth, realizations, **params.fit)
         compared.append(fitted.assign(sky=number))
     for path, tables in (
         (snakemake.output.estimates, estimates),

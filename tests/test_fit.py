@@ -294,6 +294,16 @@ def test_the_size_of_batches_does_not_matter(bright_sky, noisy, fitted, memory, 
     np.testing.assert_array_equal(result.iterations, fitted.iterations[:10])
 
 
+def test_the_parts_that_a_sky_is_computed_in_do_not_matter(bright_sky, noisy, monkeypatch):
+    monkeypatch.setattr(problem, "WORTH_MERGING", 0)
+    whole = fit(bright_sky, noisy[:2])
+    monkeypatch.setattr(problem, "PIXELS_IN_PART", 50)
+    parts = fit(bright_sky, noisy[:2])
+    for name in PARAMETERS:
+        np.testing.assert_allclose(parts.parameters[name], whole.parameters[name], rtol=1e-9)
+    np.testing.assert_array_equal(parts.iterations, whole.iterations)
+
+
 def test_when_memory_runs_out_batches_are_halved(bright_sky, noisy, fitted, monkeypatch, caplog):
     sizes, enough = [], fit_module._fit
 

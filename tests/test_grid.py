@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from types import SimpleNamespace
 
 import healpy as hp
@@ -11,17 +12,20 @@ import pandas as pd
 import pytest
 
 from patchsep import grid
-from patchsep.fit import separate
-from patchsep.grid import (
+from patchsep.cleaning import (
     clean,
     evidence,
-    fit_configuration,
-    fit_shard,
-    gather,
     held_out_misfit,
     information,
     observe,
     observe_halves,
+)
+from patchsep.fit import separate
+from patchsep.grid import (
+    Store,
+    fit_configuration,
+    fit_shard,
+    gather,
 )
 from patchsep.noise import FOREGROUNDS_ONLY
 from patchsep.patches import configurations, partition
@@ -68,7 +72,7 @@ def estimator(sky):
 
 
 @pytest.fixture(scope="module")
-def partitions(sky):
+def members(sky):
     return partition("multiresolution", NSIDE, sky.pixels, VALUES, seed=0)
 
 
@@ -78,13 +82,13 @@ def data(sky):
 
 
 @pytest.fixture
-def shard(sky, partitions, tmp_path):
+def shard(sky, members, tmp_path):
     """Run a shard in a folder of its own, with some `changes`; returns its table."""
 
     def run(names=NAMES, sky=sky, realizations=REALIZATIONS, code="code", **changes):
         settings = SETTINGS | {"spectra": SPECTRA} | changes
         folder, progress = tmp_path / "kept", tmp_path / "progress.json"
-        return fit_shard(names, partitions, sky, realizations, folder, code, progress, **settings)
+        return fit_shard(names, members, sky, realizations, folder, code, progress, **settings)
 
     run.folder = tmp_path / "kept"
     return run
@@ -106,17 +110,17 @@ def fitted(monkeypatch):
 # What is measured
 
 
-def test_one_patch_leaves_no_systematic_residual_where_the_spectrum_is_one(sky, partitions, data):
+def test_one_patch_leaves_no_systematic_residual_where_the_spectrum_is_one(sky, members, data):
     """Next to the statistical residual, which no patches can avoid."""
-    systematic, noisy, _ = clean("0-0-0", partitions, sky, data, **SETTINGS).cmb
+    systematic, noisy, _ = clean("0-0-0", members, sky, data, **SETTINGS).cmb
     assert systematic.std() < 1e-3 * (noisy - sky.cmb - systematic).std()
 
 
-def test_a_configuration_has_the_spectra_of_the_maps_that_its_fit_leaves(sky, partitions, data):
+def test_a_configuration_has_the_spectra_of_the_maps_that_its_fit_leaves(sky, members, data):
     table = fit_configuration(
-        "16-0-0", partitions, sky, REALIZATIONS, data, estimator(sky), **SETTINGS
+        "16-0-0", members, sky, REALIZATIONS, data, estimator(sky), **SETTINGS
     )
-    patches = {name: partitions[name, value] for name, value in zip(VALUES, (16, 0, 0))}
+    patches = {name: members[0][name, value] for name, value in zip(VALUES, (16, 0, 0))}
     fit = separate(data, sky.sigma, sky.frequencies, patches, **SETTINGS)
     assert list(table["realization"]) == [FOREGROUNDS_ONLY, 0, 1]
     np.testing.assert_array_equal(table["nll"], fit.nll)
@@ -135,11 +139,35 @@ def test_a_shard_counts_patches_and_what_did_not_converge(shard):
     assert row["f_sky"] == pytest.approx(100 / hp.nside2npix(NSIDE))
 
 
-def test_shards_together_are_averages_over_all_their_realizations(sky, partitions, tmp_path):
+def test_an_ensemble_is_the_mean_of_its_members(sky, data):
+    """Each member as `separate` has it by itself; a maximum for what tells of convergence."""
+    values = {"beta_dust": [8], "temp_dust": [1], "beta_synch": [2]}
+    members = partition("kmeans", NSIDE, sky.pixels, values, seed=0, members=3)
+    together = clean("8-1-2", members, sky, data, **SETTINGS)
+    alone = [
+        separate(
+            data,
+            sky.sigma,
+            sky.frequencies,
+            {name: labels for (name, _), labels in member.items()},
+            **SETTINGS,
+        )
+        for member in members
+    ]
+    np.testing.assert_allclose(together.cmb, np.mean([fit.cmb for fit in alone], axis=0))
+    np.testing.assert_allclose(together.nll, np.mean([fit.nll for fit in alone], axis=0))
+    np.testing.assert_array_equal(together.iterations, np.max([f.iterations for f in alone], 0))
+    assert together.converged.all()
+    # Another member is another ensemble, even of the same first one.
+    store = Store(Path("kept"), "settings")
+    assert store.key("8-1-2", members) != store.key("8-1-2", members[:2])
+
+
+def test_shards_together_are_averages_over_all_their_realizations(sky, members, tmp_path):
     def run(name, realizations):
         return fit_shard(
             NAMES,
-            partitions,
+            members,
             sky,
             realizations,
             tmp_path / name,
@@ -195,28 +223,28 @@ def patchy(dense, sky):
     pixels = hp.nest2ring(NSIDE, np.arange(256))
     rng = np.random.default_rng(4)
     values = {"beta_dust": [0, 4, 16], "temp_dust": [0, 2], "beta_synch": [0, 4]}
-    partitions = partition("multiresolution", NSIDE, pixels, values, seed=0)
+    members = partition("multiresolution", NSIDE, pixels, values, seed=0)
     truth = {"beta_dust": (1.54, 0.1, 4), "temp_dust": (20, 2, 2), "beta_synch": (-3, 0.1, 0)}
     parameters = np.stack(
         [
-            (mean + scatter * rng.standard_normal(256))[partitions[name, value]]
+            (mean + scatter * rng.standard_normal(256))[members[0][name, value]]
             for name, (mean, scatter, value) in truth.items()
         ]
     )
     amplitude = np.array([0, 10, 100])[:, None, None]
     foregrounds = dense.sky(parameters, amplitude * rng.standard_normal((3, 2, 256)))
     cmb = rng.standard_normal((2, 256))
-    return replace(sky, pixels=pixels, foregrounds=foregrounds, cmb=cmb), partitions
+    return replace(sky, pixels=pixels, foregrounds=foregrounds, cmb=cmb), members
 
 
 @pytest.mark.parametrize("criterion", ["information", "evidence", "held_out"])
 def test_criteria_without_truth_find_the_truth_on_a_bright_sky(patchy, criterion):
-    sky, partitions = patchy
+    sky, members = patchy
     data, halves = observe(sky, REALIZATIONS), observe_halves(sky, REALIZATIONS)
     names = ["0-0-0", "4-0-0", "4-2-0", "16-2-0", "4-2-4", "16-2-4"]
     tables = {
         name: fit_configuration(
-            name, partitions, sky, REALIZATIONS, data, estimator(sky), halves, **SETTINGS
+            name, members, sky, REALIZATIONS, data, estimator(sky), halves, **SETTINGS
         )
         for name in names
     }
@@ -224,11 +252,11 @@ def test_criteria_without_truth_find_the_truth_on_a_bright_sky(patchy, criterion
     assert min(values, key=values.get) == "4-2-0"
 
 
-def test_held_out_misfit_is_that_of_dense_least_squares(dense, sky, partitions):
+def test_held_out_misfit_is_that_of_dense_least_squares(dense, sky, members):
     halves = observe_halves(sky, [0])
-    (_, found) = held_out_misfit("0-0-0", partitions, sky, halves, **SETTINGS)
+    (_, found) = held_out_misfit("0-0-0", members, sky, halves, **SETTINGS)
     root2 = replace(dense, sigma=np.sqrt(2) * dense.sigma)
-    patches = {name: partitions[name, 0] for name in VALUES}
+    patches = {name: members[0][name, 0] for name in VALUES}
     fit = separate(halves[0], root2.sigma, sky.frequencies, patches, **SETTINGS)
     parameters = np.repeat([fit.parameters[name][1] for name in VALUES], len(sky.pixels), axis=1)
     assert found == pytest.approx(root2.solve(parameters, halves[1, 1])[1], rel=1e-9)

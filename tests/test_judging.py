@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from patchsep.choice import by_area
-from patchsep.grid import observe
+from patchsep.cleaning import observe
 from patchsep.judging import judge, mean_spectra, shown_tables
 from patchsep.residuals import residual_spectra
 from patchsep.sky import RegionSky
@@ -55,7 +55,7 @@ def skies(dense):
 
 @pytest.fixture(scope="module")
 def partitions(skies):
-    return partitions_of_choices(CHOICES, skies, "kmeans", 5, {})
+    return partitions_of_choices(CHOICES, skies, 5, {}, "kmeans")
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +100,8 @@ def test_rows_have_the_spectra_of_the_whole_map(cleaned):
 
 def test_a_trial_has_patches_noise_and_cmb_of_its_own(skies, partitions):
     names = ["hi", ("beta_dust", 3)]
-    other = partitions_of_choices(CHOICES, skies, "kmeans", 6, {})
-    assert np.any(partitions[names[0]][names[1]] != other[names[0]][names[1]])
+    other = partitions_of_choices(CHOICES, skies, 6, {}, "kmeans")
+    assert np.any(partitions[names[0]][0][names[1]] != other[names[0]][0][names[1]])
     first, second = (observe(replace(skies[0], noise_seed=seed), [0]) for seed in (3, 4))
     assert np.all(first[1] != second[1])
 

@@ -17,11 +17,11 @@ SETTINGS = {"bounds": BOUNDS, "start": START, "max_iterations": 200, "tolerance"
 def sky_of(instrument, true, seed=0):
     values = values_around(true, [0.5, 3])
     names = configurations([values], "axes")
-    partitions = partition("kmeans", NSIDE, PIXELS, values, seed)
-    patches = configuration_patches(names[0], partitions)
+    members = partition("kmeans", NSIDE, PIXELS, values, seed)
+    patches = configuration_patches(names[0], members[0])
     galaxy = foreground_sky("embedded", NSIDE, 1)
     sky, truth = make_sky(galaxy, instrument, "hi", PIXELS, patches, SCATTER, seed)
-    return sky, truth, partitions, names
+    return sky, truth, members, names
 
 
 def test_a_scan_goes_through_the_truth_one_parameter_at_a_time():
@@ -49,8 +49,8 @@ def test_parameters_differ_from_patch_to_patch_and_stay_within_twice_the_scatter
 
 def test_a_sky_is_bright_in_its_own_patches_parameters(litebird, dense):
     """Two component maps of the dense model fit all bands of PySM's emission."""
-    sky, truth, partitions, names = sky_of(litebird, [4, 2, 2])
-    patches = configuration_patches(names[0], partitions)
+    sky, truth, members, names = sky_of(litebird, [4, 2, 2])
+    patches = configuration_patches(names[0], members[0])
     parameters = np.stack([truth[name][labels] for name, labels in patches.items()])
     _, misfit = dense.solve(parameters[:, :50], sky.foregrounds[..., :50])
     assert misfit < 1e-6 * np.sum((sky.foregrounds[..., :50] / dense.sigma[:, None, None]) ** 2)
@@ -59,12 +59,12 @@ def test_a_sky_is_bright_in_its_own_patches_parameters(litebird, dense):
 
 
 def test_criteria_find_the_truth_where_patches_differ_much(litebird, spectra):
-    sky, _, partitions, names = sky_of(litebird, [4, 2, 2])
+    sky, _, members, names = sky_of(litebird, [4, 2, 2])
     estimator = Estimator.of(PIXELS, NSIDE, "pseudo", 0.0, 1)
     criteria = ["oracle", "rehearsal", "information"]
     estimates, chosen = search(
         sky,
-        partitions,
+        members,
         names,
         criteria,
         [0, 1],
@@ -85,8 +85,8 @@ def test_criteria_find_the_truth_where_patches_differ_much(litebird, spectra):
 
 def test_pulls_are_those_of_students_t(litebird):
     """With five realisations 62.6 % of the means lie within one error of the truth."""
-    sky, truth, partitions, names = sky_of(litebird, [40, 30, 20])
-    table = pulls(sky, names[0], partitions, truth, list(range(5)), **SETTINGS)
+    sky, truth, members, names = sky_of(litebird, [40, 30, 20])
+    table = pulls(sky, names[0], members[0], truth, list(range(5)), **SETTINGS)
     assert len(table) == 90
     inside = table["pull"].abs().lt(1).mean()
     assert inside == pytest.approx(0.626, abs=4 * np.sqrt(0.626 * 0.374 / 90))

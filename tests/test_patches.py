@@ -1,5 +1,7 @@
 """Patches: complete, compact, repeatable, and as good as scikit-learn's and healpy's."""
 
+from itertools import combinations
+
 import healpy as hp
 import numpy as np
 import pytest
@@ -139,14 +141,14 @@ def test_configurations_are_all_combinations_named_in_the_order_of_the_parameter
 
 
 def test_there_is_a_partition_for_every_value_of_every_parameter():
-    partitions = partition("multiresolution", *RING, GRID, seed=0)
+    (partitions,) = partition("multiresolution", *RING, GRID, seed=0)
     assert set(partitions) == {(name, value) for name, values in GRID.items() for value in values}
     # Of one value there is one partition.
     assert partitions["beta_dust", 8] is partitions["beta_synch", 8]
 
 
 def test_a_configuration_has_the_patches_of_its_values():
-    partitions = partition("multiresolution", *RING, GRID, seed=0)
+    (partitions,) = partition("multiresolution", *RING, GRID, seed=0)
     for name in configurations([GRID]):
         patches = configuration_patches(name, partitions)
         for parameter, value in zip(PARAMETERS, name.split("-"), strict=True):
@@ -164,15 +166,43 @@ def test_axes_are_scans_of_one_parameter_through_the_first_values():
     ]
 
 
+def test_members_of_an_ensemble_have_patches_of_their_own():
+    values = {name: [20] for name in PARAMETERS}
+    (alone,) = partition("kmeans", *RING, values, seed=1)
+    members = partition("kmeans", *RING, values, seed=1, members=3)
+    assert_same_labels(members[0], alone)
+    for one, other in combinations(members, 2):
+        assert not one_to_one(one["temp_dust", 20], other["temp_dust", 20])
+    for member in members:
+        assert member["temp_dust", 20] is member["beta_synch", 20]
+
+
+def test_parameters_may_have_patches_of_their_own():
+    values = {name: [20] for name in PARAMETERS}
+    first, second = partition("kmeans", *RING, values, seed=1, members=2, own_patches=True)
+    drawn = [member[name, 20] for member in (first, second) for name in PARAMETERS]
+    assert not any(one_to_one(one, other) for one, other in combinations(drawn, 2))
+    # Whatever else is drawn.
+    (again,) = partition("kmeans", *RING, values, seed=1, own_patches=True)
+    assert_same_labels(again, first)
+
+
+def assert_same_labels(one, other):
+    assert set(one) == set(other)
+    for key, labels in one.items():
+        np.testing.assert_array_equal(labels, other[key])
+
+
 def test_bins_of_true_parameters_are_those_of_numpy():
     values = np.random.default_rng(0).normal(1.54, 0.04, 5000)
-    labels = partition(
+    (partitions,) = partition(
         "true_parameters",
         *RING,
         {name: [30] for name in PARAMETERS},
         0,
         dict.fromkeys(PARAMETERS, values),
-    )["beta_dust", 30]
+    )
+    labels = partitions["beta_dust", 30]
     edges = np.linspace(values.min(), values.max(), 31)
     assert one_to_one(labels, np.digitize(values, edges[1:-1]))
     # Numbered from zero, without those that are empty.

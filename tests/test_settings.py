@@ -77,6 +77,8 @@ BINS = dict.fromkeys(RINGS, dict.fromkeys(PARAMETERS, 10))
         ("nside", "sixty-four", "needed is a whole number"),
         ("nside", None, "needed is a whole number"),
         ("noise.realizations", [10], "needed is a whole number"),
+        ("methods.kmeans.own_patches", 1, "needed is true or false"),
+        ("methods.uniform.members", 8, "only for kmeans"),
         ("cmb.r", "small", "needed is a number"),
         ("nside", 64.0, "needed is a whole number"),
         ("noise.realizations", 10.0, "needed is a whole number"),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from .cleaning import observe
 from .figures import (
     FULL_WIDTH,
     PARAMETER_LABELS,
@@ -17,7 +18,6 @@ from .figures import (
     style,
 )
 from .files import read_partitions, read_table
-from .grid import observe
 from .likelihood import measure_r
 from .patches import PARAMETERS
 from .r_figures import draw_likelihoods, draw_spectra, spectra_handles

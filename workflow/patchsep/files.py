@@ -1,6 +1,7 @@
 """Files: HEALPix FITS maps and tables, written whole or not at all."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -173,24 +174,29 @@ def read_guide(path: str | Path | None) -> dict[str, np.ndarray]:
 
 
 def write_partitions(
-    path: str | Path, partitions: dict[tuple[str, int], np.ndarray], pixels, nside, about
+    path: str | Path, members: list[dict[tuple[str, int], np.ndarray]], pixels, nside, about
 ):
-    """Write patch labels of a region by parameter and value: columns <PARAMETER>_<value>.
+    """Write patch labels of a region, of every member of an ensemble, by parameter and value.
 
-    Outside of the region labels are -1.
+    Columns are <PARAMETER>_<value> of the first member and MEMBER_<number>_<PARAMETER>_<value>
+    of the others. Outside of the region labels are -1.
     """
     columns = {}
-    for (parameter, value), labels in partitions.items():
-        sky = np.full(hp.nside2npix(nside), -1, dtype=np.int32)
-        sky[pixels] = labels
-        columns[f"{parameter.upper()}_{value}"] = sky
+    for number, partitions in enumerate(members):
+        prefix = f"MEMBER_{number}_" if number else ""
+        for (parameter, value), labels in partitions.items():
+            sky = np.full(hp.nside2npix(nside), -1, dtype=np.int32)
+            sky[pixels] = labels
+            columns[f"{prefix}{parameter.upper()}_{value}"] = sky
     write_maps(path, columns, "", about)
 
 
-def read_partitions(path: str | Path, pixels: np.ndarray) -> dict[tuple[str, int], np.ndarray]:
-    """Read what `write_partitions` wrote: labels (n_pixels,) by parameter and value."""
-    partitions = {}
+def read_partitions(
+    path: str | Path, pixels: np.ndarray
+) -> list[dict[tuple[str, int], np.ndarray]]:
+    """Read what `write_partitions` wrote: labels (n_pixels,) of every member."""
+    members = {}
     for name, labels in read_maps(path).items():
-        parameter, value = name.rsplit("_", 1)
-        partitions[parameter.lower(), int(value)] = labels[pixels]
-    return partitions
+        member, parameter, value = re.fullmatch(r"(?:MEMBER_(\d+)_)?(\w+)_(\d+)", name).groups("0")
+        members.setdefault(member, {})[parameter.lower(), int(value)] = labels[pixels]
+    return list(members.values())

@@ -168,8 +168,8 @@ def misfit(
 
 
 def parameter_maps(parameters: dict[str, np.ndarray], patches: dict[str, np.ndarray]) -> np.ndarray:
-    """Patch values (n_patches,) spread over pixels: array (3, n_pixels)."""
-    return np.stack([np.asarray(parameters[name])[patches[name]] for name in PARAMETERS])
+    """Patch values (..., n_patches) spread over pixels: array (..., 3, n_pixels)."""
+    return np.stack([parameters[name][..., patches[name]] for name in PARAMETERS], axis=-2)
 
 
 def _check(data, sigma, frequencies, patches, bounds, start):

@@ -14,8 +14,8 @@ import jax
 import numpy as np
 import pandas as pd
 
+from .cleaning import clean, held_out_misfit, observe, observe_halves
 from .files import DamagedFile, read_table, write_table
-from .fit import Separation, misfit, parameter_maps, separate
 from .noise import FOREGROUNDS_ONLY
 from .patches import PARAMETERS, Partitions, configuration_patches, count_patches
 from .provenance import fingerprint
@@ -26,72 +26,18 @@ from .spectra import Estimator
 
 log = logging.getLogger(__name__)
 
+# Columns of a configuration's table that its `Cleaned` has.
+MEASURED = [
+    *("nll", "iterations", "gradient", "converged", "n_at_bounds"),
+    *("information", "evidence"),
+]
 # What is averaged over noise realisations; all but the first two can choose a configuration.
 AVERAGES = ["nll", "n_at_bounds", "variance", "information", "evidence", "held_out"]
 
 
-def observe(sky: RegionSky, realizations: list[int]) -> np.ndarray:
-    """Data to fit (1 + n_realizations, n_bands, 2, n_pixels): foregrounds alone come first."""
-    return np.stack([sky.observe(number) for number in (FOREGROUNDS_ONLY, *realizations)])
-
-
-def observe_halves(sky: RegionSky, realizations: list[int]) -> np.ndarray:
-    """Splits of the same data, to fit and to score: array (2, 1 + n_realizations, …)."""
-    return np.stack([sky.halves(number) for number in (FOREGROUNDS_ONLY, *realizations)], axis=1)
-
-
-def clean(
-    configuration: str, partitions: Partitions, sky: RegionSky, data: np.ndarray, **settings
-) -> Separation:
-    """Fit one configuration to data of `observe`; `settings` are those of `fit.separate`."""
-    patches = configuration_patches(configuration, partitions)
-    return separate(data, sky.sigma, sky.frequencies, patches, **settings)
-
-
-def held_out_misfit(
-    configuration: str, partitions: Partitions, sky: RegionSky, halves: np.ndarray, **settings
-) -> np.ndarray:
-    """Misfit (1 + n_realizations,) of one half of the data for parameters fitted to the other half.
-
-    It knows nothing of the truth: too few patches miss what varies, too many follow the noise of
-    the half that they were fitted to.
-    """
-    fitted, scored = halves
-    sigma = np.sqrt(2) * sky.sigma
-    patches = configuration_patches(configuration, partitions)
-    parameters = separate(
-        fitted, sigma, sky.frequencies, patches, components=(), **settings
-    ).parameters
-    maps = [
-        parameter_maps({name: values[i] for name, values in parameters.items()}, patches)
-        for i in range(len(fitted))
-    ]
-    return misfit(np.stack(maps), scored, sigma, sky.frequencies)
-
-
-def information(result: Separation) -> np.ndarray:
-    """Half of Akaike's criterion, NLL + free parameters (Akaike 1974), (n_realizations,)."""
-    constrained = sum(np.isfinite(errors).sum(axis=1) for errors in result.errors.values())
-    return result.nll + constrained - result.n_at_bounds
-
-
-def evidence(result: Separation, bounds: dict[str, tuple[float, float]]) -> np.ndarray:
-    """-ln of the evidence in Laplace's approximation, (n_realizations,).
-
-    The prior is flat within the bounds, and the curvature's elements off the diagonal are left
-    out; a parameter that the data do not constrain within its bounds neither adds nor takes.
-    """
-    total = result.nll.copy()
-    for name, errors in result.errors.items():
-        lower, upper = bounds[name]
-        volume = np.sqrt(2 * np.pi) * errors / (upper - lower)
-        total -= np.nansum(np.log(np.minimum(volume, 1)), axis=1)
-    return total
-
-
 def fit_configuration(
     configuration: str,
-    partitions: Partitions,
+    members: list[Partitions],
     sky: RegionSky,
     realizations: list[int],
     data: np.ndarray,
@@ -104,8 +50,8 @@ def fit_configuration(
     Parameters
     ----------
     configuration : str
-    partitions : dict
-        Labels by value.
+    members : list of dict
+        See `patches.partition`.
     sky : RegionSky
     realizations : list of int
     data : array
@@ -121,24 +67,22 @@ def fit_configuration(
     -------
     DataFrame
         A row for the foregrounds alone, `realization` FOREGROUNDS_ONLY, and one per noise
-        realisation: `nll`, `iterations`, `gradient`, `converged`, `n_at_bounds`, `variance`
-        of the CMB map in µK², `information`, `evidence`, `held_out` (NaN where it is not
+        realisation: `nll`, `iterations`, `gradient`, `converged`, `n_at_bounds`,
+        `information`, `evidence`, `variance` of the CMB map in µK², `held_out` (NaN where it is not
         measured), and as lists over the estimator's bins the BB spectra `total` and
         `statistical` in µK²; of the foregrounds alone, `systematic`.
     """
-    result = clean(configuration, partitions, sky, data, **settings)
+    result = clean(configuration, members, sky, data, **settings)
     systematic, recovered = result.cmb[0], result.cmb[1:]
     spectra = residual_spectra(recovered, sky.cmb, systematic, sky.pixels, estimator)
     table = pd.DataFrame({"realization": [FOREGROUNDS_ONLY, *realizations]})
-    for column in ("nll", "iterations", "gradient", "converged", "n_at_bounds"):
+    for column in MEASURED:
         table[column] = getattr(result, column)
     table["variance"] = cmb_variance(result.cmb)
-    table["information"] = information(result)
-    table["evidence"] = evidence(result, settings["bounds"])
     table["held_out"] = (
         np.nan
         if halves is None
-        else held_out_misfit(configuration, partitions, sky, halves, **settings)
+        else held_out_misfit(configuration, members, sky, halves, **settings)
     )
     table["total"] = [None, *spectra.total]
     table["statistical"] = [None, *spectra.statistical]
@@ -160,9 +104,9 @@ class Store:
     folder: Path
     depends: str
 
-    def key(self, configuration: str, partitions: Partitions) -> str:
-        labels = configuration_patches(configuration, partitions)
-        return fingerprint(self.depends, *(labels[name] for name in PARAMETERS))
+    def key(self, configuration: str, members: list[Partitions]) -> str:
+        labels = [configuration_patches(configuration, partitions) for partitions in members]
+        return fingerprint(self.depends, *(m[name] for m in labels for name in PARAMETERS))
 
     def get(self, configuration: str, key: str) -> pd.DataFrame | None:
         """A finished configuration, None if there is none, or a stale or damaged one."""
@@ -181,7 +125,7 @@ class Store:
 
 def fit_shard(
     names: list[str],
-    partitions: Partitions,
+    members: list[Partitions],
     sky: RegionSky,
     realizations: list[int],
     folder: str | Path,
@@ -197,8 +141,8 @@ def fit_shard(
     ----------
     names : list of str
         Configurations, see `patches.configurations`.
-    partitions : dict
-        Labels by value.
+    members : list of dict
+        See `patches.partition`.
     sky : RegionSky
     realizations : list of int
         Numbers of the noise realisations, see `RegionSky.observe`.
@@ -251,29 +195,29 @@ def fit_shard(
     with alone(progress):
         meter = Meter(Path(progress), len(names), len(data))
         for name in names:
-            key = store.key(name, partitions)
+            key = store.key(name, members)
             table = store.get(name, key)
             kept = table is not None
             if not kept:
                 table = fit_configuration(
-                    name, partitions, sky, realizations, data, estimator, halves, **settings
+                    name, members, sky, realizations, data, estimator, halves, **settings
                 )
                 store.put(name, key, table)
-            rows.append(average(name, partitions, sky, table))
+            rows.append(average(name, members, sky, table))
             meter.tick(name, kept, int((~table["converged"]).sum()), table["iterations"].mean())
     return pd.DataFrame(rows)
 
 
-def average(name: str, partitions: Partitions, sky: RegionSky, table: pd.DataFrame) -> dict:
+def average(name: str, members: list[Partitions], sky: RegionSky, table: pd.DataFrame) -> dict:
     """One configuration of a shard in a row, of its `fit_configuration`.
 
     `n_unconverged` counts noise realisations; `n_unconverged_systematic` is 1 if the fit to
     foregrounds alone did not converge. `AVERAGES` and the spectra, arrays over bins, are averages
-    over noise realisations.
+    over noise realisations. Numbers of patches are those of the first member.
     """
     foregrounds = table["realization"] == FOREGROUNDS_ONLY
     noisy = table[~foregrounds]
-    patches = configuration_patches(name, partitions)
+    patches = configuration_patches(name, members[0])
     return {
         "configuration": name,
         **count_patches(patches),

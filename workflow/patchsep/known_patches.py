@@ -13,9 +13,10 @@ import pysm3
 from scipy.stats import norm
 
 from .choice import choose, with_rehearsals
+from .cleaning import observe, observe_halves
 from .fit import START, separate
 from .foregrounds import polarization, set_parameters
-from .grid import average, fit_configuration, observe, observe_halves
+from .grid import average, fit_configuration
 from .instrument import Instrument
 from .likelihood import measure_r
 from .patches import PARAMETERS, Partitions, configuration_patches
@@ -95,7 +96,7 @@ def make_sky(
 
 def scan(
     sky: RegionSky,
-    partitions: Partitions,
+    members: list[Partitions],
     names: list[str],
     realizations: list[int],
     estimator: Estimator,
@@ -107,7 +108,7 @@ def scan(
 
     Parameters
     ----------
-    sky, partitions, realizations, estimator, settings :
+    sky, members, realizations, estimator, settings :
         See `grid.fit_configuration`.
     names : list of str
     bands : DataFrame
@@ -120,9 +121,9 @@ def scan(
     rows = []
     for name in names:
         table = fit_configuration(
-            name, partitions, sky, realizations, data, estimator, halves, **settings
+            name, members, sky, realizations, data, estimator, halves, **settings
         )
-        row = average(name, partitions, sky, table)
+        row = average(name, members, sky, table)
         estimate = measure_r(row.pop("total"), row.pop("statistical"), bands, r_input=0.0)
         del row["systematic"]
         rows.append(row | estimate.headline)
@@ -131,7 +132,7 @@ def scan(
 
 def search(
     sky: RegionSky,
-    partitions: Partitions,
+    members: list[Partitions],
     names: list[str],
     criteria: list[str],
     realizations: list[int],
@@ -160,7 +161,7 @@ def search(
 
     def scanned(sky, realizations, held_out):
         return scan(
-            sky, partitions, names, realizations, estimator, bands, held_out=held_out, **settings
+            sky, members, names, realizations, estimator, bands, held_out=held_out, **settings
         )
 
     estimates = scanned(sky, realizations, "held_out" in criteria)

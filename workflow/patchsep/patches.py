@@ -5,7 +5,7 @@ one is a function here and its name in `STRATEGIES`; the config then knows the w
 that look at maps of the spectral parameters, true or recovered, are in `GUIDED` instead.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import product
 
@@ -19,9 +19,10 @@ N_PATCHES = [f"n_patches_{parameter}" for parameter in PARAMETERS]
 
 # Patch labels (n_pixels,) of one region, by parameter and the value in the config.
 Partitions = dict[tuple[str, int], np.ndarray]
+Seed = int | Sequence[int]
 
 
-def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: int) -> np.ndarray:
+def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: Seed) -> np.ndarray:
     """Spherical K-means of pixel directions (Dhillon & Modha 2001).
 
     Centres are drawn by greedy k-means++ (Arthur & Vassilvitskii 2007) and moved to the
@@ -35,7 +36,7 @@ def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: int) -> np.ndar
         The region's pixels, RING order.
     n_patches : int
         Number of patches; with as many as pixels, or more, each pixel is its own.
-    seed : int
+    seed : int or sequence of int
 
     Returns
     -------
@@ -45,7 +46,7 @@ def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: int) -> np.ndar
     if n_patches >= len(pixels):
         return np.arange(len(pixels))
     directions = np.stack(hp.pix2vec(nside, pixels), axis=1)
-    rng = np.random.default_rng([seed, n_patches])
+    rng = np.random.default_rng([*np.atleast_1d(seed), n_patches])
     # Few patches have many poor local minima and cost nothing: keep the best of several.
     n_starts = 10 if n_patches <= 50 else 1
     starts = [
@@ -102,7 +103,7 @@ def _lloyd(directions, centres, max_iterations=300):
     return labels
 
 
-def multiresolution(nside: int, pixels: np.ndarray, coarse_nside: int, seed: int) -> np.ndarray:
+def multiresolution(nside: int, pixels: np.ndarray, coarse_nside: int, seed: Seed) -> np.ndarray:
     """Patches are the HEALPix pixels of a coarser nside (arXiv:2202.02773); 0 is one patch.
 
     Labels are numbered in RING order of the coarse pixels that the region touches.
@@ -122,13 +123,13 @@ def multiresolution(nside: int, pixels: np.ndarray, coarse_nside: int, seed: int
     return np.unique(hp.nest2ring(coarse_nside, nested), return_inverse=True)[1]
 
 
-def uniform(nside: int, pixels: np.ndarray, value: int, seed: int) -> np.ndarray:
+def uniform(nside: int, pixels: np.ndarray, value: int, seed: Seed) -> np.ndarray:
     """One patch for the whole region."""
     return np.zeros(len(pixels), dtype=int)
 
 
 # strategy(nside, pixels, value, seed) -> labels; `value` is the number in the config.
-STRATEGIES: dict[str, Callable[[int, np.ndarray, int, int], np.ndarray]] = {
+STRATEGIES: dict[str, Callable[[int, np.ndarray, int, Seed], np.ndarray]] = {
     "kmeans": kmeans,
     "multiresolution": multiresolution,
     "uniform": uniform,
@@ -163,8 +164,10 @@ def partition(
     values: dict[str, list[int]],
     seed: int,
     guide: dict[str, np.ndarray] | None = None,
-) -> Partitions:
-    """All partitions that a grid of configurations needs.
+    members: int = 1,
+    own_patches: bool = False,
+) -> list[Partitions]:
+    """All partitions that a grid of configurations needs, of every member of an ensemble.
 
     Parameters
     ----------
@@ -172,28 +175,36 @@ def partition(
         Values that each spectral parameter takes in the grid.
     guide : dict of str to array (n_pixels,)
         For strategies in `GUIDED`: a map of each spectral parameter in the region.
+    members : int
+        Size of the ensemble: how often patches are drawn, each time with other random numbers.
+    own_patches : bool
+        Whether parameters with the same value have partitions of their own. As published they
+        share one, but for `GUIDED` strategies.
 
     Returns
     -------
-    dict of (str, int) to int array (n_pixels,)
-        Labels by parameter and value. But for `GUIDED` strategies, parameters with the same
-        value share a partition.
+    list of dict of (str, int) to int array (n_pixels,)
+        Labels by parameter and value, of every member.
     """
 
     @cache
-    def by_position(value):
+    def by_position(value, seed):
         return STRATEGIES[strategy](nside, pixels, value, seed)
 
-    def labels(parameter, value):
+    def labels(parameter, value, member):
         if strategy in GUIDED:
             return GUIDED[strategy](guide[parameter], value)
-        return by_position(value)
+        stream = PARAMETERS.index(parameter) if own_patches else 0
+        return by_position(value, (seed, member, stream) if member or stream else (seed,))
 
-    return {
-        (parameter, value): labels(parameter, value)
-        for parameter in PARAMETERS
-        for value in values[parameter]
-    }
+    return [
+        {
+            (parameter, value): labels(parameter, value, member)
+            for parameter in PARAMETERS
+            for value in values[parameter]
+        }
+        for member in range(members)
+    ]
 
 
 def configurations(scans: list[dict[str, list[int]]], grid: str = "product") -> list[str]:

@@ -27,6 +27,7 @@ TYPES = {
     "integer": "a whole number",
     "number": "a number, such as 0.5 or 1.0e-3",
     "string": "text, in quotes where it looks like a number",
+    "boolean": "true or false",
 }
 
 
@@ -216,7 +217,11 @@ def _method_problems(key, method, nside) -> list[str]:
         return [f"{key}.patches: uniform is one patch; remove this key"] * ("patches" in method)
     if "patches" not in method:
         return [f"{key}.patches: missing; give hi, mid and low"]
-    problems = []
+    problems = [
+        f"{key}.{name}: only for kmeans, which draws random numbers; remove this key"
+        for name in ("members", "own_patches")
+        if strategy != "kmeans" and method[name] > (name == "members")
+    ]
     for ring, parameter, value in _patch_values(method["patches"]):
         where = f"{key}.patches.{ring}.{parameter}"
         if strategy in ("kmeans", *GUIDED) and value < 1:

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .choice import COMBINED, by_area
-from .fit import parameter_maps
-from .grid import clean, observe
+from .cleaning import clean, observe
 from .patches import (
     N_PATCHES,
     PARAMETERS,
@@ -42,9 +41,9 @@ class CleanedSky:
         The true CMB, and what a fit to foregrounds alone takes for CMB.
     recovered : array (n_realizations, 2, n_pixels), µK_CMB
     parameters : array (3, n_pixels)
-        Of the first realisation.
+        Of the first realisation, the mean over members.
     patches : int array (3, n_pixels)
-        Labels within each region.
+        Labels within each region, of the first member.
     counts : DataFrame
         `nll` and `COUNTS` of every realisation.
     n_patches : dict of str to int
@@ -63,17 +62,16 @@ class CleanedSky:
 
 def clean_region(
     configuration: str,
-    partitions: Partitions,
+    members: list[Partitions],
     sky: RegionSky,
     realizations: list[int],
     data: np.ndarray,
     **settings,
 ) -> CleanedSky:
-    """Fit one configuration to data of `grid.observe` and keep its maps."""
-    result = clean(configuration, partitions, sky, data, **settings)
-    labels = configuration_patches(configuration, partitions)
+    """Fit one configuration to data of `cleaning.observe` and keep its maps."""
+    result = clean(configuration, members, sky, data, **settings)
+    labels = configuration_patches(configuration, members[0])
     # Row 0 is the fit to foregrounds alone.
-    first = {name: values[1] for name, values in result.parameters.items()}
     counts = {
         "nll": result.nll[1:],
         "n_unconverged": (~result.converged[1:]).astype(int),
@@ -86,7 +84,7 @@ def clean_region(
         cmb=sky.cmb,
         systematic=result.cmb[0],
         recovered=result.cmb[1:],
-        parameters=parameter_maps(first, labels),
+        parameters=result.parameters[1],
         patches=np.stack([labels[name] for name in PARAMETERS]),
         counts=pd.DataFrame(counts, index=realizations),
         n_patches=count_patches(labels),
@@ -160,10 +158,11 @@ def measure(
 def partitions_of_choices(
     choices: pd.DataFrame,
     skies: list[RegionSky],
-    strategy: str,
     seed: int,
     maps: dict[str, np.ndarray],
-) -> dict[str, Partitions]:
+    strategy: str,
+    **options,
+) -> dict[str, list[Partitions]]:
     """Partitions of every region, drawn anew for a trial, that the chosen configurations need.
 
     Parameters
@@ -171,23 +170,25 @@ def partitions_of_choices(
     choices : DataFrame
         See `choice.choices`.
     skies : list of RegionSky
-    strategy, seed :
-        See `patches.partition`.
     maps : dict of str to array (12 nside²,)
         Maps of the spectral parameters, for strategies that look at them.
+    seed, strategy, options :
+        See `patches.partition`.
     """
     partitions = {}
     for sky in skies:
         names = choices.loc[choices["region"] == sky.region, "configuration"].unique()
         values = values_of(names)
         guide = {name: parameter[sky.pixels] for name, parameter in maps.items()}
-        partitions[sky.region] = partition(strategy, sky.nside, sky.pixels, values, seed, guide)
+        partitions[sky.region] = partition(
+            strategy, sky.nside, sky.pixels, values, seed, guide, **options
+        )
     return partitions
 
 
 def clean_sky(
     choices: pd.DataFrame,
-    partitions: dict[str, Partitions],
+    partitions: dict[str, list[Partitions]],
     skies: list[RegionSky],
     realizations: list[int],
     **settings,
@@ -198,8 +199,8 @@ def clean_sky(
     ----------
     choices : DataFrame
         See `choice.choices`.
-    partitions : dict of str to Partitions
-        By region.
+    partitions : dict of str to list of Partitions
+        Of every member, by region.
     skies : list of RegionSky
     realizations : list of int
     settings :

@@ -219,6 +219,11 @@ def patch_seed(wildcards):
     return TRIALS[wildcards.trial].get("patch_seed", METHODS[wildcards.method]["seed"])
 
 
+def patch_options(method):
+    """How a method's patches are drawn, as `patches.partition` has it."""
+    return {key: METHODS[method][key] for key in ("strategy", "members", "own_patches")}
+
+
 def shards(grid, method, region):
     """Shards of a method in a region, as chunk/part: of all parts that have configurations."""
     names = configurations_of(method, region)
@@ -230,7 +235,10 @@ def n_fits(grid, method, region):
     """Fits of a sky: to all noise realisations, and in every chunk of them to foregrounds alone."""
     sky = GRIDS[grid]
     n_data = sky["realizations"] + len(CHUNKS[grid])
-    return len(configurations_of(method, region)) * n_data * (1 + sky["held_out"])
+    n_configurations = len(configurations_of(method, region))
+    return (
+        n_configurations * METHODS[method]["members"] * n_data * (1 + sky["held_out"])
+    )
 
 
 PLANNED = [

@@ -22,7 +22,7 @@ rule clean_sky:
         runtime=lambda wildcards, attempt: 60 * attempt,
         fit_memory_mb=lambda wildcards, attempt: FIT_MEMORY_MB // attempt,
     params:
-        strategy=lambda wildcards: METHODS[wildcards.method]["strategy"],
+        patches=lambda wildcards: patch_options(wildcards.method),
         patch_seed=patch_seed,
         n_realizations=lambda wildcards: TRIALS[wildcards.trial]["realizations"],
         noise_seed=lambda wildcards: TRIALS[wildcards.trial]["noise_seed"],

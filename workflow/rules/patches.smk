@@ -14,7 +14,7 @@ rule draw_patches:
         mem_mb=2000,
         runtime=30,
     params:
-        strategy=lambda wildcards: METHODS[wildcards.method]["strategy"],
+        patches=lambda wildcards: patch_options(wildcards.method),
         seed=lambda wildcards: METHODS[wildcards.method]["seed"],
         values=lambda wildcards: values_of(region_configurations(wildcards)),
         zones=SETTINGS["regions"]["zones"],

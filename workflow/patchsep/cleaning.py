@@ -1,0 +1,146 @@
+"""Cleaning: one configuration's CMB from the data of a region, by one fit or an ensemble of them.
+
+The members of an ensemble differ in the random numbers that their patches are drawn with. All are
+fitted to the same data, and the mean of their CMB maps is taken: what a fit makes of the noise at
+the edges of its patches differs from member to member, the CMB does not.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from .fit import Separation, misfit, parameter_maps, separate
+from .noise import FOREGROUNDS_ONLY
+from .patches import Partitions, configuration_patches
+from .sky import RegionSky
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What an ensemble, or a single fit, makes of n_realizations data sets.
+
+    Attributes
+    ----------
+    cmb : array (n_realizations, 2, n_pixels), µK_CMB
+    parameters : array (n_realizations, 3, n_pixels)
+        beta_dust, temp_dust (K), beta_synch of every pixel.
+    nll, n_at_bounds, information, evidence : arrays (n_realizations,)
+        As the maps, means over members: of `fit.Separation`, and the criteria `information` and
+        `evidence`.
+    iterations, gradient : arrays (n_realizations,)
+        The largest of any member.
+    converged : bool array (n_realizations,)
+        Whether all members did.
+    """
+
+    cmb: np.ndarray
+    parameters: np.ndarray
+    nll: np.ndarray
+    n_at_bounds: np.ndarray
+    information: np.ndarray
+    evidence: np.ndarray
+    iterations: np.ndarray
+    gradient: np.ndarray
+    converged: np.ndarray
+
+
+# How an ensemble's figure comes from those of its members; the others are means.
+EXTREMES = {"iterations": np.maximum, "gradient": np.maximum, "converged": np.logical_and}
+
+
+def observe(sky: RegionSky, realizations: list[int]) -> np.ndarray:
+    """Data to fit (1 + n_realizations, n_bands, 2, n_pixels): foregrounds alone come first."""
+    return np.stack([sky.observe(number) for number in (FOREGROUNDS_ONLY, *realizations)])
+
+
+def observe_halves(sky: RegionSky, realizations: list[int]) -> np.ndarray:
+    """Splits of the same data, to fit and to score: array (2, 1 + n_realizations, …)."""
+    return np.stack([sky.halves(number) for number in (FOREGROUNDS_ONLY, *realizations)], axis=1)
+
+
+def clean(
+    configuration: str,
+    members: list[Partitions],
+    sky: RegionSky,
+    data: np.ndarray,
+    bounds: dict[str, tuple[float, float]],
+    **settings,
+) -> Cleaned:
+    """Fit one configuration to data of `observe`.
+
+    Parameters
+    ----------
+    configuration : str
+    members : list of dict
+        Partitions of every member, see `patches.partition`.
+    bounds, settings :
+        Those of `fit.separate`.
+    """
+    ensemble = None
+    for partitions in members:
+        patches = configuration_patches(configuration, partitions)
+        result = separate(data, sky.sigma, sky.frequencies, patches, bounds, **settings)
+        member = Cleaned(
+            cmb=result.cmb,
+            parameters=parameter_maps(result.parameters, patches),
+            nll=result.nll,
+            n_at_bounds=result.n_at_bounds,
+            information=information(result),
+            evidence=evidence(result, bounds),
+            iterations=result.iterations,
+            gradient=result.gradient,
+            converged=result.converged,
+        )
+        ensemble = member if ensemble is None else _together(ensemble, member)
+    means = {f.name: getattr(ensemble, f.name) for f in fields(Cleaned)}
+    return Cleaned(
+        **{name: v if name in EXTREMES else v / len(members) for name, v in means.items()}
+    )
+
+
+def _together(one: Cleaned, other: Cleaned) -> Cleaned:
+    names = [field.name for field in fields(Cleaned)]
+    return Cleaned(
+        **{n: EXTREMES.get(n, np.add)(getattr(one, n), getattr(other, n)) for n in names}
+    )
+
+
+def held_out_misfit(
+    configuration: str, members: list[Partitions], sky: RegionSky, halves: np.ndarray, **settings
+) -> np.ndarray:
+    """Misfit (1 + n_realizations,) of one half of the data for parameters fitted to the other half.
+
+    It knows nothing of the truth: too few patches miss what varies, too many follow the noise of
+    the half that they were fitted to. Of an ensemble it is the mean over members.
+    """
+    fitted, scored = halves
+    sigma = np.sqrt(2) * sky.sigma
+    misfits = []
+    for partitions in members:
+        patches = configuration_patches(configuration, partitions)
+        parameters = separate(
+            fitted, sigma, sky.frequencies, patches, components=(), **settings
+        ).parameters
+        maps = parameter_maps(parameters, patches)
+        misfits.append(misfit(maps, scored, sigma, sky.frequencies))
+    return np.mean(misfits, axis=0)
+
+
+def information(result: Separation) -> np.ndarray:
+    """Half of Akaike's criterion, NLL + free parameters (Akaike 1974), (n_realizations,)."""
+    constrained = sum(np.isfinite(errors).sum(axis=1) for errors in result.errors.values())
+    return result.nll + constrained - result.n_at_bounds
+
+
+def evidence(result: Separation, bounds: dict[str, tuple[float, float]]) -> np.ndarray:
+    """-ln of the evidence in Laplace's approximation, (n_realizations,).
+
+    The prior is flat within the bounds, and the curvature's elements off the diagonal are left
+    out; a parameter that the data do not constrain within its bounds neither adds nor takes.
+    """
+    total = result.nll.copy()
+    for name, errors in result.errors.items():
+        lower, upper = bounds[name]
+        volume = np.sqrt(2 * np.pi) * errors / (upper - lower)
+        total -= np.nansum(np.log(np.minimum(volume, 1)), axis=1)
+    return total
