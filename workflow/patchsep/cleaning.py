@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from .fit import Separation, misfit, parameter_maps, separate
+from .fit import BOUNDS, Separation, misfit, parameter_maps, separate
 from .noise import FOREGROUNDS_ONLY
 from .patches import Partitions, configuration_patches
 from .sky import RegionSky
@@ -63,7 +63,7 @@ def clean(
     members: list[Partitions],
     sky: RegionSky,
     data: np.ndarray,
-    bounds: dict[str, tuple[float, float]],
+    bounds: dict[str, tuple[float, float]] = BOUNDS,
     **settings,
 ) -> Cleaned:
     """Fit one configuration to data of `observe`.

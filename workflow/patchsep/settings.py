@@ -213,15 +213,17 @@ def _method_problems(key, method, nside) -> list[str]:
     known = [*STRATEGIES, *GUIDED]
     if strategy not in known:
         return [f"{key}.strategy: unknown strategy {strategy!r}; {_suggest(strategy, known)}"]
-    if strategy == "uniform":
-        return [f"{key}.patches: uniform is one patch; remove this key"] * ("patches" in method)
-    if "patches" not in method:
-        return [f"{key}.patches: missing; give hi, mid and low"]
     problems = [
         f"{key}.{name}: only for kmeans, which draws random numbers; remove this key"
-        for name in ("members", "own_patches")
-        if strategy != "kmeans" and method[name] > (name == "members")
+        for name, only in (("members", 1), ("own_patches", False))
+        if strategy != "kmeans" and method[name] != only
     ]
+    if strategy == "uniform":
+        if "patches" in method:
+            problems.append(f"{key}.patches: uniform is one patch; remove this key")
+        return problems
+    if "patches" not in method:
+        return [*problems, f"{key}.patches: missing; give hi, mid and low"]
     for ring, parameter, value in _patch_values(method["patches"]):
         where = f"{key}.patches.{ring}.{parameter}"
         if strategy in ("kmeans", *GUIDED) and value < 1:

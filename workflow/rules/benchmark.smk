@@ -13,8 +13,10 @@ rule benchmark_fits:
         f"{LOGS}/benchmark_fits.log",
     conda:
         "../../envs/environment.yaml"
-    # Alone on the machine: what runs beside it changes the times.
+    # Alone on the machine: what runs beside it changes the times. Before long jobs have begun, for
+    # which it would have to wait.
     threads: workflow.cores
+    priority: 2
     resources:
         mem_mb=8000,
         runtime=720,

@@ -76,6 +76,8 @@ rule validate_choices:
         f"{BENCHMARKS}/validate_choices/{{truth}}.tsv"
     conda:
         "../../envs/environment.yaml"
+    # Long jobs first: at the end cores would wait for them.
+    priority: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
