@@ -22,6 +22,7 @@ localrules:
     compute_cmb_spectra,
     simulate_cmb,
     draw_regions,
+    prepare_templates,
     bin_templates,
     gather_residuals,
     estimate_r,

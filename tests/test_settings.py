@@ -57,6 +57,7 @@ def planck_masks(path, masks=("GAL020", "GAL040", "GAL060")):
 
 
 BINS = dict.fromkeys(RINGS, dict.fromkeys(PARAMETERS, 10))
+TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BINS}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,12 @@ BINS = dict.fromkeys(RINGS, dict.fromkeys(PARAMETERS, 10))
         ("noise.realizations", [10], "needed is a whole number"),
         ("methods.kmeans.own_patches", 1, "needed is true or false"),
         ("methods.uniform.members", 8, "only for kmeans"),
+        ("methods.uniform.maps", {"beta_dust": "true"}, "only for template"),
+        ("methods.kmeans.errors", {"beta_dust": 0.1}, "only for template"),
+        ("methods.kmeans.strategy", "template", "give a HEALPix map of one parameter or more"),
+        ("methods.t", TEMPLATE | {"maps": {"beta_dust": "no.fits"}}, "'no.fits' is not a file"),
+        ("methods.t", TEMPLATE | {"maps": {"beta": "true"}}, "did you mean beta_dust?"),
+        ("methods.t", TEMPLATE | {"errors": {"temp_dust": 1.0}}, "there is no map of it"),
         ("cmb.r", "small", "needed is a number"),
         ("nside", 64.0, "needed is a whole number"),
         ("noise.realizations", 10.0, "needed is a whole number"),

@@ -15,6 +15,7 @@ from matplotlib import pyplot as plt
 from workflows import REMOVED, ROOT, new_folder, snakemake, tiny, with_changes
 
 from patchsep.browse import Run, look_at
+from patchsep.files import read_maps
 from patchsep.shards import status
 
 pytestmark = pytest.mark.workflow
@@ -252,6 +253,52 @@ def test_patches_may_follow_recovered_parameters(finished, tmp_path):
     edges = np.linspace(values.min(), values.max(), 5)[1:-1]
     bins = np.unique(np.digitize(values, edges), return_inverse=True)[1]
     np.testing.assert_array_equal(bins, labels[labels >= 0])
+
+
+def test_ensembles_and_templates_are_judged_like_any_method(finished, tmp_path):
+    folder = tmp_path / "past"
+    shutil.copytree(finished[0], folder)
+    values = {"beta_dust": 8, "temp_dust": 2, "beta_synch": 2}
+    patches = {"hi": values, "mid": values, "low": values}
+    methods = {
+        "methods.ensemble": {
+            "strategy": "kmeans",
+            "members": 2,
+            "own_patches": True,
+            "patches": patches,
+        },
+        "methods.templated": {
+            "strategy": "template",
+            "maps": {"temp_dust": "true"},
+            "errors": {"temp_dust": 0.5},
+            "patches": patches,
+        },
+    }
+    settings = with_changes(tiny(), methods)
+    names = ("ensemble", "templated")
+    targets = [f"results/tiny/judged/unseen/{name}.csv" for name in names]
+    snakemake(folder, settings, *targets)
+    results = folder / "results" / "tiny"
+    for target in targets:
+        judged = pd.read_csv(folder / target)
+        assert np.isfinite(judged["r_upper68"]).all()
+        # Of one member, and of the bins of a template.
+        assert judged.query("region == 'hi'")["n_patches_temp_dust"].eq(2).all()
+    columns = read_maps(results / "patches/ensemble/hi.fits")
+    assert "MEMBER_1_BETA_DUST_8" in columns
+    first, second = (columns[f"{member}TEMP_DUST_2"] for member in ("", "MEMBER_1_"))
+    assert np.any(first != second)
+    # Errors of the templates are drawn anew for every sky.
+    true = read_maps(results / "judging/unseen/maps/spectral_parameters.fits")["TEMP_DUST"]
+    errors = [
+        read_maps(results / f"judging/unseen/trial_{trial}/maps/templates_templated.fits")[
+            "TEMP_DUST"
+        ]
+        - true
+        for trial in (0, 1)
+    ]
+    np.testing.assert_allclose(np.std(errors, axis=1), 0.5, rtol=1e-6)
+    assert abs(np.corrcoef(errors)[0, 1]) < 0.3
 
 
 def test_status_counts_shards_and_fits(results):

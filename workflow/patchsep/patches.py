@@ -2,7 +2,7 @@
 
 A strategy is a function of the region's pixels that returns their patch labels. A new
 one is a function here and its name in `STRATEGIES`; the config then knows the word. Those
-that look at maps of the spectral parameters, true or recovered, are in `GUIDED` instead.
+that look at maps of the spectral parameters are in `GUIDED` instead.
 """
 
 from collections.abc import Callable, Sequence
@@ -154,6 +154,7 @@ def equal_width_bins(values: np.ndarray, n_bins: int) -> np.ndarray:
 GUIDED: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "true_parameters": equal_width_bins,
     "recovered_parameters": equal_width_bins,
+    "template": equal_width_bins,
 }
 
 
@@ -174,7 +175,8 @@ def partition(
     values : dict of str to list of int
         Values that each spectral parameter takes in the grid.
     guide : dict of str to array (n_pixels,)
-        For strategies in `GUIDED`: a map of each spectral parameter in the region.
+        For strategies in `GUIDED`: a map of each spectral parameter in the region. Those
+        without one are divided by K-means.
     members : int
         Size of the ensemble: how often patches are drawn, each time with other random numbers.
     own_patches : bool
@@ -189,10 +191,10 @@ def partition(
 
     @cache
     def by_position(value, seed):
-        return STRATEGIES[strategy](nside, pixels, value, seed)
+        return STRATEGIES.get(strategy, kmeans)(nside, pixels, value, seed)
 
     def labels(parameter, value, member):
-        if strategy in GUIDED:
+        if parameter in (guide or {}):
             return GUIDED[strategy](guide[parameter], value)
         stream = PARAMETERS.index(parameter) if own_patches else 0
         return by_position(value, (seed, member, stream) if member or stream else (seed,))

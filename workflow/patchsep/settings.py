@@ -108,6 +108,7 @@ def load_settings(config: dict, source: str) -> dict:
     for method in settings["methods"].values():
         method["patches"] = _complete_patches(method)
         method.setdefault("recovered_by", None)
+        method.setdefault("maps", {})
     settings["likelihood"]["templates"] = _as_list(settings["likelihood"]["templates"])
     for judged in settings["judging"].values():
         judged.setdefault("r", settings["cmb"]["r"])
@@ -218,6 +219,7 @@ def _method_problems(key, method, nside) -> list[str]:
         for name, only in (("members", 1), ("own_patches", False))
         if strategy != "kmeans" and method[name] != only
     ]
+    problems += _template_problems(key, method)
     if strategy == "uniform":
         if "patches" in method:
             problems.append(f"{key}.patches: uniform is one patch; remove this key")
@@ -236,6 +238,32 @@ def _method_problems(key, method, nside) -> list[str]:
                     f"{where}: nside {value} is finer than the maps; use {nside} or less"
                 )
     return problems
+
+
+def _template_problems(key, method) -> list[str]:
+    maps, errors = method.get("maps", {}), method["errors"]
+    if method["strategy"] != "template":
+        return [
+            f"{key}.{name}: only for template; remove this key"
+            for name, given in (
+                ("maps", maps),
+                ("errors", errors),
+                ("smoothing", method["smoothing"]),
+            )
+            if given
+        ]
+    if not maps:
+        return [f"{key}.maps: missing; give a HEALPix map of one parameter or more"]
+    files = [
+        f"{key}.maps.{name}: {path!r} is not a file; give the path of a HEALPix map, or true"
+        for name, path in maps.items()
+        if path != "true" and not Path(path).is_file()
+    ]
+    return files + [
+        f"{key}.errors.{name}: there is no map of it; add it to {key}.maps or remove this key"
+        for name in errors
+        if name not in maps
+    ]
 
 
 def _patch_values(patches):

@@ -11,12 +11,12 @@ rule benchmark_fits:
         traces=f"{RESULTS}/benchmark/optimizers.csv",
     log:
         f"{LOGS}/benchmark_fits.log",
+    # Before long jobs have begun, for which it would have to wait.
+    priority: 2
     conda:
         "../../envs/environment.yaml"
-    # Alone on the machine: what runs beside it changes the times. Before long jobs have begun, for
-    # which it would have to wait.
+    # Alone on the machine: what runs beside it changes the times.
     threads: workflow.cores
-    priority: 2
     resources:
         mem_mb=8000,
         runtime=720,

@@ -182,19 +182,34 @@ def rehearsals(wildcards):
 
 
 def guide_map(method, trial, sky):
-    """Spectral parameters that a method's patches follow: a sky's true ones, or recovered ones."""
+    """Spectral parameters that a method's patches follow: templates, true or recovered ones."""
     if METHODS[method]["strategy"] not in GUIDED:
         return {}
+    if METHODS[method]["maps"]:
+        return {"guide": f"{RESULTS}/{trial}maps/templates_{method}.fits"}
     recovered_by = METHODS[method]["recovered_by"]
     if recovered_by:
         return {"guide": f"{RESULTS}/{trial}maps/recovered_{recovered_by}.fits"}
     return {"guide": f"{RESULTS}/{sky}maps/spectral_parameters.fits"}
 
 
+def foreground_folder(trial):
+    """Folder of a trial's foregrounds: its set's, or that of choosing."""
+    sky = f"{Path(trial).parent}/" if trial else ""
+    return sky if sky in FOREGROUNDS else ""
+
+
+def template_sources(wildcards):
+    """Map files of a method's templates, by parameter; `true` is what a simulated sky has."""
+    sky = foreground_folder(wildcards.trial)
+    true = f"{RESULTS}/{sky}maps/spectral_parameters.fits"
+    maps = METHODS[wildcards.method]["maps"]
+    return {name: true if path == "true" else path for name, path in maps.items()}
+
+
 def sky_files(wildcards):
-    """Foregrounds of a trial, and what guides patches: its set's, or those of choosing."""
-    sky = f"{Path(wildcards.trial).parent}/" if wildcards.trial else ""
-    sky = sky if sky in FOREGROUNDS else ""
+    """Foregrounds of a trial, and what guides patches."""
+    sky = foreground_folder(wildcards.trial)
     return {
         "foregrounds": f"{RESULTS}/{sky}maps/foregrounds.fits",
         **guide_map(wildcards.method, wildcards.trial, sky),

@@ -1,3 +1,31 @@
+rule prepare_templates:
+    input:
+        unpack(template_sources),
+    output:
+        templates=f"{RESULTS}/{{trial}}maps/templates_{{method}}.fits",
+    log:
+        f"{LOGS}/{{trial}}prepare_templates/{{method}}.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        options=lambda wildcards: {
+            "nside": SETTINGS["nside"],
+            **{
+                key: METHODS[wildcards.method][key]
+                for key in ("smoothing", "errors", "coherence")
+            },
+        },
+        seed=patch_seed,
+        code=code("prepare_templates"),
+    message:
+        "Preparing templates: {wildcards.method} {wildcards.trial}"
+    script:
+        "../../scripts/prepare_templates.py"
+
+
 rule draw_patches:
     input:
         unpack(lambda wildcards: guide_map(wildcards.method, trial="", sky="")),

@@ -74,10 +74,10 @@ rule validate_choices:
         f"{LOGS}/validate_choices/{{truth}}.log",
     benchmark:
         f"{BENCHMARKS}/validate_choices/{{truth}}.tsv"
-    conda:
-        "../../envs/environment.yaml"
     # Long jobs first: at the end cores would wait for them.
     priority: 1
+    conda:
+        "../../envs/environment.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
