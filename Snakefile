@@ -47,6 +47,7 @@ localrules:
     fig_r_likelihoods,
     fig_few_and_many_patches,
     fig_input_r_likelihoods,
+    fig_methods,
     fig_criteria,
     fig_leakage,
     fig_known_patches,

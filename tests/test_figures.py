@@ -7,6 +7,7 @@ import pytest
 from patchsep.figures import with_series
 from patchsep.grid_figures import best_by_patches, scans
 from patchsep.patches import N_PATCHES, configurations
+from patchsep.tables import relative_to_first
 from patchsep.validation_figures import beta_dust_scans
 
 
@@ -60,3 +61,19 @@ def test_curves_are_named_by_method_and_where_there_are_several_by_set():
     assert list(with_series(data)["series"]) == ["few patches", "kmeans"]
     data["set"] = ["choosing", "other_sky"]
     assert list(with_series(data)["series"]) == ["few patches, choosing", "kmeans, other sky"]
+
+
+def test_methods_are_compared_with_the_first_of_the_figure():
+    label = dict.fromkeys(("set", "criterion", "region", "pixel_weights", "templates"), "x")
+    criteria = pd.DataFrame([label | {"method": name} for name in ("kmeans", "ensemble")])
+    pairs = [("uniform", "kmeans", 9.0), ("uniform", "ensemble", 9.0), ("kmeans", "ensemble", 1.25)]
+    gains = pd.DataFrame(
+        [
+            label | {"method": one, "reference": other, "ratio": ratio, "ratio_error": 0.05}
+            for one, other, ratio in pairs
+        ]
+    )
+    table = relative_to_first(criteria, gains).set_index("method")
+    assert np.isnan(table.loc["kmeans", "ratio"])
+    assert table.loc["ensemble", "ratio"] == pytest.approx(0.8)
+    assert table.loc["ensemble", "ratio_error"] == pytest.approx(0.05 * 0.8 / 1.25)

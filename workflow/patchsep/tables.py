@@ -92,6 +92,18 @@ def gains_table(
     return pd.DataFrame(rows, columns=columns)
 
 
+def relative_to_first(criteria: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the criteria's table with `ratio` to the first method of it, and `ratio_error`."""
+    first = criteria["method"].iloc[0]
+    of_first = gains[gains["method"] == first]
+    inverse = of_first[GAIN_OF].assign(
+        method=of_first["reference"],
+        ratio=1 / of_first["ratio"],
+        ratio_error=of_first["ratio_error"] / of_first["ratio"] ** 2,
+    )
+    return criteria.merge(inverse, "left", [*GAIN_OF, "method"])
+
+
 def summary_text(summary: pd.DataFrame, run: str, templates: str, figures: str) -> str:
     """The summary for a person to read, with r in units of 10⁻³."""
     lines = [f"patchsep run '{run}': r x 1e3, {templates} templates"]

@@ -320,6 +320,31 @@ use rule fig_r_likelihoods as fig_input_r_likelihoods with:
         "Drawing likelihoods of r of skies with and without tensors"
 
 
+rule fig_methods:
+    input:
+        criteria=f"{RESULTS}/tables/criteria.csv",
+        gains=f"{RESULTS}/tables/gains.csv",
+    output:
+        **figure_files("methods", "5 r"),
+    log:
+        f"{LOGS}/fig_methods.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        style=FIGURE_STYLE,
+        judged=figure_judged("methods"),
+        criterion=CRITERIA[0],
+        templates=TEMPLATES[0],
+        code=code("fig_methods"),
+    message:
+        "Drawing r of every method"
+    script:
+        "../../scripts/fig_methods.py"
+
+
 rule fig_criteria:
     input:
         criteria=f"{RESULTS}/tables/criteria.csv",
