@@ -82,7 +82,7 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("methods.uniform.members", 8, "only for kmeans"),
         ("methods.uniform.maps", {"beta_dust": "true"}, "only for template"),
         ("methods.kmeans.errors", {"beta_dust": 0.1}, "only for template"),
-        ("methods.kmeans.strategy", "template", "give a HEALPix map of one parameter or more"),
+        ("methods.t", {"strategy": "template", "patches": BINS}, "give a HEALPix map of one parameter or more"),
         ("methods.t", TEMPLATE | {"maps": {"beta_dust": "no.fits"}}, "'no.fits' is not a file"),
         ("methods.t", TEMPLATE | {"maps": {"beta": "true"}}, "did you mean beta_dust?"),
         ("methods.t", TEMPLATE | {"errors": {"temp_dust": 1.0}}, "there is no map of it"),

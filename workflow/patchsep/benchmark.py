@@ -22,7 +22,7 @@ PACKAGES = ("jax", "jaxlib", "optax", "scipy", "furax", "furax-cs")
 # Iteration limits at which a search is looked at, and how often the faster ones are timed.
 TRACED_ITERATIONS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 REPEATS = 3
-# Seconds of a search up to which it is repeated.
+# Seconds that repetitions may take.
 WORTH_REPEATING = 30
 
 
@@ -80,7 +80,7 @@ def time_fits(
             data = np.stack([sky.observe(i) for i in realizations])
             result, first = _timed(data, sky, patches, name, options["max_iterations"])
             # Beside what takes longer compilation is nothing.
-            repeats = REPEATS if first < WORTH_REPEATING else 0
+            repeats = min(REPEATS, int(WORTH_REPEATING // first))
             seconds = [first] + [
                 _timed(data, sky, patches, name, options["max_iterations"])[1]
                 for _ in range(repeats)

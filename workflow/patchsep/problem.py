@@ -71,7 +71,7 @@ class Problem:
             n_parts = -(-n_pixels // PIXELS_IN_PART)
             cells, n_cells = np.arange(n_pixels), n_pixels + -n_pixels % (n_parts * LOOP)
         counts = [len(u) for u in used]
-        n_unknowns = n_cells + _padded(sum(counts[1:]))
+        n_unknowns = n_cells + room_for(sum(counts[1:]), n_cells)
         offsets = (0, n_cells, n_cells + counts[1])
         # Empty cells may belong anywhere: they add nothing.
         labels = np.pad(labels, ((0, 0), (0, n_cells - labels.shape[1])))
@@ -101,6 +101,17 @@ class Problem:
             name: np.where(places < 0, np.nan, vectors[..., places])
             for name, places in self.places.items()
         }
+
+
+def room_for(n_rest: int, n_cells: int) -> int:
+    """Size of a vector of n_rest unknowns: one of few, and not much below that of cells.
+
+    Powers of two and what lies half-way between: longer vectors cost little next to the cells,
+    and each size seconds of compilation.
+    """
+    needed = max(n_rest, n_cells // 8, 16)
+    power = 1 << (needed - 1).bit_length()
+    return 3 * power // 4 if needed <= 3 * power // 4 else power
 
 
 def _padded(n):
