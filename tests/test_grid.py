@@ -163,6 +163,28 @@ def test_an_ensemble_is_the_mean_of_its_members(sky, data):
     assert store.key("8-1-2", members) != store.key("8-1-2", members[:2])
 
 
+def test_noise_may_be_propagated_instead_of_fitted(sky, members, data):
+    fits, linear = (
+        fit_configuration(
+            "16-0-0",
+            members,
+            sky,
+            REALIZATIONS,
+            data,
+            estimator(sky),
+            propagation=propagation,
+            **SETTINGS,
+        ).set_index("realization")
+        for propagation in ("nonlinear", "linear")
+    )
+    alone = FOREGROUNDS_ONLY
+    assert linear.loc[alone, "nll"] == pytest.approx(fits.loc[alone, "nll"], rel=1e-6)
+    assert linear["nll"].isna().sum() == len(REALIZATIONS)
+    for number in REALIZATIONS:
+        expected = np.sum(fits.loc[number, "statistical"])
+        assert np.sum(linear.loc[number, "statistical"]) == pytest.approx(expected, rel=0.1)
+
+
 def test_shards_together_are_averages_over_all_their_realizations(sky, members, tmp_path):
     def run(name, realizations):
         return fit_shard(

@@ -73,6 +73,7 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("noise.realizations", 0, "use 1 or more"),
         ("fit.realizations_per_shard", 0, "use 1 or more"),
         ("fit.tolerance", 0, "must be above 0"),
+        ("fit.propagation", "quadratic", "known are nonlinear, linear"),
         ("likelihood.r_grid.n_points", 10, "use 101 or more"),
         # Wrong kinds of value
         ("nside", "sixty-four", "needed is a whole number"),
@@ -82,7 +83,7 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("methods.uniform.members", 8, "only for kmeans"),
         ("methods.uniform.maps", {"beta_dust": "true"}, "only for template"),
         ("methods.kmeans.errors", {"beta_dust": 0.1}, "only for template"),
-        ("methods.t", {"strategy": "template", "patches": BINS}, "give a HEALPix map of one parameter or more"),
+        ("methods.t", {"strategy": "template", "patches": BINS}, "give a HEALPix map of one"),
         ("methods.t", TEMPLATE | {"maps": {"beta_dust": "no.fits"}}, "'no.fits' is not a file"),
         ("methods.t", TEMPLATE | {"maps": {"beta": "true"}}, "did you mean beta_dust?"),
         ("methods.t", TEMPLATE | {"errors": {"temp_dust": 1.0}}, "there is no map of it"),

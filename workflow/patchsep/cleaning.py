@@ -12,6 +12,7 @@ import numpy as np
 from .fit import BOUNDS, Separation, misfit, parameter_maps, separate
 from .noise import FOREGROUNDS_ONLY
 from .patches import Partitions, configuration_patches
+from .prediction import propagate
 from .sky import RegionSky
 
 
@@ -64,6 +65,7 @@ def clean(
     sky: RegionSky,
     data: np.ndarray,
     bounds: dict[str, tuple[float, float]] = BOUNDS,
+    propagation: str = "nonlinear",
     **settings,
 ) -> Cleaned:
     """Fit one configuration to data of `observe`.
@@ -73,29 +75,58 @@ def clean(
     configuration : str
     members : list of dict
         Partitions of every member, see `patches.partition`.
+    propagation : str
+        With `linear` only the first data, those of foregrounds alone, are fitted, and what others
+        have besides is propagated from there to first order: see `prediction.propagate`. What only
+        a fit can tell of them, `nll`, `information` and `evidence`, is NaN.
     bounds, settings :
         Those of `fit.separate`.
     """
+    recover = {"nonlinear": _fitted, "linear": _propagated}[propagation]
     ensemble = None
     for partitions in members:
         patches = configuration_patches(configuration, partitions)
-        result = separate(data, sky.sigma, sky.frequencies, patches, bounds, **settings)
-        member = Cleaned(
-            cmb=result.cmb,
-            parameters=parameter_maps(result.parameters, patches),
-            nll=result.nll,
-            n_at_bounds=result.n_at_bounds,
-            information=information(result),
-            evidence=evidence(result, bounds),
-            iterations=result.iterations,
-            gradient=result.gradient,
-            converged=result.converged,
-        )
+        member = recover(patches, sky, data, bounds, **settings)
         ensemble = member if ensemble is None else _together(ensemble, member)
     means = {f.name: getattr(ensemble, f.name) for f in fields(Cleaned)}
     return Cleaned(
         **{name: v if name in EXTREMES else v / len(members) for name, v in means.items()}
     )
+
+
+def _fitted(patches, sky, data, bounds, **settings):
+    result = separate(data, sky.sigma, sky.frequencies, patches, bounds, **settings)
+    return Cleaned(
+        cmb=result.cmb,
+        parameters=parameter_maps(result.parameters, patches),
+        nll=result.nll,
+        n_at_bounds=result.n_at_bounds,
+        information=information(result),
+        evidence=evidence(result, bounds),
+        iterations=result.iterations,
+        gradient=result.gradient,
+        converged=result.converged,
+    )
+
+
+def _propagated(patches, sky, data, bounds, **settings):
+    alone = _fitted(patches, sky, data[:1], bounds, **settings)
+    changes = propagate(
+        alone.parameters[0],
+        patches,
+        data[0],
+        data[1:] - data[0],
+        sky.sigma,
+        sky.frequencies,
+        bounds,
+    )
+    repeated = {
+        f.name: np.repeat(getattr(alone, f.name), len(data), axis=0) for f in fields(Cleaned)
+    }
+    for name in ("nll", "information", "evidence"):
+        repeated[name][1:] = np.nan
+    repeated["cmb"][1:] += changes
+    return Cleaned(**repeated)
 
 
 def _together(one: Cleaned, other: Cleaned) -> Cleaned:

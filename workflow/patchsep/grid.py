@@ -61,7 +61,8 @@ def fit_configuration(
     halves : array, optional
         What `observe_halves` makes of them: the held-out misfit is measured as well.
     settings :
-        `bounds`, `start`, `max_iterations`, `tolerance`, `memory` of `fit.separate`.
+        `bounds`, `start`, `max_iterations`, `tolerance`, `memory` of `fit.separate`, and
+        `propagation` of `cleaning.clean`.
 
     Returns
     -------

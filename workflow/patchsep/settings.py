@@ -56,6 +56,10 @@ NEEDED_STRATEGIES = {
 }
 
 
+# Criteria that only fits to every realisation can tell.
+OF_FITS = ("information", "evidence", "held_out")
+
+
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names the key, the file and the mend."""
 
@@ -89,7 +93,7 @@ def load_settings(config: dict, source: str) -> dict:
         for name, method in settings["methods"].items():
             problems += _method_problems(f"methods.{name}", method, settings["nside"])
         problems += _source_problems(settings["methods"])
-        problems += _fit_problems(settings["fit"])
+        problems += _fit_problems(settings["fit"], settings["choice"]["criteria"])
         problems += _nside_problems(settings["nside"])
         problems += _benchmark_problems(settings["benchmark"], settings["regions"]["zones"])
     if not problems:
@@ -306,8 +310,13 @@ def _complete_patches(method) -> dict[str, list[dict[str, list[int]]]]:
     }
 
 
-def _fit_problems(fit) -> list[str]:
-    problems = []
+def _fit_problems(fit, criteria) -> list[str]:
+    problems = [
+        f"choice.criteria: {criterion} needs a fit of every realisation; remove it, or set "
+        "fit.propagation to nonlinear"
+        for criterion in criteria
+        if fit["propagation"] == "linear" and criterion in OF_FITS
+    ]
     for parameter in PARAMETERS:
         (lower, upper), start = fit["bounds"][parameter], fit["start"][parameter]
         if not lower < upper:

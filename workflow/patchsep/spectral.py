@@ -294,7 +294,7 @@ def recover(mixing, data, bands):
 
 
 def cmb_response(parameters, data, bands):
-    """How the recovered CMB answers to parameters, and to noise for given ones.
+    """How the recovered CMB changes with the parameters.
 
     Parameters
     ----------
@@ -304,26 +304,18 @@ def cmb_response(parameters, data, bands):
 
     Returns
     -------
-    response : list of 3 pairs of arrays (n_pixels,)
+    list of 3 pairs of arrays (n_pixels,)
         Derivatives of Q and U by beta_dust, temp_dust (K), beta_synch, µK_CMB.
-    rms : array (n_pixels,)
-        Root of the first element of (AᵀN⁻¹A)⁻¹ (Stompor et al. 2009, eq. 8), µK_CMB.
     """
 
     def cmb(*parameters):
         return recover(mixing(parameters, bands), data, bands).cmb
 
     zero, one = jnp.zeros_like(parameters[0]), jnp.ones_like(parameters[0])
-    response = [
+    return [
         jax.jvp(cmb, parameters, tuple(one if m == k else zero for m in range(3)))[1]
         for k in range(3)
     ]
-    columns = [list(column) for column in mixing(parameters, bands)]
-    inner = _inner_products(bands)
-    inverse = _inverse([[inner(a, b) for b in columns] for a in columns])
-    along = [_dot(bands.cmb, column) for column in columns]
-    variance = 1 + _dot(along, [_dot(row, along) for row in inverse])
-    return response, jnp.sqrt(variance / jnp.sum(bands.white**2))
 
 
 def _columns(parameters, bands):

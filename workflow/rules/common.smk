@@ -251,6 +251,9 @@ def n_fits(grid, method, region):
     sky = GRIDS[grid]
     n_data = sky["realizations"] + len(CHUNKS[grid])
     n_configurations = len(configurations_of(method, region))
+    if SETTINGS["fit"]["propagation"] == "linear":
+        # Only those to foregrounds alone.
+        n_data = len(CHUNKS[grid])
     return (
         n_configurations * METHODS[method]["members"] * n_data * (1 + sky["held_out"])
     )

@@ -28,7 +28,7 @@ rule fit_patches:
         realizations=lambda wildcards: CHUNKS[wildcards.grid][wildcards.chunk],
         noise_seed=lambda wildcards: GRIDS[wildcards.grid]["noise_seed"],
         zones=SETTINGS["regions"]["zones"],
-        fit=FIT,
+        fit=FIT | {"propagation": SETTINGS["fit"]["propagation"]},
         spectra=SPECTRA,
         held_out=lambda wildcards: GRIDS[wildcards.grid]["held_out"],
         folder=f"{RESULTS}/{{grid}}fits/{{method}}/{{region}}/{{chunk}}/configurations",

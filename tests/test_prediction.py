@@ -1,0 +1,63 @@
+"""Prediction: noise to first order against fits of the same noise."""
+
+import numpy as np
+import pytest
+
+from patchsep.fit import parameter_maps, separate
+from patchsep.prediction import propagate
+
+
+@pytest.fixture(scope="module")
+def alone(bright_sky):
+    """Parameters of the pixels of the sky without noise, and its CMB."""
+    fit = fitted(bright_sky, bright_sky.data[None], tolerance=1e-4)
+    return parameter_maps(fit.parameters, bright_sky.patches)[0], fit.cmb[0]
+
+
+def fitted(sky, data, tolerance):
+    return separate(data, sky.sigma, sky.frequencies, sky.patches, tolerance=tolerance)
+
+
+def propagated(sky, parameters, changes):
+    return propagate(parameters, sky.patches, sky.data, changes, sky.sigma, sky.frequencies)
+
+
+def noise(sky, n_realizations, scale):
+    rng = np.random.default_rng(5)
+    return scale * sky.sigma[:, None, None] * rng.standard_normal((n_realizations, *sky.data.shape))
+
+
+def test_little_noise_does_what_a_fit_makes_of_it(bright_sky, alone):
+    parameters, cmb = alone
+    changes = noise(bright_sky, 4, 0.01)
+    expected = fitted(bright_sky, bright_sky.data + changes, tolerance=1e-5).cmb - cmb
+    found = propagated(bright_sky, parameters, changes)
+    assert np.std(found - expected) < 0.01 * np.std(expected)
+
+
+def test_noise_leaves_what_fits_leave_of_it(bright_sky, alone):
+    """The very noise: realisation by realisation, and in the sum over all."""
+    parameters, cmb = alone
+    changes = noise(bright_sky, 20, 1.0)
+    expected = fitted(bright_sky, bright_sky.data + changes, tolerance=1e-3).cmb - cmb
+    found = propagated(bright_sky, parameters, changes)
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
+    assert np.std(found) == pytest.approx(np.std(expected), rel=0.02)
+
+
+def test_a_cmb_is_recovered_as_it_is(bright_sky, alone):
+    added = np.random.default_rng(6).standard_normal((2, bright_sky.data.shape[-1]))
+    changes = np.broadcast_to(added, (1, *bright_sky.data.shape))
+    found = propagated(bright_sky, alone[0], changes)[0]
+    np.testing.assert_allclose(found, added, atol=1e-9)
+
+
+def test_a_patch_without_signal_does_no_harm(bright_sky):
+    """Nothing constrains its parameters but their bounds, and nothing is gained by them."""
+    sky = bright_sky
+    dark = np.zeros_like(sky.data)
+    middle = np.repeat([[1.75], [25.0], [-3.75]], sky.data.shape[-1], axis=1)
+    changes = noise(sky, 3, 1.0)
+    found = propagate(middle, sky.patches, dark, changes, sky.sigma, sky.frequencies)
+    assert np.isfinite(found).all()
+    assert np.std(found) < 1.5 * np.std(fitted(sky, changes, tolerance=1e-3).cmb)
