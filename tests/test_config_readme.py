@@ -12,7 +12,8 @@ from patchsep.settings import load_settings, read_schema
 
 ROOT = Path(__file__).parents[1]
 CONFIG_FILES = sorted((ROOT / "config").glob("*.yaml"))
-# In methods.<name>.patches rings and parameters all have the same row.
+# In these sections of a method rings and parameters all have the same row.
+BY_PARAMETER = {"patches", "maps", "errors"}
 FREE = dict.fromkeys(RINGS, "<ring>") | dict.fromkeys(PARAMETERS, "<parameter>")
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
@@ -38,7 +39,7 @@ def schema_keys():
             walk(node["additionalProperties"], [*path, "<name>"], False)
         elif "properties" in node:
             for name, child in node["properties"].items():
-                own = FREE.get(name, name) if "patches" in path else name
+                own = FREE.get(name, name) if BY_PARAMETER & set(path) else name
                 walk(child, [*path, own], name in node.get("required", []))
         else:
             without = "required" if required else "–"
