@@ -277,7 +277,7 @@ def test_ensembles_and_templates_are_judged_like_any_method(finished, tmp_path):
     settings = with_changes(tiny(), methods)
     names = ("ensemble", "templated")
     targets = [f"results/tiny/judged/unseen/{name}.csv" for name in names]
-    snakemake(folder, settings, *targets)
+    snakemake(folder, settings, *targets, "results/tiny/patches/ensemble/hi.fits")
     results = folder / "results" / "tiny"
     for target in targets:
         judged = pd.read_csv(folder / target)
