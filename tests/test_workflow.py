@@ -286,7 +286,7 @@ def test_ensembles_and_templates_are_judged_like_any_method(finished, tmp_path):
         assert judged.query("region == 'hi'")["n_patches_temp_dust"].eq(2).all()
     columns = read_maps(results / "patches/ensemble/hi.fits")
     assert "MEMBER_1_BETA_DUST_8" in columns
-    first, second = (columns[f"{member}TEMP_DUST_2"] for member in ("", "MEMBER_1_"))
+    first, second = (columns[f"{member}BETA_DUST_8"] for member in ("", "MEMBER_1_"))
     assert np.any(first != second)
     # Errors of the templates are drawn anew for every sky.
     true = read_maps(results / "judging/unseen/maps/spectral_parameters.fits")["TEMP_DUST"]

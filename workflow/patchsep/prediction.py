@@ -29,8 +29,8 @@ def propagate(
 ) -> np.ndarray:
     """Change of the recovered CMB with the data, to first order.
 
-    The curvature is its Gauss-Newton part, which noise does not change, and for each parameter that
-    of a prior: the bounds', taken as flat, whose variance is (upper - lower)² / 12.
+    Bounds do not hold parameters here; a prior a hundred times as wide only keeps those in place
+    that nothing constrains. One as wide as the bounds would halve the power that is predicted.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ def propagate(
     array (n_realizations, 2, n_pixels), µK_CMB
     """
     n_pixels = data.shape[-1]
-    counts = [n_pixels, *(patches[name].max() + 1 for name in PARAMETERS[1:])]
+    counts = [n_pixels, *(int(patches[name].max()) + 1 for name in PARAMETERS[1:])]
     first = np.concatenate([[0], np.cumsum(counts)])
     labels = np.stack([patches[name] for name in PARAMETERS]) + first[:3, None]
     prior = np.ones(n_pixels + room_for(sum(counts[1:]), n_pixels))
     for name, start, end in zip(PARAMETERS, first, first[1:]):
         lower, upper = bounds[name]
-        prior[start:end] = 12 / (upper - lower) ** 2
+        prior[start:end] = 12 / (100 * (upper - lower)) ** 2
     bands = Bands.of(frequencies, sigma)
     return np.asarray(_propagate(changes, tuple(parameters), labels, prior, data, bands))
 
@@ -64,16 +64,18 @@ def propagate(
 def _propagate(changes, parameters, labels, prior, data, bands):
     patches = Incidence(labels, len(prior))
     white = whiten(data, bands)
-    matrix = expand(parameters, white, bands).gauss_newton
+    matrix = expand(parameters, white, bands).hessian
     entry = {pair: values for (k, m), values in zip(PAIRS, matrix) for pair in ((k, m), (m, k))}
-    diagonal = patches.diagonal(matrix) + prior
+    # Unknowns in units of their error: bright patches would hide what is left of faint ones.
+    error = 1 / jnp.sqrt(jnp.maximum(patches.diagonal(matrix), 0.0) + prior)
     response = cmb_response(parameters, data, bands)
     columns = mixing(parameters, bands)
 
-    def times(unknowns):
+    def times(scaled):
+        unknowns = error * scaled
         by_pixel = patches.spread(unknowns)
         rows = [sum(entry[k, m] * by_pixel[m] for m in range(3)) for k in range(3)]
-        return patches.collect(rows) + prior * unknowns
+        return error * (patches.collect(rows) + prior * unknowns)
 
     def gradient(white):
         return expand(parameters, white, bands).gradient
@@ -82,12 +84,11 @@ def _propagate(changes, parameters, labels, prior, data, bands):
         _, slope = jax.jvp(gradient, (white,), (whiten(change, bands),))
         moved, _ = jax.scipy.sparse.linalg.cg(
             times,
-            -patches.collect(slope),
-            M=lambda unknowns: unknowns / diagonal,
+            -error * patches.collect(slope),
             tol=TOLERANCE,
             maxiter=MAX_GRADIENTS,
         )
-        moved = patches.spread(moved)
+        moved = patches.spread(error * moved)
         direct = recover(columns, change, bands).cmb
         return jnp.stack(
             [
