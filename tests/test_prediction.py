@@ -38,7 +38,7 @@ def test_little_noise_does_what_a_fit_makes_of_it(bright_sky, alone):
 def test_noise_leaves_what_fits_leave_of_it(bright_sky, alone):
     """The very noise: realisation by realisation, and in the sum over all."""
     parameters, cmb = alone
-    changes = noise(bright_sky, 20, 1.0)
+    changes = noise(bright_sky, 4, 1.0)
     expected = fitted(bright_sky, bright_sky.data + changes, tolerance=1e-3).cmb - cmb
     found = propagated(bright_sky, parameters, changes)
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
@@ -57,7 +57,7 @@ def test_a_patch_without_signal_does_no_harm(bright_sky):
     sky = bright_sky
     dark = np.zeros_like(sky.data)
     middle = np.repeat([[1.75], [25.0], [-3.75]], sky.data.shape[-1], axis=1)
-    changes = noise(sky, 3, 1.0)
+    changes = noise(sky, 4, 1.0)
     found = propagate(middle, sky.patches, dark, changes, sky.sigma, sky.frequencies)
     assert np.isfinite(found).all()
     assert np.std(found) < 1.5 * np.std(fitted(sky, changes, tolerance=1e-3).cmb)
