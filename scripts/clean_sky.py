@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 
 from patchsep.choice import COMBINED, by_area
-from patchsep.files import read_guide, read_table, write_maps, write_table
+from patchsep.files import read_guide, read_maps, read_table, write_maps, write_table
 from patchsep.logs import log_to
 from patchsep.patches import PARAMETERS
+from patchsep.rehearsal import ForegroundModel
 from patchsep.residuals import full_sky
 from patchsep.sky import RegionSky
-from patchsep.trials import clean_sky, measure, partitions_of_choices
+from patchsep.trials import clean_sky, measure, partitions_of_choices, rehearsals
 
 log = logging.getLogger("patchsep.script")
 
@@ -26,11 +27,24 @@ def main(snakemake):
     partitions = partitions_of_choices(choices, skies, params.patch_seed, guide, **params.patches)
     memory = snakemake.resources.fit_memory_mb / 1000
     realizations = list(range(params.n_realizations))
+    rehearsed = {}
+    if snakemake.input.get("model"):
+        maps = read_maps(snakemake.input.model)
+        rehearsed = {
+            sky.region: rehearsals(
+                ForegroundModel.from_columns(maps, sky.pixels),
+                sky,
+                bounds=params.fit["bounds"],
+                templates=guide if params.patches["strategy"] == "template" else {},
+                **params.rehearsal,
+            )
+            for sky in skies
+        }
     # The first criterion's map of all regions is kept.
     shown = next(iter(by_area(choices).values()))[COMBINED]
     nside, tables = skies[0].nside, []
     for area, cleaned in clean_sky(
-        choices, partitions, skies, realizations, memory=memory, **params.fit
+        choices, partitions, skies, realizations, rehearsed, memory=memory, **params.fit
     ):
         log.info("%s: %s", area, cleaned.configuration)
         tables += [

@@ -8,7 +8,7 @@ from patchsep.choice import with_rehearsals
 from patchsep.files import read_table, write_table
 from patchsep.likelihood import measure_r
 from patchsep.logs import log_to
-from patchsep.residuals import with_statistical
+from patchsep.residuals import mean_systematic, with_statistical
 
 log = logging.getLogger("patchsep.script")
 
@@ -16,6 +16,7 @@ log = logging.getLogger("patchsep.script")
 def main(snakemake):
     spectra = with_statistical(read_table(snakemake.input.spectra), snakemake.params.statistical)
     bands = read_table(snakemake.input.bands)
+    expected = [read_table(path) for path in snakemake.input.expected]
     rows = []
     for row in read_table(snakemake.input.metrics).to_dict("records"):
         own = spectra[spectra["configuration"] == row["configuration"]]
@@ -24,13 +25,18 @@ def main(snakemake):
             own["statistical"].to_numpy(),
             bands,
             snakemake.params.r_input,
+            mean_systematic(expected, row["configuration"]),
+            snakemake.params.amplitude_scatter,
             **snakemake.params.r_grid,
         )
-        row |= estimate.headline
+        row |= estimate.headline | {
+            "foreground_residual": "marginalised" if expected else "neglected"
+        }
         rows.append(row)
         log.info("%(configuration)s: r_hat %(r_hat).3g, r_upper68 %(r_upper68).3g", row)
     rehearsals = [read_table(path) for path in snakemake.input.rehearsals]
-    write_table(snakemake.output.estimates, with_rehearsals(pd.DataFrame(rows), rehearsals))
+    estimates = with_rehearsals(pd.DataFrame(rows), rehearsals, snakemake.params.r_input)
+    write_table(snakemake.output.estimates, estimates)
 
 
 if __name__ == "__main__":

@@ -32,15 +32,22 @@ def main(snakemake):
     chosen = by_area(read_table(snakemake.input.choices))
     areas = next(iter(chosen.values()))
     rows, samples, curves, spectra = [], [], [], []
-    for area, weights, template in product(areas, params.pixel_weights, templates):
+    kinds = product(areas, params.pixel_weights, params.foreground_residual, templates)
+    for area, weights, residual, template in kinds:
         for name in dict.fromkeys(configurations[area] for configurations in chosen.values()):
             of_area = [trial[area, name, weights] for trial in trials]
             of_bands = bands[template, f"{area}.csv"]
             row, estimate, drawn = judge(
-                of_area, of_bands, params.r_input, **params.bootstrap, **params.r_grid
+                of_area,
+                of_bands,
+                params.r_input,
+                foreground_residual=residual,
+                amplitude_scatter=params.amplitude_scatter,
+                **params.bootstrap,
+                **params.r_grid,
             )
-            label = dict(zip(LABEL, (area, name, weights, template), strict=True))
-            log.info("%s, %s, %s, %s: r_upper68 %.3g", *label.values(), row["r_upper68"])
+            label = dict(zip(LABEL, (area, name, weights, residual, template), strict=True))
+            log.info("%s, %s, %s, %s, %s: r_upper68 %.3g", *label.values(), row["r_upper68"])
             drawn = pd.DataFrame(drawn, columns=["r_hat", "sigma_r_plus", "r_upper68"])
             curve = pd.DataFrame({"r": estimate.r, "likelihood": estimate.likelihood})
             samples.append(drawn.rename_axis("resampling").reset_index().assign(**label))

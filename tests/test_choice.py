@@ -43,12 +43,16 @@ def test_a_region_without_a_choice_needs_no_estimates():
 
 
 def test_rehearsals_count_alike_whatever_the_order_of_their_rows():
-    one, other = ESTIMATES, ESTIMATES.assign(r_upper68=[5e-3, 5e-3, 1e-3])[::-1]
-    table = with_rehearsals(ESTIMATES, [one, other])
-    np.testing.assert_allclose(table["rehearsal"], [4e-3, 3e-3, 1.5e-3])
+    one = pd.DataFrame(
+        {"configuration": ["a", "b", "c"], "r_hat": [3e-3, 2e-3, 2e-3], "sigma_r_plus": 1e-3}
+    )
+    # Too low is as bad as too high.
+    other = one.assign(r_hat=[2e-3, -2e-3, 1e-3])[::-1]
+    table = with_rehearsals(ESTIMATES, [one, other], 1e-3)
+    np.testing.assert_allclose(table["rehearsal"], [2.5e-3, 3e-3, 1.5e-3])
     assert choose(table, "rehearsal") == "c"
 
 
 def test_without_rehearsals_there_is_nothing_to_choose_by():
     with pytest.raises(ValueError, match="rehearsal is not known"):
-        choose(with_rehearsals(ESTIMATES, []), "rehearsal")
+        choose(with_rehearsals(ESTIMATES, [], 0.0), "rehearsal")

@@ -6,6 +6,7 @@ import pytest
 
 from patchsep.figures import with_series
 from patchsep.grid_figures import best_by_patches, scans
+from patchsep.judging import KINDS
 from patchsep.patches import N_PATCHES, configurations
 from patchsep.tables import relative_to_first
 from patchsep.validation_figures import beta_dust_scans
@@ -64,16 +65,17 @@ def test_curves_are_named_by_method_and_where_there_are_several_by_set():
 
 
 def test_methods_are_compared_with_the_first_of_the_figure():
-    label = dict.fromkeys(("set", "criterion", "region", "pixel_weights", "templates"), "x")
-    criteria = pd.DataFrame([label | {"method": name} for name in ("kmeans", "ensemble")])
-    pairs = [("uniform", "kmeans", 9.0), ("uniform", "ensemble", 9.0), ("kmeans", "ensemble", 1.25)]
-    gains = pd.DataFrame(
-        [
-            label | {"method": one, "reference": other, "ratio": ratio, "ratio_error": 0.05}
-            for one, other, ratio in pairs
-        ]
+    """Two skies, on which the second method has 0.5 and 0.7 of the first one's r_upper68."""
+    label = dict.fromkeys(("region", "configuration", *KINDS), "x") | {"set": "unseen"}
+    upper = {"kmeans": [1.0, 2.0], "ensemble": [0.5, 1.4]}
+    criteria = pd.DataFrame(
+        [label | {"method": name, "r_upper68": np.mean(both)} for name, both in upper.items()]
     )
-    table = relative_to_first(criteria, gains).set_index("method")
-    assert np.isnan(table.loc["kmeans", "ratio"])
-    assert table.loc["ensemble", "ratio"] == pytest.approx(0.8)
-    assert table.loc["ensemble", "ratio_error"] == pytest.approx(0.05 * 0.8 / 1.25)
+    samples = {
+        ("unseen", name): pd.DataFrame([label | {"r_upper68": value} for value in both])
+        for name, both in upper.items()
+    }
+    table = relative_to_first(criteria, samples).set_index("method")
+    assert table.loc["kmeans", "ratio"] == 1
+    assert table.loc["ensemble", "ratio"] == pytest.approx(0.95 / 1.5)
+    assert table.loc["ensemble", "ratio_error"] == pytest.approx(0.2 / np.sqrt(2))

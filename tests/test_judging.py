@@ -10,6 +10,7 @@ import pytest
 from patchsep.choice import by_area
 from patchsep.cleaning import observe
 from patchsep.judging import judge, mean_spectra, shown_tables
+from patchsep.noise import simulate_noise
 from patchsep.residuals import residual_spectra
 from patchsep.sky import RegionSky
 from patchsep.spectra import Estimator
@@ -60,7 +61,12 @@ def partitions(skies):
 
 @pytest.fixture(scope="module")
 def cleaned(skies, partitions):
-    return list(clean_sky(CHOICES, partitions, skies, [0, 1]))
+    rehearsed = {}
+    for sky in skies:
+        foregrounds = np.stack([sky.foregrounds, 1.1 * sky.foregrounds])
+        noise = [simulate_noise(sky.sigma, len(sky.pixels), 9, n, "rehearsal") for n in range(2)]
+        rehearsed[sky.region] = np.stack([foregrounds, foregrounds + noise])
+    return list(clean_sky(CHOICES, partitions, skies, [0, 1], rehearsed))
 
 
 def test_every_chosen_configuration_is_fitted_once(cleaned):
@@ -98,6 +104,22 @@ def test_rows_have_the_spectra_of_the_whole_map(cleaned):
     assert table["f_sky"][0] == pytest.approx(100 / hp.nside2npix(NSIDE))
 
 
+def test_what_is_left_of_rehearsals_is_measured_like_what_is_left_of_the_sky(cleaned, skies):
+    """The first rehearsal has the sky's very foregrounds, the second brighter ones."""
+    settings = {"estimator": "pseudo", "apodization": 0.0, "bin_width": 1}
+    area, sky = cleaned[0]
+    assert sky.rehearsed.shape == sky.rehearsed_noise.shape == (2, 2, 60)
+    np.testing.assert_allclose(sky.rehearsed[0], sky.systematic, atol=1e-5)
+    table = measure(area, sky, NSIDE, settings)
+    first = measure(area, replace(sky, rehearsed=sky.systematic[None]), NSIDE, settings)
+    np.testing.assert_allclose(first["rehearsed"][0], first["systematic"][0])
+    second = measure(area, replace(sky, rehearsed=sky.rehearsed[1:]), NSIDE, settings)
+    one = measure(area, replace(sky, rehearsed=sky.rehearsed[:1]), NSIDE, settings)
+    np.testing.assert_allclose(
+        table["rehearsed"][0], (one["rehearsed"][0] + second["rehearsed"][0]) / 2
+    )
+
+
 def test_a_trial_has_patches_noise_and_cmb_of_its_own(skies, partitions):
     names = ["hi", ("beta_dust", 3)]
     other = partitions_of_choices(CHOICES, skies, 6, {}, "kmeans")
@@ -117,7 +139,7 @@ def test_pixels_of_less_noise_weigh_more(cleaned):
     n_pixels, n_realizations = hp.nside2npix(NSIDE), 20
     pixels = np.arange(n_pixels)
     sigma = np.where(pixels < n_pixels // 2, 1.0, 10.0)
-    noise = np.random.default_rng(0).standard_normal((n_realizations, 2, n_pixels))
+    noise, rehearsed = np.random.default_rng(0).standard_normal((2, n_realizations, 2, n_pixels))
     nothing = np.zeros((2, n_pixels))
     counts = pd.DataFrame({"nll": np.zeros(n_realizations)})
     sky = replace(
@@ -126,6 +148,8 @@ def test_pixels_of_less_noise_weigh_more(cleaned):
         cmb=nothing,
         systematic=nothing,
         recovered=sigma * noise,
+        rehearsed=np.zeros((0, 2, n_pixels)),
+        rehearsed_noise=sigma * rehearsed,
         counts=counts,
     )
     settings = {"estimator": "pseudo", "apodization": 0.0, "bin_width": 1}
@@ -174,6 +198,7 @@ def trial(rng, systematic, n_realizations=10):
             "total": list(statistical + systematic),
             "statistical": list(statistical),
             "systematic": [systematic] * n_realizations,
+            "rehearsed": [systematic / 1.5] * n_realizations,
         }
     )
 
@@ -196,10 +221,10 @@ def bands(spectra, tensor):
 def judged(bands, tensor):
     """r of `n_trials` trials whose systematic residual looks like tensors of r = 2e-3."""
 
-    def run(seed=0, n_trials=4, excess=2e-3, resamplings=50, bootstrap_seed=0):
+    def run(seed=0, n_trials=4, excess=2e-3 * tensor, resamplings=50, bootstrap_seed=0, **kinds):
         rng = np.random.default_rng(seed)
-        trials = [trial(rng, excess * tensor) for _ in range(n_trials)]
-        return judge(trials, bands, 0.0, resamplings, bootstrap_seed)
+        trials = [trial(rng, excess) for _ in range(n_trials)]
+        return judge(trials, bands, 0.0, resamplings, bootstrap_seed, **kinds)
 
     return run
 
@@ -216,6 +241,17 @@ def test_r_is_that_of_the_residual_within_its_error(judged):
     assert row["r95_low"] < row["r68_low"]
 
 
+def test_what_rehearsals_leave_is_allowed_for(judged):
+    """They leave two thirds of what the sky does, and that is within what the amplitude may be."""
+    left = 5 * STATISTICAL * (10 / ELL) ** 2
+    neglected, _, _ = judged(excess=left)
+    marginalised = {"foreground_residual": "marginalised", "amplitude_scatter": 0.7}
+    allowed, _, samples = judged(excess=left, **marginalised)
+    assert neglected["r_hat"] > neglected["sigma_r_plus"]
+    assert abs(allowed["r_hat"]) < 0.5 * allowed["sigma_r_plus"]
+    assert samples[:, 0].std() == pytest.approx(allowed["r_hat_error"], rel=0.05)
+
+
 def test_fewer_modes_make_wider_likelihoods(bands, tensor):
     of_trial = trial(np.random.default_rng(0), 0 * tensor)
     wide, narrow = (
@@ -227,7 +263,7 @@ def test_fewer_modes_make_wider_likelihoods(bands, tensor):
 
 
 def test_an_interval_with_r_above_zero_starts_there(judged):
-    row, _, _ = judged(excess=0.0)
+    row, _, _ = judged(excess=np.zeros(len(ELL)))
     assert row["r68_low"] < 0 <= row["r68_physical_low"]
     assert row["r95_physical_high"] > row["r68_physical_high"] > 0
 
@@ -277,6 +313,7 @@ def test_areas_are_the_regions_and_all_of_them_together():
 def test_shown_are_a_criterions_choices_with_the_first_weights_and_templates():
     kinds = {
         "pixel_weights": ["uniform", "uniform", "inverse_variance", "uniform"],
+        "foreground_residual": "neglected",
         "templates": ["consistent", "consistent", "consistent", "published"],
     }
     figures = dict.fromkeys(("r_hat", "sigma_r_minus", "sigma_r_plus", "r_upper68"), 0.0)

@@ -6,7 +6,13 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import gamma, norm, truncnorm
 
-from patchsep.likelihood import REstimate, estimate_r, log_likelihood, measure_r
+from patchsep.likelihood import (
+    REstimate,
+    estimate_r,
+    log_likelihood,
+    measure_r,
+    residual_of_unknown_amplitude,
+)
 
 ELL = np.arange(2, 130)
 F_SKY = 0.6
@@ -237,3 +243,56 @@ def test_spectra_of_no_bin_are_refused():
     nothing = np.array([])
     with pytest.raises(ValueError, match="use wider bins or a larger sky"):
         estimate_r(nothing, nothing, nothing, nothing)
+
+
+# What foregrounds leave, with an amplitude that is roughly known
+
+
+@pytest.fixture(scope="module")
+def residual(floor):
+    """A third of the floor at ell = 10, and steeper."""
+    return floor[8] / 3 * (ELL / 10.0) ** -2.5
+
+
+def test_a_known_amplitude_is_part_of_the_floor(tensor, floor, residual, observed):
+    nuisance = residual_of_unknown_amplitude(floor, residual, 1e-9)
+    one = estimate_r(observed, tensor, nuisance, N_MODES)
+    other = estimate_r(observed, tensor, floor + residual, N_MODES)
+    assert one.r_hat == pytest.approx(other.r_hat, rel=1e-6)
+    assert one.sigma_plus == pytest.approx(other.sigma_plus, rel=1e-6)
+
+
+def test_the_likelihood_is_averaged_over_the_amplitude(tensor, floor, residual, observed):
+    """By adaptive quadrature over ln A."""
+    scatter = 0.7
+    found = estimate_r(
+        observed, tensor, residual_of_unknown_amplitude(floor, residual, scatter), N_MODES
+    )
+
+    def likelihood(r):
+        def integrand(x):
+            ln = log_likelihood(r, observed, tensor, floor + np.exp(x) * residual, N_MODES)
+            return np.exp(ln - peak) * norm.pdf(x, scale=scatter)
+
+        return quad(integrand, -3 * scatter, 3 * scatter, epsabs=0)[0]
+
+    peak = log_likelihood(found.r_hat, observed, tensor, floor + residual, N_MODES)
+    at = np.array([found.r_hat + k * found.sigma_plus for k in (-0.5, 0, 1, 2)])
+    expected = np.array([likelihood(r) for r in at]) / likelihood(found.r_hat)
+    np.testing.assert_allclose(np.interp(at, found.r, found.likelihood), expected, rtol=5e-3)
+
+
+def test_r_is_unbiased_where_the_amplitude_is_another(tensor, floor, residual):
+    """With 1.5 of the expected residual; neglected, it pushes r up by several times as much."""
+    rng = np.random.default_rng(8)
+    model = 3e-3 * tensor + floor + 1.5 * residual
+    observed = [draw(rng, model) for _ in range(100)]
+    nuisance = residual_of_unknown_amplitude(floor, residual, 0.7)
+    allowed, neglected = (
+        [estimate_r(one, tensor, floors, N_MODES, n_points=101) for one in observed]
+        for floors in (nuisance, floor)
+    )
+    bias = np.mean([one.r_hat for one in allowed]) - 3e-3
+    sigma = np.mean([one.sigma_plus for one in allowed])
+    assert abs(bias) < 0.3 * sigma
+    assert np.mean([one.r_hat for one in neglected]) - 3e-3 > 3 * abs(bias)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from patchsep.fit import parameter_maps, separate
+from patchsep.patches import PARAMETERS
 from patchsep.prediction import propagate
 
 
@@ -50,6 +51,41 @@ def test_a_cmb_is_recovered_as_it_is(bright_sky, alone):
     changes = np.broadcast_to(added, (1, *bright_sky.data.shape))
     found = propagated(bright_sky, alone[0], changes)[0]
     np.testing.assert_allclose(found, added, atol=1e-9)
+
+
+def test_a_parameter_at_its_bound_stays_there(bright_sky, alone):
+    """All but beta_dust: then noise does what it does where the others are known."""
+    sky, (parameters, cmb) = bright_sky, alone
+    changes = noise(sky, 4, 0.01)
+    known = {
+        name: (value[0] - 1e-12, 40.0 if name == "temp_dust" else 0.0)
+        for name, value in zip(PARAMETERS[1:], parameters[1:])
+    }
+    flat = np.stack([parameters[0], *np.repeat(parameters[1:, :1], cmb.shape[-1], axis=1)])
+    found = propagate(
+        flat,
+        sky.patches,
+        sky.data,
+        changes,
+        sky.sigma,
+        sky.frequencies,
+        {"beta_dust": (0.5, 3.0)} | known,
+    )
+    narrow = {name: (low, low + 2e-9) for name, (low, _) in known.items()}
+    settings = {
+        "bounds": {"beta_dust": (0.5, 3.0)} | narrow,
+        "start": {"beta_dust": 1.54} | {name: low + 1e-9 for name, (low, _) in narrow.items()},
+        "tolerance": 1e-5,
+    }
+    fits = separate(
+        np.concatenate([sky.data[None], sky.data + changes]),
+        sky.sigma,
+        sky.frequencies,
+        sky.patches,
+        **settings,
+    )
+    expected = fits.cmb[1:] - fits.cmb[0]
+    assert np.std(found - expected) < 0.02 * np.std(expected)
 
 
 def test_a_patch_without_signal_does_no_harm(bright_sky):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from patchsep.fit import BOUNDS, START
-from patchsep.rehearsal import emission, parameter_fields, rehearse
+from patchsep.rehearsal import ForegroundModel, emission, parameter_fields, rehearse, study
 from patchsep.sky import RegionSky
 
 NSIDE, PIXELS = 16, np.arange(400, 1000)
@@ -31,36 +31,54 @@ def sky_with(dense, scatter):
     )
 
 
+@pytest.fixture(scope="module")
+def rehearsed(dense):
+    def rehearsed(model, number, seed, bounds=BOUNDS, **options):
+        return rehearse(model, PIXELS, NSIDE, dense.frequency, number, seed, bounds, **options)
+
+    return rehearsed
+
+
+@pytest.fixture(scope="module")
+def sky(dense):
+    return sky_with(dense, 1.0)
+
+
+@pytest.fixture(scope="module")
+def model(sky):
+    return study(sky, 0, 5, **SETTINGS)
+
+
 @pytest.mark.parametrize("scatter", [0.0, 0.5, 1.5])
 def test_the_scatter_of_the_parameters_is_found(dense, scatter):
     """Skies of few pixels have more or less of it than the average sky."""
-    _, found = rehearse(sky_with(dense, scatter), [0, 1], 1, 5, **SETTINGS)
-    assert found == pytest.approx(scatter, rel=0.25, abs=0.1)
+    found = study(sky_with(dense, scatter), 0, 5, **SETTINGS).scatter
+    np.testing.assert_allclose(found, scatter, rtol=0.25, atol=0.1)
 
 
-def test_a_rehearsal_looks_like_the_observed_sky(dense):
+def test_a_rehearsal_looks_like_the_observed_sky(sky, model, rehearsed):
     """Recovered with noise, but much brighter than that."""
-    sky = sky_with(dense, 1.0)
-    foregrounds, _ = rehearse(sky, [0, 1], 2, 5, **SETTINGS)
+    foregrounds = [rehearsed(model, number, 5) for number in range(2)]
     for one in foregrounds:
         for band, observed in zip(one, sky.foregrounds, strict=True):
             assert np.corrcoef(band.ravel(), observed.ravel())[0, 1] > 0.9
     assert not np.array_equal(*foregrounds)
 
 
-def test_nothing_but_observations_is_looked_at(dense):
+def test_nothing_but_observations_is_looked_at(sky, model, rehearsed):
     """The same data with the foregrounds' power counted as CMB give the same rehearsal."""
-    sky = sky_with(dense, 1.0)
     shift = np.random.default_rng(1).standard_normal(sky.cmb.shape)
     other = replace(sky, foregrounds=sky.foregrounds + shift, cmb=sky.cmb - shift)
-    one, another = (rehearse(s, [0, 1], 1, 5, **SETTINGS)[0] for s in (sky, other))
+    one = rehearsed(model, 0, 5)
+    another = rehearsed(study(other, 0, 5, **SETTINGS), 0, 5)
     # As far as fits converge; the shift is of 1 µK.
     np.testing.assert_allclose(one, another, atol=1e-4)
 
 
-def test_the_same_seed_makes_the_same_sky_again(dense):
-    sky = sky_with(dense, 1.0)
-    one, again, other = (rehearse(sky, [0, 1], 1, seed, **SETTINGS)[0] for seed in (5, 5, 6))
+def test_the_same_seed_makes_the_same_sky_again(sky, model, rehearsed):
+    for one, again in zip(model, study(sky, 0, 5, **SETTINGS), strict=True):
+        np.testing.assert_array_equal(one, again)
+    one, again, other = (rehearsed(model, 0, seed) for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).max() > 1e-3
 
@@ -75,15 +93,36 @@ def test_emission_is_that_of_the_dense_model(dense):
     )
 
 
-def test_parameters_stay_within_the_bounds_of_the_fit(dense):
+def test_parameters_stay_within_the_bounds_of_the_fit(dense, rehearsed):
     """A rehearsal that no fit could follow would judge its configurations by that."""
     mean = dict(zip(BOUNDS, MEANS[:, 0], strict=True))
     bounds = {name: (value - 1e-4, value + 1e-4) for name, value in mean.items()}
-    foregrounds, scatter = rehearse(
-        sky_with(dense, 3.0), [0, 1], 1, 5, **SETTINGS | {"bounds": bounds, "start": mean}
-    )
-    assert scatter > 1
+    sky = sky_with(dense, 3.0)
+    model = study(sky, 0, 5, **SETTINGS | {"bounds": bounds, "start": mean})
+    assert np.all(model.scatter > 1)
+    foregrounds = rehearsed(model, 0, 5, bounds)
     # Dust outshines synchrotron in the highest bands.
-    ratio = foregrounds[0, -1] / foregrounds[0, -2]
-    bright = np.abs(foregrounds[0, -2]) > np.median(np.abs(foregrounds[0, -2]))
+    ratio = foregrounds[-1] / foregrounds[-2]
+    bright = np.abs(foregrounds[-2]) > np.median(np.abs(foregrounds[-2]))
     assert ratio[bright].std() < 1e-3 * ratio[bright].mean()
+
+
+def test_a_model_is_the_same_from_its_columns(model):
+    maps = {name: np.pad(values, (7, 3)) for name, values in model.columns().items()}
+    again = ForegroundModel.from_columns(maps, np.arange(7, 7 + len(PIXELS)))
+    for one, other in zip(model, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_known_parameters_follow_their_templates(dense, sky, model, rehearsed):
+    """Bright dust at the highest frequencies tells beta_dust, where temp_dust is everywhere the
+    same."""
+    model = model._replace(scatter=np.zeros(len(PIXELS)))
+    template = 1.6 + 0.2 * np.sin(np.arange(12 * NSIDE**2) / 50)
+    known = rehearsed(model, 0, 5, templates={"beta_dust": template})
+    plain = rehearsed(model, 0, 5)
+    high, low = dense.frequency[[-1, -2]]
+    bright = np.abs(model.dust[0]) > np.median(np.abs(model.dust[0]))
+    ratio = known[-1, 0] * plain[-2, 0] / (known[-2, 0] * plain[-1, 0])
+    beta = model.parameters[0][bright] + np.log(ratio[bright]) / np.log(high / low)
+    np.testing.assert_allclose(beta, template[PIXELS][bright], atol=5e-3)

@@ -201,9 +201,9 @@ def test_all_problems_are_listed_at_once_one_line_each():
 
 
 def test_noise_of_rehearsals_is_not_used_for_judging():
-    lines = problems_of({"choice.criteria": ["rehearsal"], "choice.rehearsal.seed": 22})
+    lines = problems_of({"choice.criteria": ["rehearsal"], "rehearsal.seed": 22})
     assert [line.split(": ", 1)[1] for line in lines] == [
-        f"judging.unseen.noise_seeds: {seed} is also choice.rehearsal.seed, with which the choice "
+        f"judging.unseen.noise_seeds: {seed} is also rehearsal.seed, with which the choice "
         "is made; judge with another"
         for seed in (22, 23)
     ]

@@ -391,6 +391,15 @@ PACKAGE = "workflow/patchsep"
 LITEBIRD = "config/instruments/litebird.yaml"
 
 
+# What needs chosen configurations on rehearsals of every trial.
+REHEARSED = {
+    "study_sky": TRIALS,
+    "clean_sky": METHODS * TRIALS,
+    "judge": METHODS * SETS,
+    **ENDS,
+}
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -422,12 +431,12 @@ LITEBIRD = "config/instruments/litebird.yaml"
          {"choose_configurations": METHODS, "clean_sky": METHODS * TRIALS,
           "judge": METHODS * SETS, **ENDS}),
         # One method has a choice in one region: two skies of five chunks there.
-        ({"choice.criteria": ["oracle", "rehearsal"]},
-         {"rehearse": 1, "fit_patches": 10, "gather_residuals": 2, "estimate_r": 3,
+        ({"choice.criteria": ["oracle", "rehearsal"], "rehearsal.skies": 2},
+         {"study_sky": 1, "rehearse": 2, "fit_patches": 10, "gather_residuals": 2, "estimate_r": 3,
           "choose_configurations": METHODS, "clean_sky": METHODS * TRIALS,
           "judge": METHODS * SETS, **ENDS}),
-        ({"spectra.pixel_weights": ["uniform", "inverse_variance"]},
-         {"clean_sky": METHODS * TRIALS, "judge": METHODS * SETS, **ENDS}),
+        ({"spectra.pixel_weights": ["uniform", "inverse_variance"]}, REHEARSED),
+        ({"likelihood.foreground_residual": ["neglected", "marginalised"]}, REHEARSED),
         ({"likelihood.statistical": "subtraction"}, FROM_R),
         ({"judging.unseen.realizations": 3},
          {"clean_sky": METHODS * (TRIALS - 1), "judge": METHODS, "summarize": 1,
@@ -475,17 +484,30 @@ def test_an_edited_file_runs_again_what_it_computes(reruns, file, edit, expected
 def test_the_grid_is_tried_out_on_rehearsals(finished, tmp_path):
     folder = tmp_path / "rehearsal"
     shutil.copytree(finished[0], folder)
-    choice = {"criteria": ["rehearsal"], "rehearsal": {"skies": 1, "realizations": 2}}
+    changes = {
+        "choice.criteria": ["rehearsal"],
+        "rehearsal": {"skies": 2, "realizations": 2},
+        "likelihood.foreground_residual": ["marginalised", "neglected"],
+    }
     target = "results/tiny/likelihood/kmeans/hi.csv"
-    snakemake(folder, with_changes(tiny(), {"choice": choice}), target)
-    chosen, rehearsed = (
-        pd.read_csv(folder / name).set_index("configuration")
-        for name in (target, "results/tiny/rehearsal/sky_0/likelihood/kmeans/hi.csv")
+    judged = "results/tiny/judged/unseen/kmeans.csv"
+    snakemake(folder, with_changes(tiny(), changes), target, judged)
+    chosen, *rehearsed = (
+        pd.read_csv(folder / "results/tiny" / sky / "likelihood/kmeans/hi.csv").set_index(
+            "configuration"
+        )
+        for sky in ("", "rehearsal/sky_0", "rehearsal/sky_1")
     )
-    np.testing.assert_allclose(chosen["rehearsal"], rehearsed["r_upper68"], rtol=1e-12)
+    expected = np.mean([one["r_hat"].abs() + one["sigma_r_plus"] for one in rehearsed], axis=0)
+    np.testing.assert_allclose(chosen["rehearsal"], expected, rtol=1e-12)
     # Skies alike, but not the same.
     assert np.all(chosen["rehearsal"] != chosen["r_upper68"])
     np.testing.assert_allclose(chosen["rehearsal"], chosen["r_upper68"], rtol=1)
+    assert chosen["foreground_residual"].eq("marginalised").all()
+    r_hat = pd.read_csv(folder / judged).pivot(
+        index="region", columns="foreground_residual", values="r_hat"
+    )
+    assert (r_hat["marginalised"] < r_hat["neglected"]).all()
 
 
 def test_a_run_may_have_nothing_to_judge_on(reruns):

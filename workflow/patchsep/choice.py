@@ -35,12 +35,18 @@ def choose(estimates: pd.DataFrame, criterion: str) -> str:
     return estimates.loc[values.idxmin(), "configuration"]
 
 
-def with_rehearsals(estimates: pd.DataFrame, rehearsals: list[pd.DataFrame]) -> pd.DataFrame:
-    """Estimates of r and, as their column `rehearsal`, mean r_upper68 of the same configurations.
+def with_rehearsals(
+    estimates: pd.DataFrame, rehearsals: list[pd.DataFrame], r_input: float
+) -> pd.DataFrame:
+    """Estimates of r and, as their column `rehearsal`, what the same configurations do there.
 
-    NaN where there is no rehearsal.
+    It is the mean of |r_hat - r_input| + sigma_r_plus: where what is left of the foregrounds is
+    allowed for, r may come out too low as well. NaN where there is no rehearsal.
     """
-    tables = [table.set_index("configuration")["r_upper68"] for table in rehearsals]
+    tables = []
+    for table in rehearsals:
+        by_name = table.set_index("configuration")
+        tables.append((by_name["r_hat"] - r_input).abs() + by_name["sigma_r_plus"])
     mean = pd.concat(tables, axis=1).mean(axis=1) if tables else pd.Series(dtype=float)
     return estimates.assign(rehearsal=estimates["configuration"].map(mean))
 

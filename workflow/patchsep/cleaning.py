@@ -76,9 +76,10 @@ def clean(
     members : list of dict
         Partitions of every member, see `patches.partition`.
     propagation : str
-        With `linear` only the first data, those of foregrounds alone, are fitted, and what others
-        have besides is propagated from there to first order: see `prediction.propagate`. What only
-        a fit can tell of them, `nll`, `information` and `evidence`, is NaN.
+        With `linear` only the first data, those of foregrounds alone, and the second are fitted.
+        What others have besides foregrounds is propagated to first order, around the second: see
+        `prediction.propagate`. What only a fit can tell of them, `nll`, `information` and
+        `evidence`, is NaN.
     bounds, settings :
         Those of `fit.separate`.
     """
@@ -110,22 +111,22 @@ def _fitted(patches, sky, data, bounds, **settings):
 
 
 def _propagated(patches, sky, data, bounds, **settings):
-    alone = _fitted(patches, sky, data[:1], bounds, **settings)
+    fitted = _fitted(patches, sky, data[:2], bounds, **settings)
     changes = propagate(
-        alone.parameters[0],
+        fitted.parameters[1],
         patches,
-        data[0],
-        data[1:] - data[0],
+        data[1],
+        data[2:] - data[0],
         sky.sigma,
         sky.frequencies,
         bounds,
     )
-    repeated = {
-        f.name: np.repeat(getattr(alone, f.name), len(data), axis=0) for f in fields(Cleaned)
-    }
+    # Row 0, row 1, and row 1 again for all others.
+    rows = np.minimum(np.arange(len(data)), 1)
+    repeated = {f.name: getattr(fitted, f.name)[rows] for f in fields(Cleaned)}
     for name in ("nll", "information", "evidence"):
-        repeated[name][1:] = np.nan
-    repeated["cmb"][1:] += changes
+        repeated[name][2:] = np.nan
+    repeated["cmb"][2:] = fitted.cmb[0] + changes
     return Cleaned(**repeated)
 
 

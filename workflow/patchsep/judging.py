@@ -10,8 +10,11 @@ from .likelihood import REstimate, measure_r
 from .patches import N_PATCHES
 from .residuals import ResidualSpectra
 
-# What tells the rows of one sky's tables apart.
-LABEL = ["region", "configuration", "pixel_weights", "templates"]
+# What r is measured with, and what tells the rows of one sky's tables apart.
+KINDS = ["pixel_weights", "foreground_residual", "templates"]
+LABEL = ["region", "configuration", *KINDS]
+# Points of the likelihood where only its scatter from draw to draw counts.
+N_POINTS = 101
 
 
 def judge(
@@ -20,6 +23,8 @@ def judge(
     r_input: float,
     resamplings: int,
     seed: int,
+    foreground_residual: str = "neglected",
+    amplitude_scatter: float = 0.0,
     **grid,
 ) -> tuple[dict, REstimate, np.ndarray]:
     """r of one configuration in one area, from all trials of a set together.
@@ -28,8 +33,10 @@ def judge(
     ----------
     trials : list of DataFrame
         Rows of `trials.measure`, a table per trial.
-    bands, r_input, grid :
+    bands, r_input, amplitude_scatter, grid :
         See `likelihood.measure_r`; of the modes of `bands` the weights of pixels leave a fraction.
+    foreground_residual : str
+        `marginalised` allows for what rehearsals leave of their foregrounds.
     resamplings, seed :
         Of the bootstrap: trials are drawn again, and realisations within each. The same seed
         draws the same ones, so that samples of two methods are paired.
@@ -46,14 +53,18 @@ def judge(
         r_hat, sigma_r_plus and r_upper68 of the bootstrap.
     """
     rows = pd.concat(trials, ignore_index=True)
-    total, statistical = (np.stack(rows[name].to_list()) for name in ("total", "statistical"))
+    marginalised = foreground_residual == "marginalised"
+    names = ["total", "statistical"] + ["rehearsed"] * marginalised
+    spectra = [np.stack(rows[name].to_list()) for name in names]
 
     bands = bands.assign(n_modes=bands["n_modes"] * rows["mode_fraction"].mean())
-    floor = statistical.mean(axis=0)
-    estimate = measure_r(total.mean(axis=0), floor, bands, r_input, **grid)
-    single = np.array(
-        [measure_r(spectrum, floor, bands, r_input, n_points=101).r_hat for spectrum in total]
-    )
+
+    def measure(total, statistical, residual=None, **grid):
+        return measure_r(total, statistical, bands, r_input, residual, amplitude_scatter, **grid)
+
+    mean = [one.mean(axis=0) for one in spectra]
+    estimate = measure(*mean, **grid)
+    single = np.array([measure(one, *mean[1:], n_points=N_POINTS).r_hat for one in spectra[0]])
     rng = np.random.default_rng(seed)
     members = np.split(np.arange(len(rows)), np.cumsum([len(trial) for trial in trials])[:-1])
     samples = []
@@ -64,8 +75,7 @@ def judge(
                 for trial in rng.integers(len(trials), size=len(trials))
             ]
         )
-        means = total[drawn].mean(axis=0), statistical[drawn].mean(axis=0)
-        again = measure_r(*means, bands, r_input, n_points=501)
+        again = measure(*(one[drawn].mean(axis=0) for one in spectra), n_points=N_POINTS)
         samples.append((again.r_hat, again.sigma_plus, again.r_upper68))
     samples = np.array(samples)
     row = {
@@ -121,9 +131,8 @@ def mean_spectra(trials: list[pd.DataFrame], bands: pd.DataFrame, r_input: float
 
 
 def shown(criterion: str, judged: pd.DataFrame) -> pd.DataFrame:
-    """A criterion's rows, of several pixel weights and templates those of the first."""
-    kinds = ["pixel_weights", "templates"]
-    first = judged[kinds].eq(judged[kinds].iloc[0]).all(axis=1)
+    """A criterion's rows, of several of `KINDS` those of the first of each."""
+    first = judged[KINDS].eq(judged[KINDS].iloc[0]).all(axis=1)
     return judged[first & judged["criterion"].eq(criterion)]
 
 

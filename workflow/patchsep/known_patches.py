@@ -20,7 +20,7 @@ from .grid import average, fit_configuration
 from .instrument import Instrument
 from .likelihood import measure_r
 from .patches import PARAMETERS, Partitions, configuration_patches
-from .rehearsal import rehearse
+from .rehearsal import rehearse, study
 from .sky import RegionSky
 from .spectra import Estimator
 
@@ -167,16 +167,29 @@ def search(
     estimates = scanned(sky, realizations, "held_out" in criteria)
     rehearsals = []
     if "rehearsal" in criteria:
-        like, _ = rehearse(sky, realizations, rehearsal["skies"], rehearsal["seed"], **settings)
+        seed = rehearsal["seed"]
+        model = study(sky, realizations[0], seed, **settings)
         rehearsals = [
             scanned(
-                replace(sky, foregrounds=foregrounds, noise_seed=rehearsal["seed"] + number),
+                replace(
+                    sky,
+                    foregrounds=rehearse(
+                        model,
+                        sky.pixels,
+                        sky.nside,
+                        sky.frequencies,
+                        number,
+                        seed,
+                        settings["bounds"],
+                    ),
+                    noise_seed=seed + number,
+                ),
                 list(range(rehearsal["realizations"])),
                 held_out=False,
             )
-            for number, foregrounds in enumerate(like)
+            for number in range(rehearsal["skies"])
         ]
-    estimates = with_rehearsals(estimates, rehearsals)
+    estimates = with_rehearsals(estimates, rehearsals, 0.0)
     upper = estimates.set_index("configuration")["r_upper68"]
     chosen = {criterion: choose(estimates, criterion) for criterion in criteria}
     return estimates, pd.DataFrame(

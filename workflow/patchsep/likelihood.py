@@ -1,11 +1,15 @@
 """The likelihood of the tensor-to-scalar ratio r, and what is read off it."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq, minimize_scalar
+from scipy.special import logsumexp
 
+# Nodes of the quadrature over a nuisance parameter.
+N_NODES = 31
 # Content of the half of the likelihood on one side of its peak that σ₊ or σ₋ spans.
 HALF_CONTENT = 0.68
 
@@ -72,6 +76,37 @@ class REstimate:
         return ends
 
 
+class Nuisance(NamedTuple):
+    """What a likelihood is averaged over: nodes of a quadrature, and their weights.
+
+    Attributes
+    ----------
+    floors : array (n_nodes, n_bins)
+        What a spectrum has besides tensors.
+    weights : array (n_nodes,)
+    """
+
+    floors: np.ndarray
+    weights: np.ndarray
+
+
+def residual_of_unknown_amplitude(
+    floor: np.ndarray, residual: np.ndarray, scatter: float
+) -> Nuisance:
+    """A floor that foregrounds add to, with a spectrum whose amplitude is roughly known.
+
+    Parameters
+    ----------
+    floor, residual : arrays (n_bins,)
+        What else there is, and what foregrounds are expected to leave.
+    scatter : float
+        ln of the amplitude is Gaussian around 0 with this standard deviation.
+    """
+    nodes = np.linspace(-3, 3, N_NODES)
+    weights = np.exp(-(nodes**2) / 2)
+    return Nuisance(floor + np.exp(scatter * nodes)[:, None] * residual, weights / weights.sum())
+
+
 def log_likelihood(r, observed, tensor, floor, n_modes) -> np.ndarray:
     """ln L(r) of a masked BB spectrum (arXiv:2604.08463).
 
@@ -101,7 +136,7 @@ def log_likelihood(r, observed, tensor, floor, n_modes) -> np.ndarray:
 def estimate_r(
     observed: np.ndarray,
     tensor: np.ndarray,
-    floor: np.ndarray,
+    floor: np.ndarray | Nuisance,
     n_modes: np.ndarray,
     n_points: int = 2001,
     delta_chi2: float = 40.0,
@@ -111,7 +146,7 @@ def estimate_r(
     Parameters
     ----------
     observed, tensor, floor, n_modes :
-        See `log_likelihood`.
+        See `log_likelihood`; its average over a `Nuisance` in place of `floor`.
     n_points : int
         Points of the grid, shared between the two sides of the peak.
     delta_chi2 : float
@@ -127,7 +162,8 @@ def estimate_r(
         raise ValueError(
             "estimate_r: no bin of the spectra has enough modes; use wider bins or a larger sky"
         )
-    for name, spectrum in (("observed", observed), ("tensor", tensor), ("floor", floor)):
+    floors, weights = floor if isinstance(floor, Nuisance) else (floor[None], np.ones(1))
+    for name, spectrum in (("observed", observed), ("tensor", tensor), ("floor", floors)):
         if not np.all(np.isfinite(spectrum) & (spectrum > 0)):
             raise ValueError(
                 f"estimate_r: the {name} spectrum must be finite and positive; decoupled and pure "
@@ -135,14 +171,15 @@ def estimate_r(
             )
 
     def chi2(r):
-        return -2 * log_likelihood(r, observed, tensor, floor, n_modes)
+        by_node = log_likelihood(np.asarray(r)[..., None], observed, tensor, floors, n_modes)
+        return -2 * logsumexp(by_node, axis=-1, b=weights)
 
     # Search in a variable in which the allowed range of r is all that lies above zero. The
     # peaks of single multipoles bracket those of all together, of which there may be several.
-    lowest = -np.min(floor / tensor)
-    single = (observed - floor) / tensor - lowest
+    lowest = -np.max(np.min(floors / tensor, axis=1))
+    single = (observed - floors) / tensor - lowest
     ends = np.log([max(single.min(), -lowest * 1e-9) / 2, single.max() * 2])
-    search = np.linspace(*ends, 2000)
+    search = np.linspace(*ends, 300)
     best = np.argmin(chi2(lowest + np.exp(search)))
     peak = minimize_scalar(
         lambda log: chi2(lowest + np.exp(log)),
@@ -163,33 +200,39 @@ def estimate_r(
     nearly_lowest = lowest + 1e-9 * width
     lower = brentq(excess, nearly_lowest, r_hat) if excess(nearly_lowest) > 0 else nearly_lowest
 
-    half = n_points // 2 + 1
-    below, above = np.linspace(r_hat, lower, half), np.linspace(r_hat, upper, half)
-    r = np.concatenate([below[:0:-1], above])
+    half = n_points // 2
+    below, above = np.linspace(lower, r_hat, half + 1), np.linspace(r_hat, upper, half + 1)
+    r = np.concatenate([below, above[1:]])
+    likelihood = np.exp(-(chi2(r) - chi2(r_hat)) / 2)
     return REstimate(
         r_hat=float(r_hat),
-        sigma_minus=_half_width(below, chi2),
-        sigma_plus=_half_width(above, chi2),
+        sigma_minus=_half_width(below[::-1], likelihood[half::-1]),
+        sigma_plus=_half_width(above, likelihood[half:]),
         r=r,
-        likelihood=np.exp(-(chi2(r) - chi2(r_hat)) / 2),
+        likelihood=likelihood,
     )
 
 
-def _half_width(r, chi2):
+def _half_width(r, density):
     """Distance from r[0], the peak, within which 68 % of the likelihood along r lies."""
-    density = np.exp(-(chi2(r) - chi2(r[0])) / 2)
     content = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
     distance = np.abs(r - r[0])
     return float(np.interp(HALF_CONTENT, content / content[-1], distance))
 
 
 def measure_r(
-    total: np.ndarray, statistical: np.ndarray, bands: pd.DataFrame, r_input: float, **grid
+    total: np.ndarray,
+    statistical: np.ndarray,
+    bands: pd.DataFrame,
+    r_input: float,
+    residual: np.ndarray | None = None,
+    amplitude_scatter: float = 0.0,
+    **grid,
 ) -> REstimate:
     """r from residual spectra, averaged over realisations or of one.
 
     C_obs = C_lens + C_total + r_input C_tensor and C_model = r C_tensor + C_lens + <C_stat>
-    (arXiv:2604.08463).
+    (arXiv:2604.08463), with a `residual` plus A C_residual.
 
     Parameters
     ----------
@@ -199,6 +242,10 @@ def measure_r(
         `spectra.Estimator.bands` of the same estimator; bins that are not `used` are left out.
     r_input : float
         r of the sky; its tensor power is that of the sky's own cosmology.
+    residual : array (n_bins,), optional
+        What foregrounds are expected to leave, see `residual_of_unknown_amplitude`.
+    amplitude_scatter : float
+        Of ln A.
     grid :
         `n_points` and `delta_chi2` of `estimate_r`.
     """
@@ -207,10 +254,13 @@ def measure_r(
         bands[name].to_numpy()[used]
         for name in ("bb_lensing", "bb_tensor", "sky_bb_tensor", "n_modes")
     )
+    floor = lensing + statistical[used]
+    if residual is not None:
+        floor = residual_of_unknown_amplitude(floor, residual[used], amplitude_scatter)
     return estimate_r(
         observed=lensing + total[used] + r_input * sky_tensor,
         tensor=tensor,
-        floor=lensing + statistical[used],
+        floor=floor,
         n_modes=n_modes,
         **grid,
     )

@@ -16,6 +16,9 @@ from .spectral import PAIRS, Bands, cmb_response, expand, mixing, recover, white
 
 # Part of the right-hand side that may be left of a linear system, and searches for less.
 TOLERANCE, MAX_GRADIENTS = 1e-3, 300
+# Part of its interval within which a parameter is at its bound, and the inverse variance that it
+# is held with there.
+AT_BOUND, HELD = 1e-3, 1e30
 
 
 def propagate(
@@ -29,8 +32,9 @@ def propagate(
 ) -> np.ndarray:
     """Change of the recovered CMB with the data, to first order.
 
-    Bounds do not hold parameters here; a prior a hundred times as wide only keeps those in place
-    that nothing constrains. One as wide as the bounds would halve the power that is predicted.
+    Parameters at a bound stay there. To the others bounds do not matter; a prior a hundred times as
+    wide only keeps those in place that nothing constrains. One as wide as the bounds would halve
+    the power that is predicted.
 
     Parameters
     ----------
@@ -38,7 +42,8 @@ def propagate(
         beta_dust, temp_dust (K), beta_synch that were fitted to the data.
     patches : dict of str to int array (n_pixels,)
     data : array (n_bands, 2, n_pixels), µK_CMB
-        Where the likelihood is expanded.
+        Where the likelihood is expanded. What a fit makes of noise is met best around data that
+        have noise themselves: without it faint patches answer to more than their parameters allow.
     changes : array (n_realizations, n_bands, 2, n_pixels), µK_CMB
         What is added to the data: noise, and if you like CMB, which is recovered as it is.
     sigma, frequencies, bounds :
@@ -53,9 +58,11 @@ def propagate(
     first = np.concatenate([[0], np.cumsum(counts)])
     labels = np.stack([patches[name] for name in PARAMETERS]) + first[:3, None]
     prior = np.ones(n_pixels + room_for(sum(counts[1:]), n_pixels))
-    for name, start, end in zip(PARAMETERS, first, first[1:]):
+    for name, start, end, own, values in zip(PARAMETERS, first, first[1:], labels, parameters):
         lower, upper = bounds[name]
         prior[start:end] = 12 / (100 * (upper - lower)) ** 2
+        held = np.minimum(values - lower, upper - values) < AT_BOUND * (upper - lower)
+        prior[own[held]] = HELD
     bands = Bands.of(frequencies, sigma)
     return np.asarray(_propagate(changes, tuple(parameters), labels, prior, data, bands))
 

@@ -183,57 +183,63 @@ def plot_criteria(data: pd.DataFrame) -> Figure:
     return figure
 
 
+# Of the kinds of bars.
+HATCHES = ("", "////", "....", "xxxx")
+
+
 def plot_methods(data: pd.DataFrame) -> Figure:
-    """r_hat and, on top of it, sigma_+ of every method, a panel per set.
+    """Bias and, from there on, sigma_+ of every method, a panel per set.
 
     Parameters
     ----------
     data : DataFrame
         Rows of `tables.criteria_table`, of one criterion and all regions combined, with the
-        columns of `tables.relative_to_first`. Further kinds of pixel weights are hatched bars.
+        columns of `tables.relative_to_first`. A bar for each of the kinds that r is measured with.
     """
-    sets, methods, weights = (list(data[k].unique()) for k in ("set", "method", "pixel_weights"))
+    sets, methods = (list(data[column].unique()) for column in ("set", "method"))
+    kind = data["pixel_weights"] + " weights, residual " + data["foreground_residual"]
+    kinds = list(kind.unique())
     figure, panels = plt.subplots(
         1,
         len(sets),
-        figsize=(FULL_WIDTH, 0.9 + 0.42 * len(methods)),
+        figsize=(FULL_WIDTH, 0.9 + 0.17 * len(methods) * (1 + len(kinds))),
         sharey=True,
         squeeze=False,
         layout="constrained",
     )
     places = {method: place for place, method in enumerate(methods)}
-    height = 0.7 / len(weights)
+    height = 0.8 / len(kinds)
     for axis, name in zip(panels[0], sets):
         rows = data[data["set"] == name]
-        noise, bias = 1e3 * rows["sigma_r_plus"], 1e3 * rows["r_hat"].clip(lower=0)
-        at = rows["method"].map(places) + height * (
-            rows["pixel_weights"].map(weights.index) - (len(weights) - 1) / 2
-        )
-        hatches = rows["pixel_weights"].map(lambda kind: "" if kind == weights[0] else "////")
-        options = {"height": 0.9 * height, "edgecolor": "w", "lw": 0, "hatch": list(hatches)}
+        noise, bias = 1e3 * rows["sigma_r_plus"], 1e3 * (rows["r_hat"] - rows["r_input"])
+        number = kind[rows.index].map(kinds.index)
+        at = rows["method"].map(places) + height * (number - (len(kinds) - 1) / 2)
+        options = {"height": 0.9 * height, "edgecolor": "w", "lw": 0}
+        hatches = [HATCHES[i] for i in number]
+        axis.barh(at, noise, left=bias, color=COLOURS[5], hatch=hatches, **options)
         axis.barh(at, bias, color=COLOURS[4], **options)
-        axis.barh(at, noise, left=bias, color=COLOURS[5], **options)
         error = 1e3 * rows["r_upper68_error"]
         axis.errorbar(bias + noise, at, xerr=error, fmt="none", ecolor="k", elinewidth=0.8)
         for place, end, row in zip(at, bias + noise + error, rows.itertuples()):
-            if row.method != methods[0]:
+            if row.ratio != 1:
                 change = f" {100 * (row.ratio - 1):+.0f} ± {100 * row.ratio_error:.0f} %"
-                axis.text(end, place, change, va="center", fontsize="x-small")
-        axis.set(title=in_words(name), xlim=(0, 1.35 * (bias + noise).max()))
+                axis.text(end, place, change, va="center", fontsize="xx-small")
+        low = min(0, 1.1 * bias.min())
+        axis.set(title=in_words(name), xlim=(low, 1.4 * (bias + noise).max()))
         axis.tick_params(axis="y", length=0)
     panels[0][0].set_yticks(range(len(methods)), [in_words(method) for method in methods])
     panels[0][0].set_ylim(len(methods) - 0.5, -0.5)
-    figure.supxlabel(rf"$10^3\,r$, {area_title(COMBINED)}", fontsize="medium")
+    figure.supxlabel(rf"$10^3\,(r - r_\mathrm{{in}})$, {area_title(COMBINED)}", fontsize="medium")
     handles = [
-        Patch(color=COLOURS[4], label=r"$\hat r$, bias"),
+        Patch(color=COLOURS[4], label=r"bias, $\hat r - r_\mathrm{in}$"),
         Patch(color=COLOURS[5], label=r"$\sigma_+$"),
     ]
-    if len(weights) > 1:
+    if len(kinds) > 1:
         handles += [
-            Patch(fc="0.7", ec="w", hatch=hatch, label=f"{in_words(kind)} weights")
-            for kind, hatch in zip(weights, ("", "////"))
+            Patch(fc="0.7", ec="w", hatch=hatch, label=in_words(one))
+            for one, hatch in zip(kinds, HATCHES)
         ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
 

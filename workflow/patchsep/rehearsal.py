@@ -3,22 +3,65 @@
 Nothing in them is known from the truth. Their dust and synchrotron are the recovered ones; their
 spectral parameters are Gaussian fields with published spectra, around the recovered means and with
 as much scatter as explains what the data gain from patches. Where noise hides what a configuration
-leaves of the one observed sky, its average over such skies still tells configurations apart.
+leaves of the one observed sky, its average over such skies still tells configurations apart, and
+what is left of their foregrounds is what to expect in the observed sky's spectrum.
 """
+
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from .fit import Separation, separate
+from .fit import separate
 from .foregrounds import PARAMETER_FIELDS, parameter_field
 from .noise import simulate_noise
+from .parameter_templates import prepare_templates
 from .patches import PARAMETERS, kmeans
 from .sky import RegionSky
 from .spectral import dust_sed, synch_sed
 
-# Patches of every parameter from which the scatter is measured: few, so that noise gains little.
-PILOT = 50
-# Realisations that the measurement is averaged over.
-MOST_REALIZATIONS = 6
+# Patches of every parameter between which the data's gain is measured: what varies from region to
+# region of the sky is left to the first, so that no few largest modes decide.
+PILOTS = 50, 300
+# Skies that the gain is compared with.
+N_COMPARED = 4
+
+
+class ForegroundModel(NamedTuple):
+    """What one observation of a region tells of its foregrounds; maps, as files keep them.
+
+    Attributes
+    ----------
+    dust, synch : arrays (2, n_pixels), µK_RJ
+        Recovered with one patch, at the reference frequencies of `spectral`.
+    parameters : array (3, n_pixels)
+        The fit's beta_dust, temp_dust (K), beta_synch.
+    scatter : array (n_pixels,)
+        Of the spectral parameters, in units of that of `foregrounds.PARAMETER_FIELDS`.
+    """
+
+    dust: np.ndarray
+    synch: np.ndarray
+    parameters: np.ndarray
+    scatter: np.ndarray
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The maps by the names of `COLUMNS`."""
+        return dict(zip(COLUMNS, np.vstack([*self[:3], self.scatter]), strict=True))
+
+    @classmethod
+    def from_columns(cls, maps: Mapping[str, np.ndarray], pixels: np.ndarray) -> "ForegroundModel":
+        """The model of some pixels, of maps of the whole sky."""
+        values = np.stack([maps[name][pixels] for name in COLUMNS])
+        return cls(values[:2], values[2:4], values[4:7], values[7])
+
+
+COLUMNS = (
+    *("DUST_Q", "DUST_U", "SYNCH_Q", "SYNCH_U"),
+    *(name.upper() for name in PARAMETERS),
+    "SCATTER",
+)
+UNITS = ["uK_RJ"] * 4 + ["", "K", "", ""]
 
 
 def parameter_fields(nside: int, seed: int, number: int) -> np.ndarray:
@@ -54,71 +97,96 @@ def emission(
     )
 
 
-def rehearse(
-    sky: RegionSky, realizations: list[int], skies: int, seed: int, **settings
-) -> tuple[np.ndarray, float]:
-    """Foregrounds of skies like an observed region.
+def study(sky: RegionSky, realization: int, seed: int, **settings) -> ForegroundModel:
+    """Model a region's foregrounds by one observation of it.
+
+    The square of their scatter is (G - G_0) / (G_1 - G_0), G being what the second of `PILOTS`
+    gains in NLL over the first, and G_0, G_1 the same on average over skies with a scatter of 0
+    and 1.
 
     Parameters
     ----------
     sky : RegionSky
-        Only its observations are used.
-    realizations : list of int
-        Observations; at most the first `MOST_REALIZATIONS` are used.
-    skies : int
-        How many to make.
+        Only its observation is used.
+    realization : int
     seed : int
-        Of the spectral parameters; those of different regions are parts of one sky.
+        Of the skies that are compared with.
     settings :
         `bounds`, `start`, `max_iterations`, `tolerance`, `memory` of `fit.separate`.
-
-    Returns
-    -------
-    foregrounds : array (skies, n_bands, 2, n_pixels), µK_CMB
-    scatter : float
-        Of the spectral parameters, in units of that of `foregrounds.PARAMETER_FIELDS`: its square
-        is (G - G_0) / (G_1 - G_0), G being what patches gain in NLL over a single one, on average
-        over the observations, and over skies with that scatter of 0 and 1.
     """
-    realizations = realizations[:MOST_REALIZATIONS]
     n_pixels = len(sky.pixels)
-    numbers = range(max(skies, len(realizations)))
-    fields = [parameter_fields(sky.nside, seed, number)[:, sky.pixels] for number in numbers]
-    data = np.stack([sky.observe(number) for number in realizations])
-    single = dict.fromkeys(PARAMETERS, np.zeros(n_pixels, dtype=int))
-    pilot = dict.fromkeys(PARAMETERS, kmeans(sky.nside, sky.pixels, PILOT, seed))
+    where = sky.pixels, sky.nside, sky.frequencies
+    data = sky.observe(realization)[None]
 
-    def fit(data, patches, **components) -> Separation:
+    def fit(data, n_patches, **components):
+        patches = dict.fromkeys(PARAMETERS, kmeans(sky.nside, sky.pixels, n_patches, seed))
         return separate(data, sky.sigma, sky.frequencies, patches, **components, **settings)
 
     def gain(data):
-        return np.mean(fit(data, single).nll - fit(data, pilot).nll)
+        few, many = (fit(data, n_patches).nll for n_patches in PILOTS)
+        return np.mean(few - many)
 
-    observed = fit(data, single, components=("dust", "synch"))
-    means = np.stack([observed.parameters[name][:, 0] for name in PARAMETERS], axis=1)
-
-    def galaxy(number, scatter):
-        recovered = number % len(realizations)
-        return emission(
-            sky.frequencies,
-            _within(means[recovered][:, None] + scatter * fields[number], settings["bounds"]),
-            observed.maps["dust"][recovered],
-            observed.maps["synch"][recovered],
+    def compared(scatter):
+        rehearsed = model._replace(scatter=np.full(n_pixels, scatter))
+        return np.stack(
+            [
+                rehearse(rehearsed, *where, number, seed, settings["bounds"])
+                + simulate_noise(sky.sigma, n_pixels, seed, number, f"{sky.region} rehearsal")
+                for number in range(N_COMPARED)
+            ]
         )
 
-    noise = [
-        simulate_noise(sky.sigma, n_pixels, seed, number, f"{sky.region} rehearsal")
-        for number in realizations
-    ]
-    uniform, varied = (
-        gain(np.stack([galaxy(i, scatter) + noise[i] for i in range(len(realizations))]))
-        for scatter in (0, 1)
+    observed = fit(data, 1, components=("dust", "synch"))
+    means = np.stack([observed.parameters[name][0] for name in PARAMETERS])
+    model = ForegroundModel(
+        dust=observed.maps["dust"][0],
+        synch=observed.maps["synch"][0],
+        parameters=np.repeat(means, n_pixels, axis=1),
+        scatter=np.zeros(n_pixels),
     )
-    scatter = float(np.sqrt(max(gain(data) - uniform, 0) / max(varied - uniform, 1)))
-    return np.stack([galaxy(number, scatter) for number in range(skies)]), scatter
+    uniform, varied = gain(compared(0.0)), gain(compared(1.0))
+    scatter = np.sqrt(max(gain(data) - uniform, 0) / max(varied - uniform, 1))
+    return model._replace(scatter=np.full(n_pixels, scatter))
 
 
-def _within(parameters, bounds):
-    """Parameters (3, n_pixels) that the fit can reach."""
-    lower, upper = np.array([bounds[name] for name in PARAMETERS]).T
-    return np.clip(parameters, lower[:, None], upper[:, None])
+def rehearse(
+    model: ForegroundModel,
+    pixels: np.ndarray,
+    nside: int,
+    frequencies: np.ndarray,
+    number: int,
+    seed: int,
+    bounds: dict[str, tuple[float, float]],
+    templates: dict[str, np.ndarray] | None = None,
+    errors: dict[str, float] | None = None,
+    coherence: float = 0.0,
+) -> np.ndarray:
+    """Foregrounds of a sky like the observed one.
+
+    Parameters
+    ----------
+    model : ForegroundModel
+        Of these pixels.
+    pixels : int array (n_pixels,), RING order
+    nside : int
+    frequencies : array (n_bands,), GHz
+    number, seed : int
+        Of the spectral parameters: pixels with the same ones are parts of one sky.
+    bounds : dict by parameter
+        Parameters stay within, so that a fit can follow them.
+    templates : dict of str to array (12 nside²,)
+        Maps that some parameters are known from, with an error.
+    errors, coherence :
+        Of the templates, see `parameter_templates.prepare_template`.
+
+    Returns
+    -------
+    array (n_bands, 2, n_pixels), µK_CMB
+    """
+    deviations = parameter_fields(nside, seed, number)[:, pixels]
+    parameters = model.parameters + model.scatter * deviations
+    known = prepare_templates(templates or {}, nside, 0.0, errors or {}, coherence, [seed, number])
+    for name, values in known.items():
+        parameters[PARAMETERS.index(name)] = values[pixels]
+    lower, upper = np.array([bounds[name] for name in PARAMETERS]).T[:, :, None]
+    return emission(frequencies, np.clip(parameters, lower, upper), model.dust, model.synch)

@@ -67,6 +67,21 @@ def residual_spectra(
     )
 
 
+def mean_spectrum(maps: np.ndarray, pixels: np.ndarray, estimator: Estimator) -> np.ndarray:
+    """BB (n_bins,) in µK² of maps (n_maps, 2, n_pixels), averaged."""
+    skies = full_sky(maps, pixels, estimator.nside)
+    return np.mean([estimator.spectrum(estimator.modes(qu)) for qu in skies], axis=0)
+
+
+def mean_systematic(spectra: list[pd.DataFrame], configuration: str) -> np.ndarray | None:
+    """Systematic residual (n_bins,) of a configuration, averaged over skies; None without any."""
+    found = [
+        table.loc[table["configuration"] == configuration, "systematic"].to_numpy()
+        for table in spectra
+    ]
+    return np.mean(found, axis=0) if found else None
+
+
 def with_statistical(spectra: pd.DataFrame, statistical: str) -> pd.DataFrame:
     """Residual spectra with the statistical one that the likelihood is to take for noise.
 

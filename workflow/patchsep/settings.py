@@ -98,6 +98,7 @@ def load_settings(config: dict, source: str) -> dict:
         problems += _benchmark_problems(settings["benchmark"], settings["regions"]["zones"])
     if not problems:
         problems += _judging_problems(settings)
+        problems += _rehearsal_problems(settings)
         problems += _figure_problems(settings)
         for key, sky in {"": settings, **_judging_sets(settings)}.items():
             if "foregrounds" in sky:
@@ -373,7 +374,7 @@ def _judging_problems(settings) -> list[str]:
     seen = {
         "cmb_seeds": {settings["cmb"]["seed"]: "cmb.seed"},
         "noise_seeds": {
-            **_rehearsal_seeds(settings["choice"]),
+            **_rehearsal_seeds(settings),
             settings["noise"]["seed"]: "noise.seed",
         },
         "patch_seeds": {
@@ -403,13 +404,30 @@ def _judging_problems(settings) -> list[str]:
     return problems
 
 
-def _rehearsal_seeds(choice) -> dict[int, str]:
-    if "rehearsal" not in choice["criteria"]:
+def _rehearsal_seeds(settings) -> dict[int, str]:
+    if "rehearsal" not in settings["choice"]["criteria"]:
         return {}
-    rehearsal = choice["rehearsal"]
-    return {
-        rehearsal["seed"] + number: "choice.rehearsal.seed" for number in range(rehearsal["skies"])
-    }
+    rehearsal = settings["rehearsal"]
+    return {rehearsal["seed"] + number: "rehearsal.seed" for number in range(rehearsal["skies"])}
+
+
+def _rehearsal_problems(settings) -> list[str]:
+    """Patches that follow a sky's own parameters say nothing of skies with others."""
+    residual = settings["likelihood"]["foreground_residual"]
+    if "marginalised" not in residual:
+        return []
+    problems = []
+    if residual[0] == "marginalised" and settings["rehearsal"]["skies"] < 2:
+        problems.append(
+            "rehearsal.skies: 1; what is expected on a rehearsal is the mean of the others: use 2 "
+            "or more"
+        )
+    return problems + [
+        f"likelihood.foreground_residual: patches of methods.{name} follow the observed sky's own "
+        "parameters and cannot be rehearsed; remove marginalised, or the method"
+        for name, method in settings["methods"].items()
+        if method["strategy"] in ("true_parameters", "recovered_parameters")
+    ]
 
 
 def _foreground_problems(key, model, nside) -> list[str]:

@@ -5,11 +5,12 @@ from itertools import combinations
 import pandas as pd
 
 from .choice import CRITERIA
-from .judging import LABEL, shown
+from .judging import KINDS, LABEL, shown
 from .patches import N_PATCHES
 
 # Methods are compared within one of these.
-GAIN_OF = ["set", "criterion", "region", "pixel_weights", "templates"]
+GAIN_OF = ["set", "criterion", "region", *KINDS]
+PUBLISHED_KIND = pd.Series({"pixel_weights": "uniform", "foreground_residual": "neglected"})
 CONFIGURATION_COLUMNS = [
     "method",
     "region",
@@ -18,6 +19,7 @@ CONFIGURATION_COLUMNS = [
     "r_hat",
     "sigma_r_minus",
     "sigma_r_plus",
+    "foreground_residual",
     *CRITERIA.values(),
     "nll",
     "f_sky",
@@ -92,21 +94,44 @@ def gains_table(
     return pd.DataFrame(rows, columns=columns)
 
 
-def relative_to_first(criteria: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the criteria's table with `ratio` to the first method of it, and `ratio_error`."""
-    first = criteria["method"].iloc[0]
-    of_first = gains[gains["method"] == first]
-    inverse = of_first[GAIN_OF].assign(
-        method=of_first["reference"],
-        ratio=1 / of_first["ratio"],
-        ratio_error=of_first["ratio_error"] / of_first["ratio"] ** 2,
-    )
-    return criteria.merge(inverse, "left", [*GAIN_OF, "method"])
+def relative_to_first(
+    criteria: pd.DataFrame, samples: dict[tuple[str, str], pd.DataFrame]
+) -> pd.DataFrame:
+    """Rows of the criteria's table with `ratio` to the first method's, and `ratio_error`.
+
+    Of the kinds that r is measured with it is the one nearest to what is published: uniform
+    weights and neglected residuals, where there are such.
+
+    Parameters
+    ----------
+    criteria : DataFrame
+        Of one criterion, region and templates.
+    samples :
+        See `gains_table`.
+    """
+
+    def drawn(row):
+        table = samples[row["set"], row["method"]]
+        return table[table[LABEL].eq(row[LABEL]).all(axis=1)]["r_upper68"].to_numpy()
+
+    rows = []
+    for _, of_set in criteria.groupby("set", sort=False):
+        of_first = of_set[of_set["method"] == of_set["method"].iloc[0]]
+        published = of_first[PUBLISHED_KIND.index].eq(PUBLISHED_KIND).sum(axis=1)
+        first = of_first.loc[published.idxmax()]
+        reference = drawn(first)
+        for _, row in of_set.iterrows():
+            ratio = row["r_upper68"] / first["r_upper68"]
+            # None of the first with itself.
+            error = (drawn(row) / reference).std(ddof=1)
+            rows.append(row.to_dict() | {"ratio": ratio, "ratio_error": error})
+    return pd.DataFrame(rows)
 
 
 def summary_text(summary: pd.DataFrame, run: str, templates: str, figures: str) -> str:
     """The summary for a person to read, with r in units of 10⁻³."""
     lines = [f"patchsep run '{run}': r x 1e3, {templates} templates"]
+    width = max(16, summary["method"].str.len().max() + 2)
     for name, rows in summary.groupby("set", sort=False):
         n_trials, n_realizations = rows["n_trials"].max(), rows["n_realizations"].max()
         trials = f"{n_trials} trial" + ("s" if n_trials > 1 else "")
@@ -114,7 +139,7 @@ def summary_text(summary: pd.DataFrame, run: str, templates: str, figures: str) 
             "",
             f"{name}: chosen by {rows['criterion'].iloc[0]}, {trials}, "
             f"{n_realizations} noise realisations",
-            f"{'method':<16}{'region':<12}{'patches (bd/Td/bs)':<20}{'r_hat':>9}{'-sigma':>9}"
+            f"{'method':<{width}}{'region':<12}{'patches (bd/Td/bs)':<20}{'r_hat':>9}{'-sigma':>9}"
             f"{'+sigma':>9}{'r_upper68':>11}{'+-':>8}{'unconverged':>13}",
         ]
         for row in rows.to_dict("records"):
@@ -123,7 +148,7 @@ def summary_text(summary: pd.DataFrame, run: str, templates: str, figures: str) 
             upper = [1e3 * row[key] for key in ("r_upper68", "r_upper68_error")]
             unconverged = row["n_unconverged"] + row["n_unconverged_systematic"]
             lines.append(
-                f"{row['method']:<16}{row['region']:<12}{patches:<20}{r[0]:>z9.3f}{r[1]:>9.3f}"
+                f"{row['method']:<{width}}{row['region']:<12}{patches:<20}{r[0]:>z9.3f}{r[1]:>9.3f}"
                 f"{r[2]:>9.3f}{upper[0]:>11.3f}{upper[1]:>8.3f}{unconverged:>13d}"
             )
     return "\n".join([*lines, "", f"figures: {figures}", ""])

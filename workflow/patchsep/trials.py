@@ -4,7 +4,7 @@ A trial is a sky with its own foregrounds, CMB, noise and partitions.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import healpy as hp
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 
 from .choice import COMBINED, by_area
 from .cleaning import clean, observe
+from .noise import simulate_noise
 from .patches import (
     N_PATCHES,
     PARAMETERS,
@@ -21,7 +22,8 @@ from .patches import (
     partition,
     values_of,
 )
-from .residuals import PIXEL_WEIGHTS, cmb_variance, residual_spectra
+from .rehearsal import ForegroundModel, rehearse
+from .residuals import PIXEL_WEIGHTS, cmb_variance, mean_spectrum, residual_spectra
 from .sky import RegionSky
 from .spectra import Estimator
 
@@ -47,6 +49,8 @@ class CleanedSky:
     counts : DataFrame
         `nll` and `COUNTS` of every realisation.
     n_patches : dict of str to int
+    rehearsed, rehearsed_noise : arrays (n_skies, 2, n_pixels), µK_CMB
+        What fits to rehearsals take for CMB, and what they make of noise; of none without them.
     """
 
     configuration: str
@@ -58,6 +62,27 @@ class CleanedSky:
     patches: np.ndarray
     counts: pd.DataFrame
     n_patches: dict[str, int]
+    rehearsed: np.ndarray
+    rehearsed_noise: np.ndarray
+
+
+def rehearsals(
+    model: ForegroundModel, sky: RegionSky, skies: int, seed: int, **options
+) -> np.ndarray:
+    """Skies like an observed region, without and with noise: (2, n_skies, n_bands, 2, n_pixels).
+
+    Parameters
+    ----------
+    options :
+        See `rehearsal.rehearse`.
+    """
+    where = sky.pixels, sky.nside, sky.frequencies
+    foregrounds = np.stack([rehearse(model, *where, n, seed, **options) for n in range(skies)])
+    noise = [
+        simulate_noise(sky.sigma, len(sky.pixels), seed, n, f"{sky.region} rehearsal")
+        for n in range(skies)
+    ]
+    return np.stack([foregrounds, foregrounds + noise])
 
 
 def clean_region(
@@ -66,10 +91,16 @@ def clean_region(
     sky: RegionSky,
     realizations: list[int],
     data: np.ndarray,
+    rehearsed: np.ndarray | None = None,
     **settings,
 ) -> CleanedSky:
-    """Fit one configuration to data of `cleaning.observe` and keep its maps."""
+    """Fit one configuration to data of `cleaning.observe`, and `rehearsals`, and keep its maps."""
     result = clean(configuration, members, sky, data, **settings)
+    alone = noise = np.empty((0, *sky.cmb.shape))
+    if rehearsed is not None:
+        both = clean(configuration, members, sky, np.concatenate(rehearsed), **settings).cmb
+        alone, noisy = np.split(both, 2)
+        noise = noisy - alone
     labels = configuration_patches(configuration, members[0])
     # Row 0 is the fit to foregrounds alone.
     counts = {
@@ -88,6 +119,8 @@ def clean_region(
         patches=np.stack([labels[name] for name in PARAMETERS]),
         counts=pd.DataFrame(counts, index=realizations),
         n_patches=count_patches(labels),
+        rehearsed=alone,
+        rehearsed_noise=noise,
     )
 
 
@@ -97,7 +130,7 @@ def combine(regions: list[CleanedSky]) -> CleanedSky:
     def joined(name):
         return np.concatenate([getattr(region, name) for region in regions], axis=-1)
 
-    maps = ("pixels", "cmb", "systematic", "recovered", "parameters", "patches")
+    maps = [f.name for f in fields(CleanedSky) if f.type is np.ndarray]
     return CleanedSky(
         configuration=" + ".join(region.configuration for region in regions),
         **{name: joined(name) for name in maps},
@@ -119,7 +152,7 @@ def measure(
     spectra : dict
         `estimator`, `apodization` and `bin_width` of `spectra.Estimator.of`.
     pixel_weights : str
-        Of `residuals.PIXEL_WEIGHTS`, for the statistical residual.
+        Of `residuals.PIXEL_WEIGHTS`, for the noise of rehearsals.
 
     Returns
     -------
@@ -127,17 +160,16 @@ def measure(
         `area`, `configuration`, `pixel_weights`, `realization`, `nll`, `COUNTS`, numbers of
         patches, `f_sky`, the `mode_fraction` that the weights leave of the modes of uniform ones,
         `variance` of the CMB map in µK², and the BB spectra `total`, `statistical` and
-        `systematic`, arrays over the estimator's bins, in µK².
+        `systematic`, arrays over the estimator's bins, in µK². With rehearsals also `rehearsed`,
+        what is left of their foregrounds on average.
     """
-    weights = PIXEL_WEIGHTS[pixel_weights](
-        cleaned.recovered - cleaned.cmb - cleaned.systematic, cleaned.pixels, nside
-    )
+    weights = PIXEL_WEIGHTS[pixel_weights](cleaned.rehearsed_noise, cleaned.pixels, nside)
     estimator = Estimator.of(cleaned.pixels, nside, **spectra, pixel_weights=weights)
     unweighted = Estimator.of(cleaned.pixels, nside, **spectra)
     residuals = residual_spectra(
         cleaned.recovered, cleaned.cmb, cleaned.systematic, cleaned.pixels, estimator
     )
-    return (
+    table = (
         cleaned.counts.rename_axis("realization")
         .reset_index()
         .assign(
@@ -153,6 +185,10 @@ def measure(
             systematic=[residuals.systematic] * len(cleaned.recovered),
         )
     )
+    if len(cleaned.rehearsed):
+        rehearsed = mean_spectrum(cleaned.rehearsed, cleaned.pixels, estimator)
+        table["rehearsed"] = [rehearsed] * len(table)
+    return table
 
 
 def partitions_of_choices(
@@ -191,6 +227,7 @@ def clean_sky(
     partitions: dict[str, list[Partitions]],
     skies: list[RegionSky],
     realizations: list[int],
+    rehearsed: dict[str, np.ndarray] | None = None,
     **settings,
 ) -> Iterator[tuple[str, CleanedSky]]:
     """Areas and their maps, for every configuration that some criterion has chosen.
@@ -203,6 +240,8 @@ def clean_sky(
         Of every member, by region.
     skies : list of RegionSky
     realizations : list of int
+    rehearsed : dict of str to array
+        `rehearsals` by region, of those that have any.
     settings :
         Of `fit.separate`.
     """
@@ -212,7 +251,13 @@ def clean_sky(
         wanted = choices.loc[choices["region"] == sky.region, "configuration"].unique()
         for name in wanted:
             cleaned[sky.region, name] = clean_region(
-                name, partitions[sky.region], sky, realizations, data, **settings
+                name,
+                partitions[sky.region],
+                sky,
+                realizations,
+                data,
+                (rehearsed or {}).get(sky.region),
+                **settings,
             )
             yield sky.region, cleaned[sky.region, name]
     done = set()

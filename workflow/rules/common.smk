@@ -57,14 +57,21 @@ TEMPLATES = SETTINGS["likelihood"]["templates"]
 PIXEL_WEIGHTS = SETTINGS["spectra"]["pixel_weights"]
 FIT_MEMORY_MB = int(1000 * SETTINGS["fit"]["memory"])
 
+FOREGROUND_RESIDUAL = SETTINGS["likelihood"]["foreground_residual"]
+
 # Skies that the whole grid is fitted to, by the folder below results/<run>/ of their files: that of
 # choosing, and rehearsals, to which only methods are fitted that have a choice.
-REHEARSAL = SETTINGS["choice"]["rehearsal"]
+REHEARSAL = SETTINGS["rehearsal"]
+MARGINALISED_CHOICE = FOREGROUND_RESIDUAL[0] == "marginalised"
 REHEARSALS = [
     f"rehearsal/sky_{number}/"
     for number in range(REHEARSAL["skies"])
-    if "rehearsal" in CRITERIA
+    if "rehearsal" in CRITERIA or MARGINALISED_CHOICE
 ]
+# Whether chosen configurations are tried out on rehearsals of every trial.
+REHEARSED_TRIALS = (
+    "marginalised" in FOREGROUND_RESIDUAL or "inverse_variance" in PIXEL_WEIGHTS
+)
 GRIDS = {
     "": {
         "noise_seed": SETTINGS["noise"]["seed"],
@@ -177,7 +184,17 @@ def rehearsals(wildcards):
     return [
         f"{RESULTS}/{grid}likelihood/{wildcards.method}/{wildcards.region}.csv"
         for grid in REHEARSALS
-        if chosen_here
+        if chosen_here and "rehearsal" in CRITERIA
+    ]
+
+
+def expected_residuals(wildcards):
+    """Spectra of what is left on all other rehearsals, where a choice allows for it."""
+    allowed = MARGINALISED_CHOICE and has_choice(wildcards.method, wildcards.region)
+    return [
+        f"{RESULTS}/{grid}residuals/{wildcards.method}/{wildcards.region}_spectra.parquet"
+        for grid in REHEARSALS
+        if allowed and grid != wildcards.grid
     ]
 
 
@@ -216,6 +233,26 @@ def sky_files(wildcards):
     }
 
 
+def foreground_model(wildcards):
+    """What rehearsals of a trial are made from, where there are any."""
+    path = f"{RESULTS}/{wildcards.trial}maps/foreground_model.fits"
+    return {"model": path} if REHEARSED_TRIALS else {}
+
+
+def rehearsal_options(method):
+    """How a method's rehearsals are made, as `trials.rehearsals` has it."""
+    options = {key: REHEARSAL[key] for key in ("skies", "seed")}
+    if METHODS[method]["strategy"] == "template":
+        options |= {key: METHODS[method][key] for key in ("errors", "coherence")}
+    return options
+
+
+def errors_to_add(method):
+    """Errors that are simulated: those of templates that are the true maps."""
+    maps, errors = METHODS[method]["maps"], METHODS[method]["errors"]
+    return {name: error for name, error in errors.items() if maps[name] == "true"}
+
+
 def set_files(wildcards):
     """Spectra of all trials of a set."""
     return [
@@ -252,8 +289,8 @@ def n_fits(grid, method, region):
     n_data = sky["realizations"] + len(CHUNKS[grid])
     n_configurations = len(configurations_of(method, region))
     if SETTINGS["fit"]["propagation"] == "linear":
-        # Only those to foregrounds alone.
-        n_data = len(CHUNKS[grid])
+        # In every chunk those to foregrounds alone and to one realisation.
+        n_data = 2 * len(CHUNKS[grid])
     return (
         n_configurations * METHODS[method]["members"] * n_data * (1 + sky["held_out"])
     )

@@ -323,7 +323,7 @@ use rule fig_r_likelihoods as fig_input_r_likelihoods with:
 rule fig_methods:
     input:
         criteria=f"{RESULTS}/tables/criteria.csv",
-        gains=f"{RESULTS}/tables/gains.csv",
+        samples=judged_files(figure_judged("methods"), "_samples.parquet"),
     output:
         **figure_files("methods", "5 r"),
     log:

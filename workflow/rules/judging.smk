@@ -4,6 +4,7 @@
 rule clean_sky:
     input:
         unpack(sky_files),
+        unpack(foreground_model),
         instrument=ancient(SETTINGS["instrument"]),
         regions=f"{RESULTS}/maps/regions.fits",
         cmb=f"{RESULTS}/{{trial}}maps/cmb.fits",
@@ -31,6 +32,7 @@ rule clean_sky:
         fit=FIT,
         spectra=SPECTRA,
         pixel_weights=PIXEL_WEIGHTS,
+        rehearsal=lambda wildcards: rehearsal_options(wildcards.method),
         code=code("clean_sky", SETTINGS["instrument"]),
     message:
         "Cleaning the whole sky: {wildcards.method} {wildcards.trial}"
@@ -63,6 +65,8 @@ rule judge:
         runtime=60,
     params:
         pixel_weights=PIXEL_WEIGHTS,
+        foreground_residual=FOREGROUND_RESIDUAL,
+        amplitude_scatter=SETTINGS["likelihood"]["amplitude_scatter"],
         statistical=SETTINGS["likelihood"]["statistical"],
         r_input=lambda wildcards: R_INPUT[wildcards.set],
         r_grid=SETTINGS["likelihood"]["r_grid"],

@@ -4,6 +4,7 @@ rule estimate_r:
         metrics=f"{RESULTS}/{{grid}}residuals/{{method}}/{{region}}_metrics.parquet",
         bands=f"{RESULTS}/spectra/bands/{TEMPLATES[0]}/{{region}}.csv",
         rehearsals=rehearsals,
+        expected=expected_residuals,
     output:
         estimates=f"{RESULTS}/{{grid}}likelihood/{{method}}/{{region}}.csv",
     log:
@@ -18,6 +19,7 @@ rule estimate_r:
     params:
         statistical=SETTINGS["likelihood"]["statistical"],
         r_input=SETTINGS["cmb"]["r"],
+        amplitude_scatter=SETTINGS["likelihood"]["amplitude_scatter"],
         r_grid=SETTINGS["likelihood"]["r_grid"],
         code=code("estimate_r"),
     message:

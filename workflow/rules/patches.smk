@@ -13,9 +13,10 @@ rule prepare_templates:
     params:
         options=lambda wildcards: {
             "nside": SETTINGS["nside"],
+            "errors": errors_to_add(wildcards.method),
             **{
                 key: METHODS[wildcards.method][key]
-                for key in ("smoothing", "errors", "coherence")
+                for key in ("smoothing", "coherence")
             },
         },
         seed=patch_seed,

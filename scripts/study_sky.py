@@ -1,0 +1,36 @@
+"""Model the foregrounds of a sky by one observation of it."""
+
+import logging
+
+import numpy as np
+
+from patchsep.files import write_maps
+from patchsep.logs import log_to
+from patchsep.rehearsal import COLUMNS, UNITS, study
+from patchsep.residuals import full_sky
+from patchsep.sky import RegionSky
+
+log = logging.getLogger("patchsep.script")
+
+
+def main(snakemake):
+    params = snakemake.params
+    memory = snakemake.resources.fit_memory_mb / 1000
+    maps = 0.0
+    for region in params.regions:
+        sky = RegionSky.read(region, params.zones, params.noise_seed, snakemake.input)
+        model = study(sky, 0, params.seed, memory=memory, **params.fit)
+        log.info("%s: %.2f of the published scatter of parameters", region, model.scatter[0])
+        columns = np.stack(list(model.columns().values()))
+        maps = maps + full_sky(columns, sky.pixels, sky.nside)
+    write_maps(
+        snakemake.output.model,
+        dict(zip(COLUMNS, maps, strict=True)),
+        UNITS,
+        "patchsep, foregrounds as one observation of them shows them; 0 outside of the regions",
+    )
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)
