@@ -51,6 +51,9 @@ localrules:
     fig_criteria,
     fig_leakage,
     fig_known_patches,
+    compare_samplers,
+    fig_search,
+    fig_prediction,
     classify_patches,
     fig_patch_classes,
 
@@ -77,6 +80,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/benchmark.smk"
 include: "workflow/rules/validation.smk"
+include: "workflow/rules/search.smk"
 
 
 onstart:

@@ -96,6 +96,7 @@ def load_settings(config: dict, source: str) -> dict:
         problems += _fit_problems(settings["fit"], settings["choice"]["criteria"])
         problems += _nside_problems(settings["nside"])
         problems += _benchmark_problems(settings["benchmark"], settings["regions"]["zones"])
+        problems += _search_problems(settings["search"], settings["regions"]["zones"])
     if not problems:
         problems += _judging_problems(settings)
         problems += _rehearsal_problems(settings)
@@ -329,6 +330,14 @@ def _fit_problems(fit, criteria) -> list[str]:
                 f"fit.start.{parameter}: {start} is not inside the bounds {lower} … {upper}"
             )
     return problems
+
+
+def _search_problems(search, zones) -> list[str]:
+    known = region_names(zones)
+    region = search.setdefault("region", known[-1])
+    if region in known:
+        return []
+    return [f"search.region: there is no {region!r}; {_suggest(region, known)}"]
 
 
 def _benchmark_problems(benchmark, zones) -> list[str]:

@@ -1,0 +1,83 @@
+"""Find out what every configuration of a search promises, and what it comes to."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from patchsep.files import read_maps, read_table, write_table
+from patchsep.grid import Store
+from patchsep.logs import log_to
+from patchsep.patches import N_PATCHES, configurations, partition
+from patchsep.provenance import fingerprint
+from patchsep.rehearsal import ForegroundModel
+from patchsep.search import compare_with_fits, promised_r, rehearsal_skies
+from patchsep.sky import RegionSky
+from patchsep.spectra import Estimator
+
+log = logging.getLogger("patchsep.script")
+
+
+def main(snakemake):
+    params, settings = snakemake.params, snakemake.params.search
+    # Noise that was not observed.
+    sky = RegionSky.read(params.region, params.zones, settings["seed"], snakemake.input)
+    model = ForegroundModel.from_columns(read_maps(snakemake.input.model), sky.pixels)
+    skies = rehearsal_skies(
+        model, sky, params.rehearsal["skies"], params.rehearsal["seed"], params.fit["bounds"]
+    )
+    values = settings["values"]
+    members = partition(
+        "kmeans",
+        sky.nside,
+        sky.pixels,
+        values,
+        settings["seed"],
+        members=settings["members"],
+        own_patches=True,
+    )
+    bands = read_table(snakemake.input.bands)
+    measured_with = {
+        "estimator": Estimator.of(sky.pixels, sky.nside, **params.spectra),
+        "bands": bands,
+        "amplitude_scatter": params.amplitude_scatter,
+        **params.fit,
+    }
+    store = Store(
+        params.folder,
+        fingerprint(
+            params.code,
+            sky.observe(0),
+            np.stack([one.foregrounds for one in skies]),
+            settings,
+            params.rehearsal,
+            params.spectra,
+            params.fit,
+            params.amplitude_scatter,
+            bands.to_csv(),
+        ),
+    )
+    rows = []
+    for name in configurations([values]):
+        key = store.key(name, members)
+        row = store.get(name, key)
+        if row is None:
+            promised, left = promised_r(
+                name, members, skies, list(range(settings["draws"])), **measured_with
+            )
+            compared = compare_with_fits(
+                name, members, sky, list(range(settings["realizations"])), left, **measured_with
+            )
+            numbers = dict(zip(N_PATCHES, map(int, name.split("-")), strict=True))
+            row = pd.DataFrame(
+                [{"configuration": name, **numbers, "promised": promised, **compared}]
+            )
+            store.put(name, key, row)
+        log.info("%(configuration)s: promised %(promised).3g, judged %(judged).3g", row.iloc[0])
+        rows.append(row)
+    write_table(snakemake.output.evaluations, pd.concat(rows, ignore_index=True))
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

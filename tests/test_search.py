@@ -1,0 +1,111 @@
+"""The search: what samplers try, what configurations promise, and what that is worth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from patchsep.patches import configurations, partition
+from patchsep.rehearsal import study
+from patchsep.search import (
+    SAMPLERS,
+    compare_samplers,
+    compare_with_fits,
+    promised_r,
+    rehearsal_skies,
+    search,
+)
+from patchsep.sky import RegionSky
+from patchsep.spectra import Estimator
+
+VALUES = {
+    "beta_dust": [1, 3, 10, 30, 100, 300],
+    "temp_dust": [1, 3, 10, 30, 100],
+    "beta_synch": [1, 3, 10, 30],
+}
+ALL = configurations([VALUES])
+
+
+def valley(name):
+    """Lowest at 30-10-3."""
+    return sum(np.log(int(k) / best) ** 2 for k, best in zip(name.split("-"), (30, 10, 3)))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_all_configurations_are_tried_once_if_there_is_time(sampler):
+    tried = search(valley, {key: values[:2] for key, values in VALUES.items()}, sampler, 100, 0)
+    assert sorted(tried) == sorted(name for name in ALL if set(name.split("-")) <= {"1", "3"})
+
+
+def test_the_same_seed_tries_the_same_configurations():
+    one, again, other = (search(valley, VALUES, "tpe", 30, seed) for seed in (0, 0, 1))
+    assert one == again != other
+    assert len(set(one)) == 30
+
+
+def test_tpe_finds_a_valley_earlier_than_chance():
+    table = pd.DataFrame({"configuration": ALL, "promised": [valley(name) for name in ALL]})
+    found = compare_samplers(table.assign(judged=0.0), VALUES, 40, 5, 0)
+    assert set(found["sampler"]) == set(SAMPLERS)
+    for _, run in found.groupby(["sampler", "repeat"]):
+        assert run["promised"].is_monotonic_decreasing
+    late = found[found["evaluation"] == 40].groupby("sampler")["promised"].mean()
+    assert late["tpe"] < late["random"]
+
+
+NSIDE, PIXELS = 16, np.arange(400, 1000)
+SETTINGS = {"max_iterations": 200, "tolerance": 1e-3}
+BOUNDS = {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.0, -0.5)}
+
+
+@pytest.fixture(scope="module")
+def sky(dense):
+    """beta_dust varies smoothly, and no other parameter."""
+    rng = np.random.default_rng(0)
+    maps = np.array([0, 10, 100])[:, None, None] * rng.standard_normal((3, 2, len(PIXELS)))
+    parameters = np.repeat([[1.6], [19.0], [-3.1]], len(PIXELS), axis=1)
+    parameters[0] += 0.1 * np.sin(PIXELS / 100)
+    return RegionSky(
+        region="hi",
+        nside=NSIDE,
+        pixels=PIXELS,
+        frequencies=dense.frequency,
+        sigma=dense.sigma,
+        foregrounds=dense.sky(parameters, maps),
+        cmb=rng.standard_normal((2, len(PIXELS))),
+        noise_seed=3,
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(sky, spectra):
+    estimator = Estimator.of(PIXELS, NSIDE, "pseudo", 0.0, 1)
+    table = spectra.assign(ell=np.arange(len(spectra)))
+    return {
+        "estimator": estimator,
+        "bands": estimator.bands(table, table, 10, 0),
+        "amplitude_scatter": 0.7,
+        "bounds": BOUNDS,
+        **SETTINGS,
+    }
+
+
+def test_what_is_promised_is_near_what_fits_come_to(sky, measured):
+    """On rehearsals nothing is known but what one observation shows."""
+    values = {"beta_dust": [1, 10], "temp_dust": [1], "beta_synch": [1]}
+    members = partition("kmeans", NSIDE, PIXELS, values, 5)
+    model = study(sky, 0, 5, bounds=BOUNDS, **SETTINGS)
+    skies = rehearsal_skies(model, sky, 3, 5, BOUNDS)
+    found = []
+    for name in ("1-1-1", "10-1-1"):
+        promised, left = promised_r(name, members, skies, [0, 1, 2], **measured)
+        compared = compare_with_fits(
+            name, members, replace(sky, noise_seed=9), list(range(6)), left, **measured
+        )
+        found.append(left[3:].sum())
+        ratios = [compared[f"ratio_{low}"] for low in (5, 10, 30)]
+        np.testing.assert_allclose(ratios[:2], 1, atol=0.15)
+        assert promised == pytest.approx(compared["judged"], rel=0.7)
+    # One patch leaves more of the foregrounds than ten.
+    assert found[0] > 1.5 * found[1]
