@@ -48,6 +48,7 @@ localrules:
     fig_few_and_many_patches,
     fig_input_r_likelihoods,
     fig_methods,
+    fig_template_errors,
     fig_criteria,
     fig_leakage,
     fig_known_patches,

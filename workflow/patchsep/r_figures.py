@@ -243,6 +243,64 @@ def plot_methods(data: pd.DataFrame) -> Figure:
     return figure
 
 
+def plot_template_errors(data: pd.DataFrame) -> Figure:
+    """r with templates of temp_dust against their error, a panel per set.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Rows of `tables.criteria_table` with the `error` in K and the `coherence` in degrees of the
+        method's templates; the first method has none and is what they are compared with.
+    """
+    sets, residuals = (list(data[column].unique()) for column in ("set", "foreground_residual"))
+    reference = data["method"].iloc[0]
+    data = data.assign(
+        bias=1e3 * (data["r_hat"] - data["r_input"]), sigma=1e3 * data["sigma_r_plus"]
+    )
+    figure, panels = plt.subplots(
+        len(residuals),
+        len(sets),
+        figsize=(FULL_WIDTH, 0.33 * FULL_WIDTH * len(residuals)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    coherences = sorted(data["coherence"].dropna().unique())
+    for row, residual in zip(panels, residuals):
+        row[0].set_ylabel(f"residual {in_words(residual)}\n$10^3\\,r$")
+        for axis, name in zip(row, sets):
+            shown = data[data["set"].eq(name) & data["foreground_residual"].eq(residual)]
+            of_reference = shown[shown["method"] == reference].iloc[0]
+            level = abs(of_reference["bias"]) + of_reference["sigma"]
+            axis.axhline(level, color="k", lw=0.8, label=in_words(reference))
+            for colour, coherence in zip(COLOURS, coherences):
+                rows = shown[shown["coherence"] == coherence].sort_values("error")
+                worth = rows["bias"].abs() + rows["sigma"]
+                axis.errorbar(
+                    rows["error"],
+                    worth,
+                    1e3 * rows["r_upper68_error"],
+                    color=colour,
+                    marker="o",
+                    ms=3,
+                    label=f"templates, errors of {coherence:g}°",
+                )
+                axis.plot(rows["error"], rows["bias"], color=colour, ls=":", marker=".", ms=3)
+            axis.axhline(0, color="0.7", lw=0.6, zorder=0)
+    for axis, name in zip(panels[0], sets):
+        axis.set_title(in_words(name))
+    panels[0][0].set_yscale("symlog", linthresh=0.1)
+    figure.supxlabel(r"rms error of the template of $T_\mathrm{d}$ [K]", fontsize="medium")
+    lines = [
+        Line2D([], [], color="0.4", label=r"$|\hat r - r_\mathrm{in}| + \sigma_+$"),
+        Line2D([], [], color="0.4", ls=":", label=r"$\hat r - r_\mathrm{in}$"),
+    ]
+    handles = [*panels[0][0].get_legend_handles_labels()[0], *lines]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    return figure
+
+
 # What is shown of every realisation, with a label.
 METRICS = {
     "variance": r"Variance of recovered CMB, $Q+U$ [$\mu\mathrm{K}^2$]",

@@ -53,6 +53,7 @@ NEEDED_STRATEGIES = {
     "kmeans_patches": "kmeans",
     "binned_patches": "recovered_parameters",
     "binned_spectra": "recovered_parameters",
+    "template_errors": "template",
 }
 
 

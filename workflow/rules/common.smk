@@ -367,6 +367,15 @@ def figure_judged(figure):
     return [pair for pair in pairs if pair in JUDGED]
 
 
+def template_coherences():
+    """Coherence of the errors of all methods that have templates of temp_dust."""
+    return {
+        method: settings["coherence"]
+        for method, settings in METHODS.items()
+        if "temp_dust" in settings["maps"]
+    }
+
+
 def of_choosing(figure):
     return [("choosing", method) for method in figure_methods(figure)]
 

@@ -345,6 +345,35 @@ rule fig_methods:
         "../../scripts/fig_methods.py"
 
 
+rule fig_template_errors:
+    input:
+        criteria=f"{RESULTS}/tables/criteria.csv",
+    output:
+        **figure_files("template_errors", "5 r"),
+    log:
+        f"{LOGS}/fig_template_errors.log",
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        style=FIGURE_STYLE,
+        judged=figure_judged("template_errors"),
+        known=[
+            (method, METHODS[method]["errors"].get("temp_dust", 0.0), coherence)
+            for method, coherence in template_coherences().items()
+        ],
+        criterion=CRITERIA[0],
+        templates=TEMPLATES[0],
+        pixel_weights=PIXEL_WEIGHTS[0],
+        code=code("fig_template_errors"),
+    message:
+        "Drawing what errors of templates do to r"
+    script:
+        "../../scripts/fig_template_errors.py"
+
+
 rule fig_criteria:
     input:
         criteria=f"{RESULTS}/tables/criteria.csv",
