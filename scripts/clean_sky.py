@@ -8,7 +8,7 @@ import pandas as pd
 from patchsep.choice import COMBINED, by_area
 from patchsep.files import read_guide, read_maps, read_table, write_maps, write_table
 from patchsep.logs import log_to
-from patchsep.patches import PARAMETERS
+from patchsep.patches import PARAMETERS, TEMPLATED
 from patchsep.rehearsal import ForegroundModel
 from patchsep.residuals import full_sky
 from patchsep.sky import RegionSky
@@ -35,7 +35,7 @@ def main(snakemake):
                 ForegroundModel.from_columns(maps, sky.pixels),
                 sky,
                 bounds=params.fit["bounds"],
-                templates=guide if params.patches["strategy"] == "template" else {},
+                templates=guide if params.patches["strategy"] in TEMPLATED else {},
                 **params.rehearsal,
             )
             for sky in skies

@@ -1,6 +1,7 @@
 """Find out what every configuration of a search promises, and what it comes to."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ def main(snakemake):
         **params.fit,
     }
     store = Store(
-        params.folder,
+        Path(params.folder),
         fingerprint(
             params.code,
             sky.observe(0),

@@ -14,8 +14,10 @@ from patchsep.patches import (
     configurations,
     equal_width_bins,
     kmeans,
+    kmeans_of_map,
     multiresolution,
     partition,
+    spherical_inertia,
 )
 
 
@@ -224,3 +226,36 @@ def test_bins_of_pysms_parameters_are_those_that_the_reference_code_ships(shared
 def test_a_parameter_that_does_not_vary_is_one_patch():
     for value in (1.5, np.nan):
         assert not equal_width_bins(np.full(10, value), 30).any()
+
+
+def test_with_a_weight_patches_follow_the_map():
+    """Two stripes of one value each, far from each other, between others: no weight parts them."""
+    pixels = np.arange(hp.nside2npix(16))
+    points = directions(16, pixels)
+    height = points[:, 2]
+    values = np.where((np.abs(height) > 0.3) & (np.abs(height) < 0.6), 1.0, 0.0)
+    follows = kmeans_of_map(values, 2, points, 10.0, 3)
+    np.testing.assert_array_equal(follows == follows[values == 1][0], values == 1)
+    compact = kmeans_of_map(values, 40, points, 0.0, 3)
+    expected = KMeans(40, n_init=5, random_state=0).fit(points).inertia_
+    assert spherical_inertia(points, compact) == pytest.approx(expected, rel=0.1)
+    between = kmeans_of_map(values, 40, points, 0.1, 3)
+    assert spherical_inertia(points, between) > spherical_inertia(points, compact)
+    assert within(values, follows) == 0 < within(values, between) < within(values, compact)
+
+
+def within(values, labels):
+    """Mean square of what a map varies by within patches."""
+    means = np.bincount(labels, values) / np.bincount(labels)
+    return np.mean((values - means[labels]) ** 2)
+
+
+def test_members_of_an_ensemble_follow_the_same_map_in_other_patches():
+    pixels = np.arange(600)
+    guide = {"temp_dust": np.sin(pixels / 30)}
+    values = {"beta_dust": [5], "temp_dust": [5], "beta_synch": [5]}
+    one, other = partition(
+        "template_kmeans", 16, pixels, values, 4, guide, members=2, template_weight=0.1
+    )
+    assert np.any(one["temp_dust", 5] != other["temp_dust", 5])
+    np.testing.assert_array_equal(one["beta_dust", 5], one["beta_synch", 5])

@@ -2,7 +2,7 @@
 
 A strategy is a function of the region's pixels that returns their patch labels. A new
 one is a function here and its name in `STRATEGIES`; the config then knows the word. Those
-that look at maps of the spectral parameters are in `GUIDED` instead.
+that look at maps of the spectral parameters are named in `GUIDED` instead.
 """
 
 from collections.abc import Callable, Sequence
@@ -150,12 +150,38 @@ def equal_width_bins(values: np.ndarray, n_bins: int) -> np.ndarray:
     return np.unique(bins, return_inverse=True)[1]
 
 
-# guided(values, value) -> labels, `values` being a map of the parameter in the region.
-GUIDED: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
-    "true_parameters": equal_width_bins,
-    "recovered_parameters": equal_width_bins,
-    "template": equal_width_bins,
-}
+def kmeans_of_map(
+    values: np.ndarray, n_patches: int, directions: np.ndarray, weight: float, seed: Seed
+) -> np.ndarray:
+    """K-means of pixels that are near each other on the sky and in a map (scikit-learn's).
+
+    Parameters
+    ----------
+    values : array (n_pixels,)
+        The map; NaN counts as its mean.
+    n_patches : int
+    directions : array (n_pixels, 3)
+    weight : float
+        Distance on the unit sphere that a difference of one standard deviation of the map is
+        worth. With 0 patches are compact; large ones follow the map alone.
+    seed : int or sequence of int
+    """
+    # Importing it takes a second, at every start of the workflow.
+    from sklearn.cluster import KMeans
+
+    if n_patches >= len(values):
+        return np.arange(len(values))
+    deviation = np.nan_to_num(values - np.nanmean(values))
+    scale = deviation.std() or 1.0
+    features = np.column_stack([directions, weight * deviation / scale])
+    state = np.random.SeedSequence([*np.atleast_1d(seed), n_patches]).generate_state(1)[0]
+    return KMeans(n_patches, n_init=1, random_state=state).fit_predict(features)
+
+
+# Strategies whose patches follow maps of the parameters.
+GUIDED = ("true_parameters", "recovered_parameters", "template", "template_kmeans")
+# Those whose maps come from elsewhere.
+TEMPLATED = ("template", "template_kmeans")
 
 
 def partition(
@@ -167,6 +193,7 @@ def partition(
     guide: dict[str, np.ndarray] | None = None,
     members: int = 1,
     own_patches: bool = False,
+    template_weight: float = 0.0,
 ) -> list[Partitions]:
     """All partitions that a grid of configurations needs, of every member of an ensemble.
 
@@ -182,6 +209,8 @@ def partition(
     own_patches : bool
         Whether parameters with the same value have partitions of their own. As published they
         share one, but for `GUIDED` strategies.
+    template_weight : float
+        Of `kmeans_of_map`.
 
     Returns
     -------
@@ -189,13 +218,19 @@ def partition(
         Labels by parameter and value, of every member.
     """
 
+    directions = np.stack(hp.pix2vec(nside, pixels), axis=1)
+
     @cache
     def by_position(value, seed):
         return STRATEGIES.get(strategy, kmeans)(nside, pixels, value, seed)
 
     def labels(parameter, value, member):
         if parameter in (guide or {}):
-            return GUIDED[strategy](guide[parameter], value)
+            if strategy == "template_kmeans":
+                return kmeans_of_map(
+                    guide[parameter], value, directions, template_weight, (seed, member)
+                )
+            return equal_width_bins(guide[parameter], value)
         stream = PARAMETERS.index(parameter) if own_patches else 0
         return by_position(value, (seed, member, stream) if member or stream else (seed,))
 

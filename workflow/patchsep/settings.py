@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
-from .patches import GUIDED, PARAMETERS, STRATEGIES
+from .patches import GUIDED, PARAMETERS, STRATEGIES, TEMPLATED
 from .regions import FULL_SKY, RINGS, find_mask_file, mask_columns, region_names
 
 # Beside the package in a checkout, within it where it is installed.
@@ -222,9 +222,9 @@ def _method_problems(key, method, nside) -> list[str]:
     if strategy not in known:
         return [f"{key}.strategy: unknown strategy {strategy!r}; {_suggest(strategy, known)}"]
     problems = [
-        f"{key}.{name}: only for kmeans, which draws random numbers; remove this key"
+        f"{key}.{name}: only for kmeans and template_kmeans, which draw at random; remove it"
         for name, only in (("members", 1), ("own_patches", False))
-        if strategy != "kmeans" and method[name] != only
+        if strategy not in ("kmeans", "template_kmeans") and method[name] != only
     ]
     problems += _template_problems(key, method)
     if strategy == "uniform":
@@ -249,13 +249,14 @@ def _method_problems(key, method, nside) -> list[str]:
 
 def _template_problems(key, method) -> list[str]:
     maps, errors = method.get("maps", {}), method["errors"]
-    if method["strategy"] != "template":
+    if method["strategy"] not in TEMPLATED:
         return [
-            f"{key}.{name}: only for template; remove this key"
+            f"{key}.{name}: only for {' and '.join(TEMPLATED)}; remove this key"
             for name, given in (
                 ("maps", maps),
                 ("errors", errors),
                 ("smoothing", method["smoothing"]),
+                ("template_weight", method["template_weight"]),
             )
             if given
         ]

@@ -17,7 +17,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 from patchsep.choice import COMBINED
 from patchsep.cost import describe_plan
-from patchsep.patches import GUIDED, configurations, values_of
+from patchsep.patches import GUIDED, TEMPLATED, configurations, values_of
 from patchsep.provenance import code_fingerprint
 from patchsep.regions import find_mask_file, region_names
 from patchsep.settings import SettingsError, load_settings, read_yaml
@@ -242,7 +242,7 @@ def foreground_model(wildcards):
 def rehearsal_options(method):
     """How a method's rehearsals are made, as `trials.rehearsals` has it."""
     options = {key: REHEARSAL[key] for key in ("skies", "seed")}
-    if METHODS[method]["strategy"] == "template":
+    if METHODS[method]["strategy"] in TEMPLATED:
         options |= {key: METHODS[method][key] for key in ("errors", "coherence")}
     return options
 
@@ -273,7 +273,8 @@ def patch_seed(wildcards):
 
 def patch_options(method):
     """How a method's patches are drawn, as `patches.partition` has it."""
-    return {key: METHODS[method][key] for key in ("strategy", "members", "own_patches")}
+    keys = ("strategy", "members", "own_patches", "template_weight")
+    return {key: METHODS[method][key] for key in keys}
 
 
 def shards(grid, method, region):
@@ -372,7 +373,7 @@ def template_coherences():
     return {
         method: settings["coherence"]
         for method, settings in METHODS.items()
-        if "temp_dust" in settings["maps"]
+        if settings["strategy"] == "template" and "temp_dust" in settings["maps"]
     }
 
 
