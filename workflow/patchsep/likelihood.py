@@ -179,7 +179,7 @@ def estimate_r(
     lowest = -np.max(np.min(floors / tensor, axis=1))
     single = (observed - floors) / tensor - lowest
     ends = np.log([max(single.min(), -lowest * 1e-9) / 2, single.max() * 2])
-    search = np.linspace(*ends, 300)
+    search = np.linspace(*ends, 100)
     best = np.argmin(chi2(lowest + np.exp(search)))
     peak = minimize_scalar(
         lambda log: chi2(lowest + np.exp(log)),
