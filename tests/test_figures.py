@@ -65,17 +65,25 @@ def test_curves_are_named_by_method_and_where_there_are_several_by_set():
 
 
 def test_methods_are_compared_with_the_first_of_the_figure():
-    """Two skies, on which the second method has 0.5 and 0.7 of the first one's r_upper68."""
     label = dict.fromkeys(("region", "configuration", *KINDS), "x") | {"set": "unseen"}
-    upper = {"kmeans": [1.0, 2.0], "ensemble": [0.5, 1.4]}
-    criteria = pd.DataFrame(
-        [label | {"method": name, "r_upper68": np.mean(both)} for name, both in upper.items()]
-    )
-    samples = {
-        ("unseen", name): pd.DataFrame([label | {"r_upper68": value} for value in both])
-        for name, both in upper.items()
+    # Too low is as far off as too high.
+    r_hat = {"kmeans": [3.5e-3, 4e-3], "ensemble": [2.9e-3, 3.6e-3]}
+    sigma = {"kmeans": [0.5e-3, 1e-3], "ensemble": [0.4e-3, 0.8e-3]}
+    tables = {
+        name: pd.DataFrame({"r_hat": r_hat[name], "sigma_r_plus": sigma[name]}).assign(**label)
+        for name in r_hat
     }
+    criteria = pd.DataFrame(
+        [
+            label
+            | {"method": name, "r_input": 3e-3}
+            | table[["r_hat", "sigma_r_plus"]].mean().to_dict()
+            for name, table in tables.items()
+        ]
+    )
+    samples = {("unseen", name): table for name, table in tables.items()}
     table = relative_to_first(criteria, samples).set_index("method")
     assert table.loc["kmeans", "ratio"] == 1
-    assert table.loc["ensemble", "ratio"] == pytest.approx(0.95 / 1.5)
+    assert table.loc["ensemble", "ratio"] == pytest.approx((0.25 + 0.6) / (0.75 + 0.75))
+    # 0.5 and 0.7 on the two skies.
     assert table.loc["ensemble", "ratio_error"] == pytest.approx(0.2 / np.sqrt(2))

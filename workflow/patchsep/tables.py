@@ -2,6 +2,7 @@
 
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from .choice import CRITERIA
@@ -97,9 +98,9 @@ def gains_table(
 def relative_to_first(
     criteria: pd.DataFrame, samples: dict[tuple[str, str], pd.DataFrame]
 ) -> pd.DataFrame:
-    """Rows of the criteria's table with `ratio` to the first method's, and `ratio_error`.
+    """Rows of the criteria's table with `ratio` of |r_hat - r_input| + sigma_+, and `ratio_error`.
 
-    Of the kinds that r is measured with it is the one nearest to what is published: uniform
+    It is that to the first method's, measured with what is nearest to what is published: uniform
     weights and neglected residuals, where there are such.
 
     Parameters
@@ -112,7 +113,10 @@ def relative_to_first(
 
     def drawn(row):
         table = samples[row["set"], row["method"]]
-        return table[table[LABEL].eq(row[LABEL]).all(axis=1)]["r_upper68"].to_numpy()
+        return worth(table[table[LABEL].eq(row[LABEL]).all(axis=1)], row["r_input"]).to_numpy()
+
+    def worth(of, r_input):
+        return np.abs(of["r_hat"] - r_input) + of["sigma_r_plus"]
 
     rows = []
     for _, of_set in criteria.groupby("set", sort=False):
@@ -121,7 +125,7 @@ def relative_to_first(
         first = of_first.loc[published.idxmax()]
         reference = drawn(first)
         for _, row in of_set.iterrows():
-            ratio = row["r_upper68"] / first["r_upper68"]
+            ratio = worth(row, row["r_input"]) / worth(first, first["r_input"])
             # None of the first with itself.
             error = (drawn(row) / reference).std(ddof=1)
             rows.append(row.to_dict() | {"ratio": ratio, "ratio_error": error})
