@@ -2,24 +2,18 @@
 
 import pandas as pd
 
-from patchsep.choice import COMBINED
 from patchsep.figures import draw
 from patchsep.files import read_table
 from patchsep.logs import log_to
 from patchsep.r_figures import plot_template_errors
+from patchsep.tables import combined_rows
 
 
 def main(snakemake):
     params = snakemake.params
     criteria = read_table(snakemake.input.criteria)
-    drawn = pd.MultiIndex.from_frame(criteria[["set", "method"]]).isin(params.judged)
-    shown = criteria[
-        drawn
-        & criteria["criterion"].eq(params.criterion)
-        & criteria["region"].eq(COMBINED)
-        & criteria["templates"].eq(params.templates)
-        & criteria["pixel_weights"].eq(params.pixel_weights)
-    ]
+    rows = combined_rows(criteria, params.judged, params.criterion, params.templates)
+    shown = rows[rows["pixel_weights"].eq(params.pixel_weights)]
     known = pd.DataFrame(params.known, columns=["method", "error", "coherence"])
     draw(snakemake.output, params.style, plot_template_errors, shown.merge(known, "left"))
 

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from .choice import CRITERIA
+from .choice import COMBINED, CRITERIA
 from .judging import KINDS, LABEL, shown
 from .patches import N_PATCHES
 
@@ -93,6 +93,19 @@ def gains_table(
             )
     columns = [*GAIN_OF, "method", "reference", "ratio", "ratio_error"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def combined_rows(
+    criteria: pd.DataFrame, judged: list[tuple[str, str]], criterion: str, templates: str
+) -> pd.DataFrame:
+    """Rows of the criteria's table of all regions combined, of these (set, method)."""
+    shown = pd.MultiIndex.from_frame(criteria[["set", "method"]]).isin(judged)
+    return criteria[
+        shown
+        & criteria["criterion"].eq(criterion)
+        & criteria["region"].eq(COMBINED)
+        & criteria["templates"].eq(templates)
+    ]
 
 
 def relative_to_first(
