@@ -74,7 +74,8 @@ def main(snakemake):
                 [{"configuration": name, **numbers, "promised": promised, **compared}]
             )
             store.put(name, key, row)
-        log.info("%(configuration)s: promised %(promised).3g, judged %(judged).3g", row.iloc[0])
+        found = row.iloc[0].to_dict()
+        log.info("%(configuration)s: promised %(promised).3g, judged %(judged).3g", found)
         rows.append(row)
     write_table(snakemake.output.evaluations, pd.concat(rows, ignore_index=True))
 
