@@ -50,7 +50,7 @@ def main(snakemake):
             params.code,
             sky.observe(0),
             np.stack([one.foregrounds for one in skies]),
-            settings,
+            {key: settings[key] for key in ("draws", "realizations")},
             params.rehearsal,
             params.spectra,
             params.fit,
