@@ -129,9 +129,11 @@ def test_a_trial_has_patches_noise_and_cmb_of_its_own(skies, partitions):
 
 
 def test_a_fit_that_did_not_converge_is_kept_and_counted(skies, partitions):
-    _, sky = next(clean_sky(CHOICES, partitions, skies, [0, 1], max_iterations=1))
+    rehearsed = {"hi": np.stack([observe(skies[0], [2])] * 2)}
+    _, sky = next(clean_sky(CHOICES, partitions, skies, [0, 1], rehearsed, max_iterations=1))
     assert list(sky.counts["n_unconverged"]) == [1, 1]
     assert list(sky.counts["n_unconverged_systematic"]) == [1, 1]
+    assert list(sky.counts["n_unconverged_rehearsed"]) == [4, 4]
 
 
 def test_pixels_of_less_noise_weigh_more(cleaned):
@@ -194,6 +196,7 @@ def trial(rng, systematic, n_realizations=10):
             "n_patches_beta_synch": 3,
             "n_unconverged": 0,
             "n_unconverged_systematic": 1,
+            "n_unconverged_rehearsed": 2,
             "n_at_bounds": 2,
             "total": list(statistical + systematic),
             "statistical": list(statistical),
@@ -237,6 +240,7 @@ def test_r_is_that_of_the_residual_within_its_error(judged):
     assert row["n_trials"] == 4
     assert row["n_realizations"] == 40
     assert row["n_unconverged_systematic"] == 4
+    assert row["n_unconverged_rehearsed"] == 8
     assert row["r68_low"] < row["r_hat"] < row["r68_high"]
     assert row["r95_low"] < row["r68_low"]
 

@@ -99,9 +99,10 @@ def judge(
         "n_realizations": len(rows),
         "n_unconverged": int(rows["n_unconverged"].sum()),
         # The same in all rows of a trial.
-        "n_unconverged_systematic": sum(
-            int(trial["n_unconverged_systematic"].iloc[0]) for trial in trials
-        ),
+        **{
+            key: sum(int(trial[key].iloc[0]) for trial in trials)
+            for key in ("n_unconverged_systematic", "n_unconverged_rehearsed")
+        },
         "n_at_bounds": rows["n_at_bounds"].mean(),
     }
     return row, estimate, samples

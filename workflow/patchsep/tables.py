@@ -163,7 +163,7 @@ def summary_text(summary: pd.DataFrame, run: str, templates: str, figures: str) 
             patches = "/".join(str(row[key]) for key in N_PATCHES)
             r = [1e3 * row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
             upper = [1e3 * row[key] for key in ("r_upper68", "r_upper68_error")]
-            unconverged = row["n_unconverged"] + row["n_unconverged_systematic"]
+            unconverged = sum(row[key] for key in row if key.startswith("n_unconverged"))
             lines.append(
                 f"{row['method']:<{width}}{row['region']:<12}{patches:<20}{r[0]:>z9.3f}{r[1]:>9.3f}"
                 f"{r[2]:>9.3f}{upper[0]:>11.3f}{upper[1]:>8.3f}{unconverged:>13d}"

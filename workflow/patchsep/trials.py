@@ -28,7 +28,12 @@ from .sky import RegionSky
 from .spectra import Estimator
 
 # Of one realisation, summed over regions.
-COUNTS = ["n_unconverged", "n_unconverged_systematic", "n_at_bounds"]
+COUNTS = [
+    "n_unconverged",
+    "n_unconverged_systematic",
+    "n_unconverged_rehearsed",
+    "n_at_bounds",
+]
 
 
 @dataclass(frozen=True)
@@ -97,16 +102,19 @@ def clean_region(
     """Fit one configuration to data of `cleaning.observe`, and `rehearsals`, and keep its maps."""
     result = clean(configuration, members, sky, data, **settings)
     alone = noise = np.empty((0, *sky.cmb.shape))
+    n_unconverged_rehearsed = 0
     if rehearsed is not None:
-        both = clean(configuration, members, sky, np.concatenate(rehearsed), **settings).cmb
-        alone, noisy = np.split(both, 2)
+        both = clean(configuration, members, sky, np.concatenate(rehearsed), **settings)
+        alone, noisy = np.split(both.cmb, 2)
         noise = noisy - alone
+        n_unconverged_rehearsed = int((~both.converged).sum())
     labels = configuration_patches(configuration, members[0])
     # Row 0 is the fit to foregrounds alone.
     counts = {
         "nll": result.nll[1:],
         "n_unconverged": (~result.converged[1:]).astype(int),
         "n_unconverged_systematic": int(~result.converged[0]),
+        "n_unconverged_rehearsed": n_unconverged_rehearsed,
         "n_at_bounds": result.n_at_bounds[1:],
     }
     return CleanedSky(

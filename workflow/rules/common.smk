@@ -241,6 +241,8 @@ def foreground_model(wildcards):
 
 def rehearsal_options(method):
     """How a method's rehearsals are made, as `trials.rehearsals` has it."""
+    if not REHEARSED_TRIALS:
+        return {}
     options = {key: REHEARSAL[key] for key in ("skies", "seed")}
     if METHODS[method]["strategy"] in TEMPLATED:
         options |= {key: METHODS[method][key] for key in ("errors", "coherence")}
