@@ -20,9 +20,9 @@ from .patches import PARAMETERS, kmeans
 from .sky import RegionSky
 from .spectral import dust_sed, synch_sed
 
-# Patches of every parameter between which the data's gain is measured: what varies from region to
-# region of the sky is left to the first, so that no few largest modes decide.
-PILOTS = 50, 300
+# Patches of every parameter between which the data's gain is measured. Few: with many, parameters
+# that vary from pixel to pixel would pass for a scatter of all of them on all scales.
+PILOTS = 1, 50
 # Skies that the gain is compared with.
 N_COMPARED = 4
 
