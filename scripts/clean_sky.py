@@ -9,10 +9,10 @@ from patchsep.choice import COMBINED, by_area
 from patchsep.files import read_guide, read_maps, read_table, write_maps, write_table
 from patchsep.logs import log_to
 from patchsep.patches import PARAMETERS, TEMPLATED
-from patchsep.rehearsal import ForegroundModel
+from patchsep.rehearsal import ForegroundModel, rehearsals
 from patchsep.residuals import full_sky
 from patchsep.sky import RegionSky
-from patchsep.trials import clean_sky, measure, partitions_of_choices, rehearsals
+from patchsep.trials import clean_sky, measure, partitions_of_choices
 
 log = logging.getLogger("patchsep.script")
 

@@ -11,8 +11,8 @@ from patchsep.grid import Store
 from patchsep.logs import log_to
 from patchsep.patches import N_PATCHES, configurations, partition
 from patchsep.provenance import fingerprint
-from patchsep.rehearsal import ForegroundModel
-from patchsep.search import compare_with_fits, promised_r, rehearsal_skies
+from patchsep.rehearsal import ForegroundModel, rehearsal_skies
+from patchsep.search import compare_with_fits, promised_r
 from patchsep.sky import RegionSky
 from patchsep.spectra import Estimator
 
@@ -25,7 +25,11 @@ def main(snakemake):
     sky = RegionSky.read(params.region, params.zones, settings["seed"], snakemake.input)
     model = ForegroundModel.from_columns(read_maps(snakemake.input.model), sky.pixels)
     skies = rehearsal_skies(
-        model, sky, params.rehearsal["skies"], params.rehearsal["seed"], params.fit["bounds"]
+        model,
+        sky,
+        params.rehearsal["skies"],
+        params.rehearsal["seed"],
+        bounds=params.fit["bounds"],
     )
     values = settings["values"]
     members = partition(

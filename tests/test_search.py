@@ -7,13 +7,12 @@ import pandas as pd
 import pytest
 
 from patchsep.patches import configurations, partition
-from patchsep.rehearsal import study
+from patchsep.rehearsal import rehearsal_skies, study
 from patchsep.search import (
     SAMPLERS,
     compare_samplers,
     compare_with_fits,
     promised_r,
-    rehearsal_skies,
     search,
 )
 from patchsep.sky import RegionSky
@@ -96,7 +95,7 @@ def test_what_is_promised_is_near_what_fits_come_to(sky, measured):
     values = {"beta_dust": [1, 10], "temp_dust": [1], "beta_synch": [1]}
     members = partition("kmeans", NSIDE, PIXELS, values, 5)
     model = study(sky, 0, 5, bounds=BOUNDS, **SETTINGS)
-    skies = rehearsal_skies(model, sky, 3, 5, BOUNDS)
+    skies = rehearsal_skies(model, sky, 3, 5, bounds=BOUNDS)
     found = []
     for name in ("1-1-1", "10-1-1"):
         promised, left = promised_r(name, members, skies, [0, 1, 2], **measured)

@@ -4,8 +4,6 @@ The validation of arXiv:2604.08463 (Fig. 6), repeated over seeds: dust and synch
 whose spectral parameters are replaced by constants within K-means patches.
 """
 
-from dataclasses import replace
-
 import healpy as hp
 import numpy as np
 import pandas as pd
@@ -20,7 +18,7 @@ from .grid import average, fit_configuration
 from .instrument import Instrument
 from .likelihood import measure_r
 from .patches import PARAMETERS, Partitions, configuration_patches
-from .rehearsal import rehearse, study
+from .rehearsal import rehearsal_skies, study
 from .sky import RegionSky
 from .spectra import Estimator
 
@@ -170,24 +168,10 @@ def search(
         seed = rehearsal["seed"]
         model = study(sky, realizations[0], seed, **settings)
         rehearsals = [
-            scanned(
-                replace(
-                    sky,
-                    foregrounds=rehearse(
-                        model,
-                        sky.pixels,
-                        sky.nside,
-                        sky.frequencies,
-                        number,
-                        seed,
-                        settings["bounds"],
-                    ),
-                    noise_seed=seed + number,
-                ),
-                list(range(rehearsal["realizations"])),
-                held_out=False,
+            scanned(one, list(range(rehearsal["realizations"])), held_out=False)
+            for one in rehearsal_skies(
+                model, sky, rehearsal["skies"], seed, bounds=settings["bounds"]
             )
-            for number in range(rehearsal["skies"])
         ]
     estimates = with_rehearsals(estimates, rehearsals, 0.0)
     upper = estimates.set_index("configuration")["r_upper68"]

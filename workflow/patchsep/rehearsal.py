@@ -8,6 +8,7 @@ what is left of their foregrounds is what to expect in the observed sky's spectr
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -115,7 +116,6 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
         `bounds`, `start`, `max_iterations`, `tolerance`, `memory` of `fit.separate`.
     """
     n_pixels = len(sky.pixels)
-    where = sky.pixels, sky.nside, sky.frequencies
     data = sky.observe(realization)[None]
 
     def fit(data, n_patches, **components):
@@ -127,14 +127,8 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
         return np.mean(few - many)
 
     def compared(scatter):
-        rehearsed = model._replace(scatter=np.full(n_pixels, scatter))
-        return np.stack(
-            [
-                rehearse(rehearsed, *where, number, seed, settings["bounds"])
-                + simulate_noise(sky.sigma, n_pixels, seed, number, f"{sky.region} rehearsal")
-                for number in range(N_COMPARED)
-            ]
-        )
+        varied = model._replace(scatter=np.full(n_pixels, scatter))
+        return rehearsals(varied, sky, N_COMPARED, seed, bounds=settings["bounds"])[1]
 
     observed = fit(data, 1, components=("dust", "synch"))
     means = np.stack([observed.parameters[name][0] for name in PARAMETERS])
@@ -190,3 +184,45 @@ def rehearse(
         parameters[PARAMETERS.index(name)] = values[pixels]
     lower, upper = np.array([bounds[name] for name in PARAMETERS]).T[:, :, None]
     return emission(frequencies, np.clip(parameters, lower, upper), model.dust, model.synch)
+
+
+def rehearsal_skies(
+    model: ForegroundModel, sky: RegionSky, skies: int, seed: int, **options
+) -> list[RegionSky]:
+    """Rehearsals of a region, without CMB: fits do not depend on it.
+
+    Parameters
+    ----------
+    options :
+        See `rehearse`.
+    """
+    where = sky.pixels, sky.nside, sky.frequencies
+    return [
+        replace(
+            sky,
+            foregrounds=rehearse(model, *where, number, seed, **options),
+            cmb=np.zeros_like(sky.cmb),
+            noise_seed=seed + number,
+        )
+        for number in range(skies)
+    ]
+
+
+def rehearsals(
+    model: ForegroundModel, sky: RegionSky, skies: int, seed: int, **options
+) -> np.ndarray:
+    """Skies like an observed region, without and with noise: (2, n_skies, n_bands, 2, n_pixels).
+
+    Parameters
+    ----------
+    options :
+        See `rehearse`.
+    """
+    foregrounds = np.stack(
+        [one.foregrounds for one in rehearsal_skies(model, sky, skies, seed, **options)]
+    )
+    noise = [
+        simulate_noise(sky.sigma, len(sky.pixels), seed, number, f"{sky.region} rehearsal")
+        for number in range(skies)
+    ]
+    return np.stack([foregrounds, foregrounds + noise])

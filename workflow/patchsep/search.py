@@ -6,7 +6,6 @@ few that promise most can then be fitted to those.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
@@ -17,7 +16,6 @@ from optuna.samplers import GridSampler, RandomSampler, TPESampler
 from .cleaning import clean, observe
 from .likelihood import measure_r
 from .patches import PARAMETERS, Partitions
-from .rehearsal import ForegroundModel, rehearse
 from .residuals import residual_spectra
 from .sky import RegionSky
 from .spectra import Estimator
@@ -30,22 +28,6 @@ SAMPLERS = {
     "random": lambda space, seed: RandomSampler(seed=seed),
     "grid": lambda space, seed: GridSampler({k: list(v) for k, v in space.items()}, seed=seed),
 }
-
-
-def rehearsal_skies(
-    model: ForegroundModel, sky: RegionSky, skies: int, seed: int, bounds: dict
-) -> list[RegionSky]:
-    """Rehearsals of a region, without CMB: fits do not depend on it."""
-    where = sky.pixels, sky.nside, sky.frequencies
-    return [
-        replace(
-            sky,
-            foregrounds=rehearse(model, *where, number, seed, bounds),
-            cmb=np.zeros_like(sky.cmb),
-            noise_seed=seed + number,
-        )
-        for number in range(skies)
-    ]
 
 
 def promised_r(
@@ -63,7 +45,7 @@ def promised_r(
     Parameters
     ----------
     skies : list of RegionSky
-        Of `rehearsal_skies`, two or more.
+        Of `rehearsal.rehearsal_skies`, two or more.
     realizations : list of int
         The first is fitted, the others are propagated.
     bands, amplitude_scatter :

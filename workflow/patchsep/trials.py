@@ -12,7 +12,6 @@ import pandas as pd
 
 from .choice import COMBINED, by_area
 from .cleaning import clean, observe
-from .noise import simulate_noise
 from .patches import (
     N_PATCHES,
     PARAMETERS,
@@ -22,7 +21,6 @@ from .patches import (
     partition,
     values_of,
 )
-from .rehearsal import ForegroundModel, rehearse
 from .residuals import PIXEL_WEIGHTS, cmb_variance, mean_spectrum, residual_spectra
 from .sky import RegionSky
 from .spectra import Estimator
@@ -71,25 +69,6 @@ class CleanedSky:
     rehearsed_noise: np.ndarray
 
 
-def rehearsals(
-    model: ForegroundModel, sky: RegionSky, skies: int, seed: int, **options
-) -> np.ndarray:
-    """Skies like an observed region, without and with noise: (2, n_skies, n_bands, 2, n_pixels).
-
-    Parameters
-    ----------
-    options :
-        See `rehearsal.rehearse`.
-    """
-    where = sky.pixels, sky.nside, sky.frequencies
-    foregrounds = np.stack([rehearse(model, *where, n, seed, **options) for n in range(skies)])
-    noise = [
-        simulate_noise(sky.sigma, len(sky.pixels), seed, n, f"{sky.region} rehearsal")
-        for n in range(skies)
-    ]
-    return np.stack([foregrounds, foregrounds + noise])
-
-
 def clean_region(
     configuration: str,
     members: list[Partitions],
@@ -99,7 +78,7 @@ def clean_region(
     rehearsed: np.ndarray | None = None,
     **settings,
 ) -> CleanedSky:
-    """Fit one configuration to data of `cleaning.observe`, and `rehearsals`, and keep its maps."""
+    """Fit one configuration to data of `observe`, and of `rehearsals`, and keep its maps."""
     result = clean(configuration, members, sky, data, **settings)
     alone = noise = np.empty((0, *sky.cmb.shape))
     n_unconverged_rehearsed = 0
@@ -249,7 +228,7 @@ def clean_sky(
     skies : list of RegionSky
     realizations : list of int
     rehearsed : dict of str to array
-        `rehearsals` by region, of those that have any.
+        `rehearsal.rehearsals` by region, of those that have any.
     settings :
         Of `fit.separate`.
     """
