@@ -114,15 +114,37 @@ def test_a_model_is_the_same_from_its_columns(model):
         np.testing.assert_array_equal(one, other)
 
 
-def test_known_parameters_follow_their_templates(dense, sky, model, rehearsed):
-    """Bright dust at the highest frequencies tells beta_dust, where temp_dust is everywhere the
-    same."""
-    model = model._replace(scatter=np.zeros(len(PIXELS)))
-    template = 1.6 + 0.2 * np.sin(np.arange(12 * NSIDE**2) / 50)
-    known = rehearsed(model, 0, 5, templates={"beta_dust": template})
-    plain = rehearsed(model, 0, 5)
+def rehearsed_beta_dust(model, dense, known, plain):
+    """beta_dust of bright pixels, where dust is bright at the highest frequencies and temp_dust
+    the same in both skies. In `plain` beta_dust is the model's."""
     high, low = dense.frequency[[-1, -2]]
     bright = np.abs(model.dust[0]) > np.median(np.abs(model.dust[0]))
     ratio = known[-1, 0] * plain[-2, 0] / (known[-2, 0] * plain[-1, 0])
-    beta = model.parameters[0][bright] + np.log(ratio[bright]) / np.log(high / low)
+    return model.parameters[0][bright] + np.log(ratio[bright]) / np.log(high / low), bright
+
+
+def test_known_parameters_follow_their_templates(dense, model, rehearsed):
+    model = model._replace(scatter=np.zeros(len(PIXELS)))
+    template = 1.6 + 0.2 * np.sin(np.arange(12 * NSIDE**2) / 50)
+    known, plain = (
+        rehearsed(model, 0, 5, templates={"beta_dust": values})
+        for values in (template, np.full(12 * NSIDE**2, model.parameters[0, 0]))
+    )
+    beta, bright = rehearsed_beta_dust(model, dense, known, plain)
     np.testing.assert_allclose(beta, template[PIXELS][bright], atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    "smoothing, least, most", [(0.0, 0, 1e-6), (30.0, 0.4, 1), (180.0, 0.9, 1.1)]
+)
+def test_templates_do_not_know_what_varies_below_their_beam(
+    dense, model, rehearsed, smoothing, least, most
+):
+    """A wider beam hides more of the published scatter, the widest all of it."""
+    template = {"beta_dust": np.full(12 * NSIDE**2, model.parameters[0, 0])}
+    known, plain = (
+        rehearsed(model, 0, 5, templates=template, smoothing=beam) for beam in (smoothing, 0.0)
+    )
+    beta, bright = rehearsed_beta_dust(model, dense, known, plain)
+    published = parameter_fields(NSIDE, 5, 0)[0, PIXELS][bright].std() * model.scatter[0]
+    assert least <= beta.std() / published <= most

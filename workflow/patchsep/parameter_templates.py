@@ -37,14 +37,17 @@ def prepare_template(
     """
     known = np.isfinite(values)
     filled = np.where(known, values, values[known].mean() if known.any() else 0.0)
-    template = hp.ud_grade(filled, nside)
-    if smoothing > 0:
-        template = hp.smoothing(template, fwhm=np.radians(smoothing))
+    template = smooth(hp.ud_grade(filled, nside), smoothing)
     if error > 0:
         beam = hp.gauss_beam(np.radians(coherence), lmax=3 * nside - 1)
         noise = gaussian_scalar(beam**2, nside, rng)
         template = template + error * (noise - noise.mean()) / noise.std()
     return template
+
+
+def smooth(values: np.ndarray, smoothing: float) -> np.ndarray:
+    """A map (12 nside²,) under a Gaussian beam with this FWHM in degrees; 0 is none."""
+    return hp.smoothing(values, fwhm=np.radians(smoothing)) if smoothing > 0 else values
 
 
 def prepare_templates(

@@ -16,7 +16,7 @@ import numpy as np
 from .fit import separate
 from .foregrounds import PARAMETER_FIELDS, parameter_field
 from .noise import simulate_noise
-from .parameter_templates import prepare_templates
+from .parameter_templates import prepare_templates, smooth
 from .patches import PARAMETERS, kmeans
 from .sky import RegionSky
 from .spectral import dust_sed, synch_sed
@@ -152,6 +152,7 @@ def rehearse(
     seed: int,
     bounds: dict[str, tuple[float, float]],
     templates: dict[str, np.ndarray] | None = None,
+    smoothing: float = 0.0,
     errors: dict[str, float] | None = None,
     coherence: float = 0.0,
 ) -> np.ndarray:
@@ -170,6 +171,8 @@ def rehearse(
         Parameters stay within, so that a fit can follow them.
     templates : dict of str to array (12 nside²,)
         Maps that some parameters are known from, with an error.
+    smoothing : float
+        FWHM in degrees of the beam of these maps: what varies below it they do not show.
     errors, coherence :
         Of the templates, see `parameter_templates.prepare_template`.
 
@@ -177,11 +180,15 @@ def rehearse(
     -------
     array (n_bands, 2, n_pixels), µK_CMB
     """
-    deviations = parameter_fields(nside, seed, number)[:, pixels]
-    parameters = model.parameters + model.scatter * deviations
-    known = prepare_templates(templates or {}, nside, 0.0, errors or {}, coherence, [seed, number])
+    deviations = parameter_fields(nside, seed, number)
+    parameters = model.parameters + model.scatter * deviations[:, pixels]
+    # Errors have random numbers of their own, not those of the deviations.
+    stream = [seed, number, len(PARAMETERS)]
+    known = prepare_templates(templates or {}, nside, 0.0, errors or {}, coherence, stream)
     for name, values in known.items():
-        parameters[PARAMETERS.index(name)] = values[pixels]
+        one = PARAMETERS.index(name)
+        unseen = deviations[one] - smooth(deviations[one], smoothing)
+        parameters[one] = values[pixels] + model.scatter * unseen[pixels]
     lower, upper = np.array([bounds[name] for name in PARAMETERS]).T[:, :, None]
     return emission(frequencies, np.clip(parameters, lower, upper), model.dust, model.synch)
 
