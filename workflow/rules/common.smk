@@ -245,7 +245,9 @@ def rehearsal_options(method):
         return {}
     options = {key: REHEARSAL[key] for key in ("skies", "seed")}
     if METHODS[method]["strategy"] in TEMPLATED:
-        options |= {key: METHODS[method][key] for key in ("smoothing", "errors", "coherence")}
+        options |= {
+            key: METHODS[method][key] for key in ("smoothing", "errors", "coherence")
+        }
     return options
 
 
