@@ -9,7 +9,7 @@ from patchsep.choice import COMBINED, by_area
 from patchsep.files import read_guide, read_maps, read_table, write_maps, write_table
 from patchsep.logs import log_to
 from patchsep.patches import PARAMETERS, TEMPLATED
-from patchsep.rehearsal import ForegroundModel, rehearsals
+from patchsep.rehearsal import ForegroundModel, read_prior, rehearsals
 from patchsep.residuals import full_sky
 from patchsep.sky import RegionSky
 from patchsep.trials import clean_sky, measure, partitions_of_choices
@@ -27,9 +27,11 @@ def main(snakemake):
     partitions = partitions_of_choices(choices, skies, params.patch_seed, guide, **params.patches)
     memory = snakemake.resources.fit_memory_mb / 1000
     realizations = list(range(params.n_realizations))
+    model = snakemake.input.get("model")
+    priors = {sky.region: read_prior(model, sky.pixels, params.shrinkage) for sky in skies}
     rehearsed = {}
-    if snakemake.input.get("model"):
-        maps = read_maps(snakemake.input.model)
+    if params.rehearsal:
+        maps = read_maps(model)
         rehearsed = {
             sky.region: rehearsals(
                 ForegroundModel.from_columns(maps, sky.pixels),
@@ -44,7 +46,7 @@ def main(snakemake):
     shown = next(iter(by_area(choices).values()))[COMBINED]
     nside, tables = skies[0].nside, []
     for area, cleaned in clean_sky(
-        choices, partitions, skies, realizations, rehearsed, memory=memory, **params.fit
+        choices, partitions, skies, realizations, rehearsed, priors, memory=memory, **params.fit
     ):
         log.info("%s: %s", area, cleaned.configuration)
         tables += [

@@ -3,6 +3,7 @@
 from patchsep.files import read_partitions, write_table
 from patchsep.grid import fit_shard
 from patchsep.logs import log_to
+from patchsep.rehearsal import read_prior
 from patchsep.sky import RegionSky
 
 
@@ -22,6 +23,7 @@ def main(snakemake):
         spectra=params.spectra,
         held_out=params.held_out,
         memory=snakemake.resources.fit_memory_mb / 1000,
+        prior=read_prior(snakemake.input.get("model"), sky.pixels, params.shrinkage),
         **params.fit,
     )
     write_table(snakemake.output.shard, shard)

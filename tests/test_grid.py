@@ -335,7 +335,7 @@ def test_a_shard_that_was_stopped_goes_on_where_it_was(shard, fitted, monkeypatc
         {"tolerance": 1e-4},
         {"realizations": [0, 2]},
         {"start": SETTINGS["start"] | {"temp_dust": 21.0}},
-        {"held_out": True},
+        {"held_out": True, "propagation": "nonlinear"},
         {"spectra": SPECTRA | {"estimator": "pure"}},
     ],
     ids=str,

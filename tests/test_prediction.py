@@ -15,12 +15,13 @@ def alone(bright_sky):
     return parameter_maps(fit.parameters, bright_sky.patches)[0], fit.cmb[0]
 
 
-def fitted(sky, data, tolerance):
-    return separate(data, sky.sigma, sky.frequencies, sky.patches, tolerance=tolerance)
+def fitted(sky, data, tolerance, **options):
+    return separate(data, sky.sigma, sky.frequencies, sky.patches, tolerance=tolerance, **options)
 
 
-def propagated(sky, parameters, changes):
-    return propagate(parameters, sky.patches, sky.data, changes, sky.sigma, sky.frequencies)
+def propagated(sky, parameters, changes, **options):
+    known = sky.sigma, sky.frequencies
+    return propagate(parameters, sky.patches, sky.data, changes, *known, **options)
 
 
 def noise(sky, n_realizations, scale):
@@ -34,6 +35,20 @@ def test_little_noise_does_what_a_fit_makes_of_it(bright_sky, alone):
     expected = fitted(bright_sky, bright_sky.data + changes, tolerance=1e-5).cmb - cmb
     found = propagated(bright_sky, parameters, changes)
     assert np.std(found - expected) < 0.01 * np.std(expected)
+
+
+def test_a_prior_holds_noise_back_as_it_does_in_a_fit(bright_sky, alone):
+    """It is as wide as what noise of this kind does to temp_dust without it."""
+    sky, changes = bright_sky, noise(bright_sky, 4, 0.1)
+    free = fitted(sky, sky.data + changes, tolerance=1e-4).parameters["temp_dust"]
+    prior = {"temp_dust": (20.0, free.std(axis=0).mean())}
+    around = fitted(sky, sky.data[None], tolerance=1e-5, prior=prior)
+    expected = fitted(sky, sky.data + changes, tolerance=1e-5, prior=prior).cmb - around.cmb
+    parameters = parameter_maps(around.parameters, sky.patches)[0]
+    found = propagated(sky, parameters, changes, prior=prior)
+    without = propagated(sky, parameters, changes)
+    assert np.std(found - expected) < 0.02 * np.std(expected)
+    assert np.std(without - expected) > 0.1 * np.std(expected)
 
 
 def test_noise_leaves_what_fits_leave_of_it(bright_sky, alone):

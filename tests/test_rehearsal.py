@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from patchsep.fit import BOUNDS, START
-from patchsep.rehearsal import ForegroundModel, emission, parameter_fields, rehearse, study
+from patchsep.foregrounds import PARAMETER_FIELDS
+from patchsep.patches import PARAMETERS
+from patchsep.rehearsal import (
+    ForegroundModel,
+    emission,
+    parameter_fields,
+    rehearse,
+    shrinkage_prior,
+    study,
+)
 from patchsep.sky import RegionSky
 
 NSIDE, PIXELS = 16, np.arange(400, 1000)
@@ -81,6 +90,16 @@ def test_the_same_seed_makes_the_same_sky_again(sky, model, rehearsed):
     one, again, other = (rehearsed(model, 0, seed) for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).max() > 1e-3
+
+
+def test_a_prior_has_the_mean_and_the_scatter_of_the_sky(sky, model):
+    names = ["temp_dust", "beta_synch"]
+    for name, (mean, scatter) in shrinkage_prior(model, names).items():
+        published = PARAMETER_FIELDS[name]["scatter"]
+        assert mean == pytest.approx(MEANS[PARAMETERS.index(name), 0], abs=published)
+        assert scatter == pytest.approx(published, rel=0.25)
+    without = model._replace(scatter=np.zeros(len(PIXELS)))
+    assert all(scatter > 0 for _, scatter in shrinkage_prior(without, names).values())
 
 
 def test_emission_is_that_of_the_dense_model(dense):

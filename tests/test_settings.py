@@ -81,6 +81,7 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("noise.realizations", [10], "needed is a whole number"),
         ("methods.kmeans.own_patches", 1, "needed is true or false"),
         ("methods.uniform.members", 8, "only for kmeans"),
+        ("methods.kmeans.shrinkage", ["temp"], "did you mean temp_dust?"),
         ("methods.uniform.maps", {"beta_dust": "true"}, "only for template"),
         ("methods.kmeans.errors", {"beta_dust": 0.1}, "only for template"),
         ("methods.t", {"strategy": "template", "patches": BINS}, "give a HEALPix map of one"),
@@ -198,6 +199,18 @@ def test_a_bad_value_is_refused_with_its_key_its_file_and_the_mend(key, value, m
 def test_all_problems_are_listed_at_once_one_line_each():
     lines = problems_of({"nside": 2, "cmb.r": -1, "noise.seeds": 3})
     assert [line.split(": ")[1] for line in lines] == ["cmb.r", "noise.seeds", "nside"]
+
+
+def test_criteria_that_count_free_parameters_do_not_choose_among_shrunk_ones():
+    grid = {"methods.kmeans.patches.hi.beta_dust": [4, 16]}
+    for criterion in ("information", "evidence"):
+        (line,) = problems_of(
+            grid
+            | {"methods.kmeans.shrinkage": ["temp_dust"], "choice.criteria": ["oracle", criterion]}
+        )
+        assert f"methods.kmeans.shrinkage: {criterion} counts free parameters" in line
+    # Nothing is chosen among one.
+    load_settings(config_with({"methods.uniform.shrinkage": ["temp_dust"]}), SOURCE)
 
 
 def test_noise_of_rehearsals_is_not_used_for_judging():

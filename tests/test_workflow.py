@@ -485,7 +485,8 @@ def test_the_grid_is_tried_out_on_rehearsals(finished, tmp_path):
     folder = tmp_path / "rehearsal"
     shutil.copytree(finished[0], folder)
     changes = {
-        "choice.criteria": ["rehearsal"],
+        "choice.criteria": ["rehearsal", "held_out"],
+        "methods.uniform.shrinkage": ["temp_dust"],
         "rehearsal": {"skies": 2, "realizations": 2},
         "likelihood.foreground_residual": ["marginalised", "neglected"],
     }

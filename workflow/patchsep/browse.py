@@ -21,6 +21,7 @@ from .files import read_partitions, read_table
 from .likelihood import measure_r
 from .patches import PARAMETERS
 from .r_figures import draw_likelihoods, draw_spectra, spectra_handles
+from .rehearsal import read_prior
 from .residuals import full_sky, with_statistical
 from .settings import load_settings, read_yaml
 from .sky import RegionSky
@@ -103,12 +104,14 @@ class Run:
         )
         patches = self.folder / "patches" / method / f"{region}.fits"
         options = ("bounds", "start", "max_iterations", "tolerance", "memory")
+        shrinkage = self.settings["methods"][method]["shrinkage"]
         return clean_region(
             configuration,
             read_partitions(patches, sky.pixels),
             sky,
             [realization],
             observe(sky, [realization]),
+            prior=read_prior(maps / "foreground_model.fits", sky.pixels, shrinkage),
             **{name: fit[name] for name in options},
         )
 

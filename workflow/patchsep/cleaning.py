@@ -66,6 +66,7 @@ def clean(
     data: np.ndarray,
     bounds: dict[str, tuple[float, float]] = BOUNDS,
     propagation: str = "nonlinear",
+    prior: dict[str, tuple[float, float]] | None = None,
     **settings,
 ) -> Cleaned:
     """Fit one configuration to data of `observe`.
@@ -80,14 +81,14 @@ def clean(
         What others have besides foregrounds is propagated to first order, around the second: see
         `prediction.propagate`. What only a fit can tell of them, `nll`, `information` and
         `evidence`, is NaN.
-    bounds, settings :
+    bounds, prior, settings :
         Those of `fit.separate`.
     """
     recover = {"nonlinear": _fitted, "linear": _propagated}[propagation]
     ensemble = None
     for partitions in members:
         patches = configuration_patches(configuration, partitions)
-        member = recover(patches, sky, data, bounds, **settings)
+        member = recover(patches, sky, data, bounds, prior=prior, **settings)
         ensemble = member if ensemble is None else _together(ensemble, member)
     means = {f.name: getattr(ensemble, f.name) for f in fields(Cleaned)}
     return Cleaned(
@@ -110,8 +111,8 @@ def _fitted(patches, sky, data, bounds, **settings):
     )
 
 
-def _propagated(patches, sky, data, bounds, **settings):
-    fitted = _fitted(patches, sky, data[:2], bounds, **settings)
+def _propagated(patches, sky, data, bounds, prior, **settings):
+    fitted = _fitted(patches, sky, data[:2], bounds, prior=prior, **settings)
     changes = propagate(
         fitted.parameters[1],
         patches,
@@ -120,6 +121,7 @@ def _propagated(patches, sky, data, bounds, **settings):
         sky.sigma,
         sky.frequencies,
         bounds,
+        prior,
     )
     # Row 0, row 1, and row 1 again for all others.
     rows = np.minimum(np.arange(len(data)), 1)

@@ -43,6 +43,7 @@ def fit_configuration(
     data: np.ndarray,
     estimator: Estimator,
     halves: np.ndarray | None = None,
+    propagation: str = "nonlinear",
     **settings,
 ) -> pd.DataFrame:
     """Fits and residual spectra of one configuration.
@@ -60,9 +61,10 @@ def fit_configuration(
         Of the residuals' spectra.
     halves : array, optional
         What `observe_halves` makes of them: the held-out misfit is measured as well.
+    propagation : str
+        See `cleaning.clean`.
     settings :
-        `bounds`, `start`, `max_iterations`, `tolerance`, `memory` of `fit.separate`, and
-        `propagation` of `cleaning.clean`.
+        `bounds`, `start`, `max_iterations`, `tolerance`, `memory` and `prior` of `fit.separate`.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def fit_configuration(
         measured), and as lists over the estimator's bins the BB spectra `total` and
         `statistical` in µK²; of the foregrounds alone, `systematic`.
     """
-    result = clean(configuration, members, sky, data, **settings)
+    result = clean(configuration, members, sky, data, propagation=propagation, **settings)
     systematic, recovered = result.cmb[0], result.cmb[1:]
     spectra = residual_spectra(recovered, sky.cmb, systematic, sky.pixels, estimator)
     table = pd.DataFrame({"realization": [FOREGROUNDS_ONLY, *realizations]})

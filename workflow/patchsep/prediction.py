@@ -29,6 +29,7 @@ def propagate(
     sigma: np.ndarray,
     frequencies: np.ndarray,
     bounds: dict[str, tuple[float, float]] = BOUNDS,
+    prior: dict[str, tuple[float, float]] | None = None,
 ) -> np.ndarray:
     """Change of the recovered CMB with the data, to first order.
 
@@ -46,7 +47,7 @@ def propagate(
         have noise themselves: without it faint patches answer to more than their parameters allow.
     changes : array (n_realizations, n_bands, 2, n_pixels), µK_CMB
         What is added to the data: noise, and if you like CMB, which is recovered as it is.
-    sigma, frequencies, bounds :
+    sigma, frequencies, bounds, prior :
         See `fit.separate`.
 
     Returns
@@ -57,24 +58,26 @@ def propagate(
     counts = [n_pixels, *(int(patches[name].max()) + 1 for name in PARAMETERS[1:])]
     first = np.concatenate([[0], np.cumsum(counts)])
     labels = np.stack([patches[name] for name in PARAMETERS]) + first[:3, None]
-    prior = np.ones(n_pixels + room_for(sum(counts[1:]), n_pixels))
+    precision = np.ones(n_pixels + room_for(sum(counts[1:]), n_pixels))
     for name, start, end, own, values in zip(PARAMETERS, first, first[1:], labels, parameters):
         lower, upper = bounds[name]
-        prior[start:end] = 12 / (100 * (upper - lower)) ** 2
+        precision[start:end] = 12 / (100 * (upper - lower)) ** 2
+        if name in (prior or {}):
+            precision[start:end] = 1 / prior[name][1] ** 2
         held = np.minimum(values - lower, upper - values) < AT_BOUND * (upper - lower)
-        prior[own[held]] = HELD
+        precision[own[held]] = HELD
     bands = Bands.of(frequencies, sigma)
-    return np.asarray(_propagate(changes, tuple(parameters), labels, prior, data, bands))
+    return np.asarray(_propagate(changes, tuple(parameters), labels, precision, data, bands))
 
 
 @jax.jit
-def _propagate(changes, parameters, labels, prior, data, bands):
-    patches = Incidence(labels, len(prior))
+def _propagate(changes, parameters, labels, precision, data, bands):
+    patches = Incidence(labels, len(precision))
     white = whiten(data, bands)
     matrix = expand(parameters, white, bands).hessian
     entry = {pair: values for (k, m), values in zip(PAIRS, matrix) for pair in ((k, m), (m, k))}
     # Unknowns in units of their error: bright patches would hide what is left of faint ones.
-    error = 1 / jnp.sqrt(jnp.maximum(patches.diagonal(matrix), 0.0) + prior)
+    error = 1 / jnp.sqrt(jnp.maximum(patches.diagonal(matrix), 0.0) + precision)
     response = cmb_response(parameters, data, bands)
     columns = mixing(parameters, bands)
 
@@ -82,7 +85,7 @@ def _propagate(changes, parameters, labels, prior, data, bands):
         unknowns = error * scaled
         by_pixel = patches.spread(unknowns)
         rows = [sum(entry[k, m] * by_pixel[m] for m in range(3)) for k in range(3)]
-        return error * (patches.collect(rows) + prior * unknowns)
+        return error * (patches.collect(rows) + precision * unknowns)
 
     def gradient(white):
         return expand(parameters, white, bands).gradient

@@ -1,13 +1,14 @@
 """The patches as an optimiser sees them: cells of the sky, and unknowns that cells share."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .patches import PARAMETERS
-from .spectral import PAIRS
+from .spectral import PAIRS, Expansion
 
 # Steps over which the foreground columns change by a factor of two or so.
 REACH = {"beta_dust": 0.5, "temp_dust": 6.0, "beta_synch": 0.6}
@@ -20,6 +21,37 @@ WORTH_MERGING = 0.25
 PIXELS_IN_PART, LOOP = 1216, 32
 # Second moments are products of matrices with this many pixels, Q and U, on a side.
 PIXELS_IN_BLOCK = 8
+
+
+class Prior(NamedTuple):
+    """Gaussian priors of the unknowns, shared out evenly among the cells of each.
+
+    Attributes
+    ----------
+    centre, weight : arrays (3, n_cells)
+        Mean, and what a cell has of the inverse variance: 0 where nothing is known before.
+    """
+
+    centre: np.ndarray
+    weight: np.ndarray
+
+    def add_to(self, expansion: Expansion, parameters: tuple[jax.Array, ...]) -> Expansion:
+        """The expansion of -ln of likelihood times prior, at parameters 3 × (n_cells,)."""
+        off = [p - centre for p, centre in zip(parameters, self.centre, strict=True)]
+        slope = [weight * o for weight, o in zip(self.weight, off, strict=True)]
+
+        def with_diagonal(matrix):
+            return tuple(
+                entry + self.weight[k] if k == m else entry
+                for entry, (k, m) in zip(matrix, PAIRS, strict=True)
+            )
+
+        return Expansion(
+            expansion.value + 0.5 * sum(s * o for s, o in zip(slope, off, strict=True)),
+            tuple(g + s for g, s in zip(expansion.gradient, slope, strict=True)),
+            with_diagonal(expansion.hessian),
+            with_diagonal(expansion.gauss_newton),
+        )
 
 
 @dataclass(frozen=True)
@@ -44,6 +76,7 @@ class Problem:
     lower, upper, start, reach : arrays (n_unknowns,)
     places : dict of str to int array (n_patches,)
         The unknown of each patch, -1 for a patch without pixels.
+    prior : Prior or None
     """
 
     cells: np.ndarray
@@ -55,9 +88,10 @@ class Problem:
     start: np.ndarray
     reach: np.ndarray
     places: dict[str, np.ndarray]
+    prior: Prior | None
 
     @classmethod
-    def from_patches(cls, patches, bounds, start):
+    def from_patches(cls, patches, bounds, start, prior=None):
         used, labels = zip(
             *(np.unique(patches[name], return_inverse=True) for name in PARAMETERS), strict=True
         )
@@ -71,6 +105,7 @@ class Problem:
             n_parts = -(-n_pixels // PIXELS_IN_PART)
             cells, n_cells = np.arange(n_pixels), n_pixels + -n_pixels % (n_parts * LOOP)
         counts = [len(u) for u in used]
+        prior = _prior(prior, labels, n_cells) if prior else None
         n_unknowns = n_cells + room_for(sum(counts[1:]), n_cells)
         offsets = (0, n_cells, n_cells + counts[1])
         # Empty cells may belong anywhere: they add nothing.
@@ -93,6 +128,7 @@ class Problem:
             start,
             reach,
             places,
+            prior,
         )
 
     def by_parameter(self, vectors):
@@ -101,6 +137,17 @@ class Problem:
             name: np.where(places < 0, np.nan, vectors[..., places])
             for name, places in self.places.items()
         }
+
+
+def _prior(prior, labels, n_cells):
+    centre, weight = np.zeros((2, len(PARAMETERS), n_cells))
+    for name, (mean, scatter) in prior.items():
+        number = PARAMETERS.index(name)
+        cells_of_patch = np.bincount(labels[number])[labels[number]]
+        centre[number] = mean
+        # Empty cells at the end have none.
+        weight[number, : labels.shape[1]] = 1 / (scatter**2 * cells_of_patch)
+    return Prior(centre, weight)
 
 
 def room_for(n_rest: int, n_cells: int) -> int:

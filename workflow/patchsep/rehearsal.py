@@ -7,12 +7,14 @@ leaves of the one observed sky, its average over such skies still tells configur
 what is left of their foregrounds is what to expect in the observed sky's spectrum.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from .files import read_maps
 from .fit import separate
 from .foregrounds import PARAMETER_FIELDS, parameter_field
 from .noise import simulate_noise
@@ -26,6 +28,8 @@ from .spectral import dust_sed, synch_sed
 PILOTS = 1, 50
 # Skies that the gain is compared with.
 N_COMPARED = 4
+# Part of the published scatter that a prior has at least, where data show none.
+LEAST_SCATTER = 0.01
 
 
 class ForegroundModel(NamedTuple):
@@ -141,6 +145,44 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
     uniform, varied = gain(compared(0.0)), gain(compared(1.0))
     scatter = np.sqrt(max(gain(data) - uniform, 0) / max(varied - uniform, 1))
     return model._replace(scatter=np.full(n_pixels, scatter))
+
+
+def shrinkage_prior(
+    model: ForegroundModel, parameters: Sequence[str]
+) -> dict[str, tuple[float, float]]:
+    """Prior of patches' parameters, from data alone: the mean and scatter of a region's model.
+
+    Shrinkage towards a common mean whose scatter the data tell is empirical Bayes (Efron & Morris
+    1973). The scatter is that of pixels; patches of many pixels have somewhat less.
+
+    Parameters
+    ----------
+    model : ForegroundModel
+    parameters : sequence of str
+        Those to be shrunk.
+
+    Returns
+    -------
+    dict by parameter
+        Mean and standard deviation, as `fit.separate` has it.
+    """
+    scatter = max(model.scatter.mean(), LEAST_SCATTER)
+    return {
+        name: (
+            float(model.parameters[PARAMETERS.index(name)].mean()),
+            float(scatter * PARAMETER_FIELDS[name]["scatter"]),
+        )
+        for name in parameters
+    }
+
+
+def read_prior(
+    path: str | Path, pixels: np.ndarray, parameters: Sequence[str]
+) -> dict[str, tuple[float, float]]:
+    """`shrinkage_prior` of the model that a file has; without parameters there is no file."""
+    if not parameters:
+        return {}
+    return shrinkage_prior(ForegroundModel.from_columns(read_maps(path), pixels), parameters)
 
 
 def rehearse(

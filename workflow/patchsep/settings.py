@@ -95,6 +95,7 @@ def load_settings(config: dict, source: str) -> dict:
             problems += _method_problems(f"methods.{name}", method, settings["nside"])
         problems += _source_problems(settings["methods"])
         problems += _fit_problems(settings["fit"], settings["choice"]["criteria"])
+        problems += _shrinkage_problems(settings["methods"], settings["choice"]["criteria"])
         problems += _nside_problems(settings["nside"])
         problems += _benchmark_problems(settings["benchmark"], settings["regions"]["zones"])
         problems += _search_problems(settings["search"], settings["regions"]["zones"])
@@ -332,6 +333,17 @@ def _fit_problems(fit, criteria) -> list[str]:
                 f"fit.start.{parameter}: {start} is not inside the bounds {lower} … {upper}"
             )
     return problems
+
+
+def _shrinkage_problems(methods, criteria) -> list[str]:
+    return [
+        f"methods.{name}.shrinkage: {criterion} counts free parameters, and cannot choose among "
+        "shrunk ones; use other choice.criteria, or one configuration per ring"
+        for name, method in methods.items()
+        if method["shrinkage"] and len(list(_patch_values(method.get("patches", {})))) > 9
+        for criterion in criteria
+        if criterion in ("information", "evidence")
+    ]
 
 
 def _search_problems(search, zones) -> list[str]:

@@ -215,6 +215,7 @@ def clean_sky(
     skies: list[RegionSky],
     realizations: list[int],
     rehearsed: dict[str, np.ndarray] | None = None,
+    priors: dict[str, dict] | None = None,
     **settings,
 ) -> Iterator[tuple[str, CleanedSky]]:
     """Areas and their maps, for every configuration that some criterion has chosen.
@@ -229,6 +230,8 @@ def clean_sky(
     realizations : list of int
     rehearsed : dict of str to array
         `rehearsal.rehearsals` by region, of those that have any.
+    priors : dict of str to dict
+        `rehearsal.shrinkage_prior` by region, of those that have any.
     settings :
         Of `fit.separate`.
     """
@@ -244,6 +247,7 @@ def clean_sky(
                 realizations,
                 data,
                 (rehearsed or {}).get(sky.region),
+                prior=(priors or {}).get(sky.region),
                 **settings,
             )
             yield sky.region, cleaned[sky.region, name]

@@ -234,9 +234,11 @@ def sky_files(wildcards):
 
 
 def foreground_model(wildcards):
-    """What rehearsals of a trial are made from, where there are any."""
-    path = f"{RESULTS}/{wildcards.trial}maps/foreground_model.fits"
-    return {"model": path} if REHEARSED_TRIALS else {}
+    """What rehearsals of a trial are made from, where there are any, and a method's prior."""
+    path = f"{RESULTS}/{wildcards.get('trial', '')}maps/foreground_model.fits"
+    rehearsed = REHEARSED_TRIALS and "trial" in wildcards.keys()
+    shrunk = METHODS[wildcards.method]["shrinkage"]
+    return {"model": path} if rehearsed or shrunk else {}
 
 
 def rehearsal_options(method):

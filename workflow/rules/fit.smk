@@ -2,6 +2,8 @@
 # Each finished configuration is kept in `folder`: a shard that runs again computes what is new.
 rule fit_patches:
     input:
+        # A prior, the same for the sky of choosing and its rehearsals.
+        unpack(foreground_model),
         instrument=ancient(SETTINGS["instrument"]),
         regions=f"{RESULTS}/maps/regions.fits",
         foregrounds=f"{RESULTS}/{{grid}}maps/foregrounds.fits",
@@ -29,6 +31,7 @@ rule fit_patches:
         noise_seed=lambda wildcards: GRIDS[wildcards.grid]["noise_seed"],
         zones=SETTINGS["regions"]["zones"],
         fit=FIT | {"propagation": SETTINGS["fit"]["propagation"]},
+        shrinkage=lambda wildcards: METHODS[wildcards.method]["shrinkage"],
         spectra=SPECTRA,
         held_out=lambda wildcards: GRIDS[wildcards.grid]["held_out"],
         folder=f"{RESULTS}/{{grid}}fits/{{method}}/{{region}}/{{chunk}}/configurations",

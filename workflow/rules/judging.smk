@@ -30,6 +30,7 @@ rule clean_sky:
         regions=REGIONS,
         zones=SETTINGS["regions"]["zones"],
         fit=FIT,
+        shrinkage=lambda wildcards: METHODS[wildcards.method]["shrinkage"],
         spectra=SPECTRA,
         pixel_weights=PIXEL_WEIGHTS,
         rehearsal=lambda wildcards: rehearsal_options(wildcards.method),
