@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from .likelihood import bias_and_width
+
 # All regions together.
 COMBINED = "combined"
 # Criterion -> column of a region's estimates of which the lowest value is chosen. The first
@@ -40,13 +42,12 @@ def with_rehearsals(
 ) -> pd.DataFrame:
     """Estimates of r and, as their column `rehearsal`, what the same configurations do there.
 
-    It is the mean of |r_hat - r_input| + sigma_r_plus: where what is left of the foregrounds is
-    allowed for, r may come out too low as well. NaN where there is no rehearsal.
+    It is the mean of `likelihood.bias_and_width`, NaN where there is no rehearsal.
     """
     tables = []
     for table in rehearsals:
         by_name = table.set_index("configuration")
-        tables.append((by_name["r_hat"] - r_input).abs() + by_name["sigma_r_plus"])
+        tables.append(bias_and_width(by_name["r_hat"], by_name["sigma_r_plus"], r_input))
     mean = pd.concat(tables, axis=1).mean(axis=1) if tables else pd.Series(dtype=float)
     return estimates.assign(rehearsal=estimates["configuration"].map(mean))
 

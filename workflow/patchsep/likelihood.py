@@ -76,6 +76,15 @@ class REstimate:
         return ends
 
 
+def bias_and_width(r_hat, sigma_plus, r_input=0.0):
+    """|r_hat - r_input| + sigma_plus, of numbers or arrays.
+
+    For r_input = 0 and r_hat above it that is the published `r_upper68`; where what is left of
+    the foregrounds is allowed for, r may come out too low as well.
+    """
+    return np.abs(r_hat - r_input) + sigma_plus
+
+
 class Nuisance(NamedTuple):
     """What a likelihood is averaged over: nodes of a quadrature, and their weights.
 

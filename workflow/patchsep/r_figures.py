@@ -21,6 +21,7 @@ from .figures import (
     power_of_ten,
     with_series,
 )
+from .likelihood import bias_and_width
 
 # Values of r that LiteBIRD aims at (arXiv:2604.08463, Fig. 10).
 R_BAND = (1e-3, 4e-3)
@@ -272,11 +273,11 @@ def plot_template_errors(data: pd.DataFrame) -> Figure:
         for axis, name in zip(row, sets):
             shown = data[data["set"].eq(name) & data["foreground_residual"].eq(residual)]
             of_reference = shown[shown["method"] == reference].iloc[0]
-            level = abs(of_reference["bias"]) + of_reference["sigma"]
+            level = bias_and_width(of_reference["bias"], of_reference["sigma"])
             axis.axhline(level, color="k", lw=0.8, label=in_words(reference))
             for colour, coherence in zip(COLOURS, coherences):
                 rows = shown[shown["coherence"] == coherence].sort_values("error")
-                worth = rows["bias"].abs() + rows["sigma"]
+                worth = bias_and_width(rows["bias"], rows["sigma"])
                 axis.errorbar(
                     rows["error"],
                     worth,

@@ -14,7 +14,7 @@ import pandas as pd
 from optuna.samplers import GridSampler, RandomSampler, TPESampler
 
 from .cleaning import clean, observe
-from .likelihood import measure_r
+from .likelihood import bias_and_width, measure_r
 from .patches import PARAMETERS, Partitions
 from .residuals import residual_spectra
 from .sky import RegionSky
@@ -56,7 +56,7 @@ def promised_r(
     Returns
     -------
     promised : float
-        |r_hat| + sigma_+, averaged over rehearsals; what is left of the foregrounds is allowed for
+        `likelihood.bias_and_width`, averaged over rehearsals; what is left of the foregrounds is allowed for
         by its mean over the others.
     residual : array (n_bins,), µK²
         What is left of the foregrounds on average.
@@ -80,7 +80,7 @@ def promised_r(
         expected = np.delete(left, number, axis=0).mean(axis=0)
         means = one.total.mean(axis=0), one.statistical.mean(axis=0)
         estimate = measure_r(*means, bands, 0.0, expected, amplitude_scatter)
-        values.append(abs(estimate.r_hat) + estimate.sigma_plus)
+        values.append(bias_and_width(estimate.r_hat, estimate.sigma_plus))
     return float(np.mean(values)), left.mean(axis=0)
 
 
@@ -129,7 +129,7 @@ def compare_with_fits(
         if inside.any():
             ratios[f"ratio_{low}"] = predicted / fitted
     return {
-        "judged": abs(estimate.r_hat) + estimate.sigma_plus,
+        "judged": bias_and_width(estimate.r_hat, estimate.sigma_plus),
         **ratios,
         "seconds_fits": seconds["nonlinear"],
         "seconds_predicted": seconds["linear"],

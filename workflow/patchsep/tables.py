@@ -7,6 +7,7 @@ import pandas as pd
 
 from .choice import COMBINED, CRITERIA
 from .judging import KINDS, LABEL, shown
+from .likelihood import bias_and_width
 from .patches import N_PATCHES
 
 # Methods are compared within one of these.
@@ -129,7 +130,7 @@ def relative_to_first(
         return worth(table[table[LABEL].eq(row[LABEL]).all(axis=1)], row["r_input"]).to_numpy()
 
     def worth(of, r_input):
-        return np.abs(of["r_hat"] - r_input) + of["sigma_r_plus"]
+        return bias_and_width(of["r_hat"], of["sigma_r_plus"], r_input)
 
     rows = []
     for _, of_set in criteria.groupby("set", sort=False):
