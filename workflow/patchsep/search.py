@@ -56,8 +56,8 @@ def promised_r(
     Returns
     -------
     promised : float
-        `likelihood.bias_and_width`, averaged over rehearsals; what is left of the foregrounds is allowed for
-        by its mean over the others.
+        `likelihood.bias_and_width`, averaged over rehearsals; what is left of the foregrounds is
+        allowed for by its mean over the others.
     residual : array (n_bins,), µK²
         What is left of the foregrounds on average.
     """
