@@ -81,6 +81,9 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("noise.realizations", [10], "needed is a whole number"),
         ("methods.kmeans.own_patches", 1, "needed is true or false"),
         ("methods.uniform.members", 8, "only for kmeans"),
+        ("methods.kmeans.template_weight", 0.1, "only for template"),
+        ("rehearsal.skies", 1, "use 2 or more"),
+        ("search.region", "high", "did you mean hi?"),
         ("methods.kmeans.shrinkage", ["temp"], "did you mean temp_dust?"),
         ("methods.uniform.maps", {"beta_dust": "true"}, "only for template"),
         ("methods.kmeans.errors", {"beta_dust": 0.1}, "only for template"),
@@ -211,6 +214,15 @@ def test_criteria_that_count_free_parameters_do_not_choose_among_shrunk_ones():
         assert f"methods.kmeans.shrinkage: {criterion} counts free parameters" in line
     # Nothing is chosen among one.
     load_settings(config_with({"methods.uniform.shrinkage": ["temp_dust"]}), SOURCE)
+
+
+def test_patches_that_follow_the_observed_sky_cannot_be_rehearsed():
+    changes = {
+        "likelihood.foreground_residual": ["neglected", "marginalised"],
+        "methods.t": {"strategy": "true_parameters", "patches": BINS},
+    }
+    (line,) = problems_of(changes)
+    assert "patches of methods.t follow the observed sky" in line
 
 
 def test_noise_of_rehearsals_is_not_used_for_judging():

@@ -436,16 +436,9 @@ def _rehearsal_seeds(settings) -> dict[int, str]:
 
 def _rehearsal_problems(settings) -> list[str]:
     """Patches that follow a sky's own parameters say nothing of skies with others."""
-    residual = settings["likelihood"]["foreground_residual"]
-    if "marginalised" not in residual:
+    if "marginalised" not in settings["likelihood"]["foreground_residual"]:
         return []
-    problems = []
-    if residual[0] == "marginalised" and settings["rehearsal"]["skies"] < 2:
-        problems.append(
-            "rehearsal.skies: 1; what is expected on a rehearsal is the mean of the others: use 2 "
-            "or more"
-        )
-    return problems + [
+    return [
         f"likelihood.foreground_residual: patches of methods.{name} follow the observed sky's own "
         "parameters and cannot be rehearsed; remove marginalised, or the method"
         for name, method in settings["methods"].items()
