@@ -216,6 +216,16 @@ def test_criteria_that_count_free_parameters_do_not_choose_among_shrunk_ones():
     load_settings(config_with({"methods.uniform.shrinkage": ["temp_dust"]}), SOURCE)
 
 
+def test_paths_of_templates_may_have_variables(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_MAPS", str(tmp_path))
+    (tmp_path / "beta.fits").touch()
+    method = TEMPLATE | {"maps": {"beta_dust": "${MY_MAPS}/beta.fits"}}
+    settings = load_settings(config_with({"methods.t": method}), SOURCE)
+    assert settings["methods"]["t"]["maps"] == {"beta_dust": f"{tmp_path}/beta.fits"}
+    (line,) = problems_of({"methods.t": method | {"maps": {"beta_dust": "${MY_MAPS}/b.fits"}}})
+    assert f"'{tmp_path}/b.fits' is not a file" in line
+
+
 def test_patches_that_follow_the_observed_sky_cannot_be_rehearsed():
     changes = {
         "likelihood.foreground_residual": ["neglected", "marginalised"],

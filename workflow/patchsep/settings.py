@@ -92,6 +92,8 @@ def load_settings(config: dict, source: str) -> dict:
     if not problems:
         settings = _with_defaults(config, schema)
         for name, method in settings["methods"].items():
+            maps = method.setdefault("maps", {})
+            maps |= {parameter: os.path.expandvars(path) for parameter, path in maps.items()}
             problems += _method_problems(f"methods.{name}", method, settings["nside"])
         problems += _source_problems(settings["methods"])
         problems += _fit_problems(settings["fit"], settings["choice"]["criteria"])
@@ -116,7 +118,6 @@ def load_settings(config: dict, source: str) -> dict:
     for method in settings["methods"].values():
         method["patches"] = _complete_patches(method)
         method.setdefault("recovered_by", None)
-        method.setdefault("maps", {})
     settings["likelihood"]["templates"] = _as_list(settings["likelihood"]["templates"])
     for judged in settings["judging"].values():
         judged.setdefault("r", settings["cmb"]["r"])
@@ -249,7 +250,7 @@ def _method_problems(key, method, nside) -> list[str]:
 
 
 def _template_problems(key, method) -> list[str]:
-    maps, errors = method.get("maps", {}), method["errors"]
+    maps, errors = method["maps"], method["errors"]
     if method["strategy"] not in TEMPLATED:
         return [
             f"{key}.{name}: only for {' and '.join(TEMPLATED)}; remove this key"
