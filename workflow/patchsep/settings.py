@@ -2,11 +2,7 @@
 
 import math
 import os
-import re
-import tomllib
 from copy import deepcopy
-from difflib import get_close_matches
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
@@ -14,8 +10,9 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
-from .patches import GUIDED, PARAMETERS, STRATEGIES, TEMPLATED
-from .regions import FULL_SKY, RINGS, find_mask_file, mask_columns, region_names
+from .checks import as_list, cross_check, suggest
+from .patches import PARAMETERS
+from .regions import RINGS, region_names
 
 # Beside the package in a checkout, within it where it is installed.
 SCHEMAS = [folder / "schemas" for folder in Path(__file__).parents[:2]]
@@ -48,19 +45,6 @@ Validator = extend(
 )
 
 
-# Figures of methods that not every configuration has.
-NEEDED_STRATEGIES = {
-    "kmeans_patches": "kmeans",
-    "binned_patches": "recovered_parameters",
-    "binned_spectra": "recovered_parameters",
-    "template_errors": "template",
-}
-
-
-# Criteria that only fits to every realisation can tell.
-OF_FITS = ("information", "evidence", "held_out")
-
-
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names the key, the file and the mend."""
 
@@ -91,25 +75,13 @@ def load_settings(config: dict, source: str) -> dict:
     problems = _schema_problems(config, schema)
     if not problems:
         settings = _with_defaults(config, schema)
-        for name, method in settings["methods"].items():
+        for method in settings["methods"].values():
             maps = method.setdefault("maps", {})
             maps |= {parameter: os.path.expandvars(path) for parameter, path in maps.items()}
-            problems += _method_problems(f"methods.{name}", method, settings["nside"])
-        problems += _source_problems(settings["methods"])
-        problems += _fit_problems(settings["fit"], settings["choice"]["criteria"])
-        problems += _shrinkage_problems(settings["methods"], settings["choice"]["criteria"])
-        problems += _nside_problems(settings["nside"])
-        problems += _benchmark_problems(settings["benchmark"], settings["regions"]["zones"])
-        problems += _search_problems(settings["search"], settings["regions"]["zones"])
-    if not problems:
-        problems += _judging_problems(settings)
-        problems += _rehearsal_problems(settings)
-        problems += _figure_problems(settings)
-        for key, sky in {"": settings, **_judging_sets(settings)}.items():
-            if "foregrounds" in sky:
-                model = sky["foregrounds"]["model"]
-                problems += _foreground_problems(f"{key}foregrounds", model, settings["nside"])
-        problems += _region_problems(settings["regions"], settings["nside"])
+        for section in ("benchmark", "search"):
+            region = region_names(settings["regions"]["zones"])[-1]
+            settings[section].setdefault("region", region)
+        problems = cross_check(settings)
     _raise(problems, source)
     _check_instrument(settings["instrument"], source)
     if settings["published"] and not Path(settings["published"]).is_file():
@@ -118,7 +90,7 @@ def load_settings(config: dict, source: str) -> dict:
     for method in settings["methods"].values():
         method["patches"] = _complete_patches(method)
         method.setdefault("recovered_by", None)
-    settings["likelihood"]["templates"] = _as_list(settings["likelihood"]["templates"])
+    settings["likelihood"]["templates"] = as_list(settings["likelihood"]["templates"])
     for judged in settings["judging"].values():
         judged.setdefault("r", settings["cmb"]["r"])
         judged.setdefault("methods", list(settings["methods"]))
@@ -156,7 +128,7 @@ def _explain(error) -> list[str]:
         known = list(error.schema.get("properties", {}))
         prefix = f"{key}." if key else ""
         return [
-            f"{prefix}{name}: unknown key; {_suggest(name, known)}"
+            f"{prefix}{name}: unknown key; {suggest(name, known)}"
             for name in error.instance
             if name not in known
         ]
@@ -167,7 +139,7 @@ def _explain(error) -> list[str]:
         about = error.schema.get("description", "see config/README.md for what it may be")
         return [f"{key}: {error.instance!r} does not fit here. {' '.join(about.split())}"]
     if error.validator == "enum":
-        mend = _suggest(error.instance, error.validator_value)
+        mend = suggest(error.instance, error.validator_value)
         return [f"{key}: {error.instance!r} is unknown; {mend}"]
     if error.validator == "type":
         needed = TYPES[error.validator_value]
@@ -187,12 +159,6 @@ def _explain(error) -> list[str]:
     return [f"{key}: {error.message}"]
 
 
-def _suggest(name, known) -> str:
-    by_lower = {str(item).lower(): str(item) for item in known}
-    close = get_close_matches(str(name).lower(), by_lower, n=1)
-    return f"did you mean {by_lower[close[0]]}?" if close else f"known are {', '.join(known)}"
-
-
 def _with_defaults(content, schema):
     """Fill in the defaults of a schema's properties, all the way down."""
     content = deepcopy(content)
@@ -207,353 +173,16 @@ def _with_defaults(content, schema):
     return content
 
 
-def _power_of_two(number: int) -> bool:
-    return number > 0 and number & (number - 1) == 0
-
-
-def _nside_problems(nside) -> list[str]:
-    if _power_of_two(nside):
-        return []
-    lower = 1 << (nside.bit_length() - 1)
-    return [f"nside: {nside} is not a power of two; use {lower} or {2 * lower}"]
-
-
-def _method_problems(key, method, nside) -> list[str]:
-    strategy = method["strategy"]
-    known = [*STRATEGIES, *GUIDED]
-    if strategy not in known:
-        return [f"{key}.strategy: unknown strategy {strategy!r}; {_suggest(strategy, known)}"]
-    problems = [
-        f"{key}.{name}: only for kmeans and template_kmeans, which draw at random; remove it"
-        for name, only in (("members", 1), ("own_patches", False))
-        if strategy not in ("kmeans", "template_kmeans") and method[name] != only
-    ]
-    problems += _template_problems(key, method)
-    if strategy == "uniform":
-        if "patches" in method:
-            problems.append(f"{key}.patches: uniform is one patch; remove this key")
-        return problems
-    if "patches" not in method:
-        return [*problems, f"{key}.patches: missing; give hi, mid and low"]
-    for ring, parameter, value in _patch_values(method["patches"]):
-        where = f"{key}.patches.{ring}.{parameter}"
-        if strategy in ("kmeans", *GUIDED) and value < 1:
-            problems.append(f"{where}: {value} patches; use 1 or more")
-        if strategy == "multiresolution" and value != 0:
-            if not _power_of_two(value):
-                problems.append(f"{where}: nside {value} is neither 0 nor a power of two")
-            elif value > nside:
-                problems.append(
-                    f"{where}: nside {value} is finer than the maps; use {nside} or less"
-                )
-    return problems
-
-
-def _template_problems(key, method) -> list[str]:
-    maps, errors = method["maps"], method["errors"]
-    if method["strategy"] not in TEMPLATED:
-        return [
-            f"{key}.{name}: only for {' and '.join(TEMPLATED)}; remove this key"
-            for name, given in (
-                ("maps", maps),
-                ("errors", errors),
-                ("smoothing", method["smoothing"]),
-                ("template_weight", method["template_weight"]),
-            )
-            if given
-        ]
-    if not maps:
-        return [f"{key}.maps: missing; give a HEALPix map of one parameter or more"]
-    files = [
-        f"{key}.maps.{name}: {path!r} is not a file; give the path of a HEALPix map, or true"
-        for name, path in maps.items()
-        if path != "true" and not Path(path).is_file()
-    ]
-    return files + [
-        f"{key}.errors.{name}: there is no map of it; add it to {key}.maps or remove this key"
-        for name in errors
-        if name not in maps
-    ]
-
-
-def _patch_values(patches):
-    for ring, scans in patches.items():
-        for scan in _as_list(scans):
-            for parameter, values in scan.items():
-                yield from ((ring, parameter, value) for value in _as_list(values))
-
-
-def _source_problems(methods) -> list[str]:
-    """Where patches follow recovered parameters, another method recovers them."""
-    problems = []
-    for name, method in methods.items():
-        key, source = f"methods.{name}.recovered_by", method.get("recovered_by")
-        if method["strategy"] != "recovered_parameters":
-            if source is not None:
-                problems.append(f"{key}: only for recovered_parameters; remove this key")
-            continue
-        known = [n for n, m in methods.items() if m["strategy"] != "recovered_parameters"]
-        if source is None:
-            problems.append(f"{key}: missing; name another method, one of {', '.join(known)}")
-        elif source not in known:
-            problems.append(f"{key}: {source!r} is no method that it can follow; known are {known}")
-    return problems
-
-
-def _as_list(values):
-    return values if isinstance(values, list) else [values]
-
-
 def _complete_patches(method) -> dict[str, list[dict[str, list[int]]]]:
     """Scans of every ring, with lists of values for every parameter; uniform has the value 1."""
     patches = method.get("patches", {ring: dict.fromkeys(PARAMETERS, 1) for ring in RINGS})
     return {
         ring: [
-            {parameter: _as_list(scan[parameter]) for parameter in PARAMETERS}
-            for scan in _as_list(scans)
+            {parameter: as_list(scan[parameter]) for parameter in PARAMETERS}
+            for scan in as_list(scans)
         ]
         for ring, scans in patches.items()
     }
-
-
-def _fit_problems(fit, criteria) -> list[str]:
-    problems = [
-        f"choice.criteria: {criterion} needs a fit of every realisation; remove it, or set "
-        "fit.propagation to nonlinear"
-        for criterion in criteria
-        if fit["propagation"] == "linear" and criterion in OF_FITS
-    ]
-    for parameter in PARAMETERS:
-        (lower, upper), start = fit["bounds"][parameter], fit["start"][parameter]
-        if not lower < upper:
-            problems.append(
-                f"fit.bounds.{parameter}: [{lower}, {upper}]; give the lower bound first"
-            )
-        elif not lower < start < upper:
-            problems.append(
-                f"fit.start.{parameter}: {start} is not inside the bounds {lower} … {upper}"
-            )
-    return problems
-
-
-def _shrinkage_problems(methods, criteria) -> list[str]:
-    return [
-        f"methods.{name}.shrinkage: {criterion} counts free parameters, and cannot choose among "
-        "shrunk ones; use other choice.criteria, or one configuration per ring"
-        for name, method in methods.items()
-        if method["shrinkage"] and len(list(_patch_values(method.get("patches", {})))) > 9
-        for criterion in criteria
-        if criterion in ("information", "evidence")
-    ]
-
-
-def _search_problems(search, zones) -> list[str]:
-    known = region_names(zones)
-    region = search.setdefault("region", known[-1])
-    if region in known:
-        return []
-    return [f"search.region: there is no {region!r}; {_suggest(region, known)}"]
-
-
-def _benchmark_problems(benchmark, zones) -> list[str]:
-    known = [*region_names(zones), FULL_SKY]
-    region = benchmark.setdefault("region", region_names(zones)[-1])
-    if region not in known:
-        return [f"benchmark.region: there is no {region!r}; {_suggest(region, known)}"]
-    if "furax_active_set" not in benchmark["optimizers"] or find_spec("furax_cs"):
-        return []
-    return [
-        "benchmark.optimizers.furax_active_set: furax-cs is not installed; run "
-        "pip install -r envs/peers.txt, or remove this key"
-    ]
-
-
-def _figure_problems(settings) -> list[str]:
-    figures, methods = settings["figures"], settings["methods"]
-    strategies = {method["strategy"] for method in methods.values()}
-    problems = [
-        f"figures.drawn: {figure} needs a method of strategy {strategy}; add one, or name what it "
-        f"shows in figures.methods.{figure}"
-        for figure, strategy in NEEDED_STRATEGIES.items()
-        if figure in figures["drawn"]
-        and figure not in figures["methods"]
-        and strategy not in strategies
-    ]
-    for key, known in (("methods", methods), ("sets", ["choosing", *settings["judging"]])):
-        problems += [
-            f"figures.{key}.{figure}: there is no {name!r}; {_suggest(name, known)}"
-            for figure, names in figures[key].items()
-            for name in names
-            if name not in known
-        ]
-    return problems
-
-
-def _judging_sets(settings) -> dict[str, dict]:
-    return {f"judging.{name}.": judged for name, judged in settings["judging"].items()}
-
-
-def _judging_problems(settings) -> list[str]:
-    """A choice is judged on what it has not seen."""
-    seen = {
-        "cmb_seeds": {settings["cmb"]["seed"]: "cmb.seed"},
-        "noise_seeds": {
-            **_rehearsal_seeds(settings),
-            settings["noise"]["seed"]: "noise.seed",
-        },
-        "patch_seeds": {
-            method["seed"]: f"methods.{name}.seed"
-            for name, method in settings["methods"].items()
-            if method["strategy"] == "kmeans"
-        },
-    }
-    problems = []
-    for prefix, judged in _judging_sets(settings).items():
-        problems += [
-            f"{prefix}{key}: {seed} is also {used[seed]}, with which the choice is made; "
-            "judge with another"
-            for key, used in seen.items()
-            for seed in judged[key]
-            if seed in used
-        ]
-        problems += [
-            f"{prefix}methods: there is no method {name!r}; {_suggest(name, settings['methods'])}"
-            for name in judged.get("methods", [])
-            if name not in settings["methods"]
-        ]
-        lengths = {key: len(judged[key]) for key in seen}
-        if len(set(lengths.values())) > 1:
-            counts = ", ".join(f"{n} {key}" for key, n in lengths.items())
-            problems.append(f"{prefix}cmb_seeds: {counts}; give one of each per trial")
-    return problems
-
-
-def _rehearsal_seeds(settings) -> dict[int, str]:
-    if "rehearsal" not in settings["choice"]["criteria"]:
-        return {}
-    rehearsal = settings["rehearsal"]
-    return {rehearsal["seed"] + number: "rehearsal.seed" for number in range(rehearsal["skies"])}
-
-
-def _rehearsal_problems(settings) -> list[str]:
-    """Patches that follow a sky's own parameters say nothing of skies with others."""
-    if "marginalised" not in settings["likelihood"]["foreground_residual"]:
-        return []
-    return [
-        f"likelihood.foreground_residual: patches of methods.{name} follow the observed sky's own "
-        "parameters and cannot be rehearsed; remove marginalised, or the method"
-        for name, method in settings["methods"].items()
-        if method["strategy"] in ("true_parameters", "recovered_parameters")
-    ]
-
-
-def _foreground_problems(key, model, nside) -> list[str]:
-    if model == "embedded":
-        return []
-    presets = pysm_presets()
-    unknown = [preset for preset in model if preset not in presets]
-    if unknown:
-        return [
-            f"{key}.model: PySM has no preset {name!r}; {_suggest(name, presets)}"
-            for name in unknown
-        ]
-    cmb = [name for name in model if re.fullmatch(r"c\d", name)]
-    if cmb:
-        return [f"{key}.model: {name} is a CMB; remove it, cmb describes it" for name in cmb]
-    local = os.environ.get("PYSM_LOCAL_DATA")
-    if not local:
-        return []
-    problems = []
-    for name in model:
-        templates = _templates(presets[name])
-        files = {template: _local_files(local, template) for template in templates}
-        missing = [template for template in templates if not files[template]]
-        if missing:
-            others = f" and {len(missing) - 1} more" if missing[1:] else ""
-            problems.append(
-                f"{key}.model: {name} needs {missing[0]}{others}, not in PYSM_LOCAL_DATA "
-                f"({local}); choose presets that it holds, or unset it to let PySM download them"
-            )
-            continue
-        resolutions = {path: _fits_nside(path) for paths in files.values() for path in paths}
-        broken = [path for path, available in resolutions.items() if available is None]
-        if broken:
-            problems.append(f"{key}.model: {broken[0]} is not a map; copy it again")
-        elif resolutions and (available := min(resolutions.values())) < nside:
-            problems.append(
-                f"nside: {nside} is above the {available} of {name}'s templates in "
-                f"PYSM_LOCAL_DATA ({local}); use {available} or less"
-            )
-    return problems
-
-
-def pysm_presets() -> dict[str, dict]:
-    """PySM 3's presets, read without the seconds that importing pysm3 takes."""
-    folder = Path(find_spec("pysm3").submodule_search_locations[0])
-    return tomllib.loads((folder / "data" / "presets.cfg").read_text())
-
-
-def _templates(component) -> list[str]:
-    """Template files of a preset; their names may have {nside} or {layer} in them."""
-    templates = []
-    for value in component.values():
-        if isinstance(value, dict):
-            templates += _templates(value)
-        elif isinstance(value, str) and value.endswith((".fits", ".fits.gz", ".txt", ".h5")):
-            templates.append(value)
-    return sorted(set(templates))
-
-
-def _local_files(local, template) -> list[Path]:
-    return sorted(Path(local).glob(re.sub(r"\{\w+\}", "*", template)))
-
-
-def _fits_nside(path) -> float | None:
-    """nside of a map, infinite where the file holds something else, None if unreadable."""
-    from astropy.io import fits
-
-    if path.suffix != ".fits":
-        return math.inf
-    try:
-        return fits.getheader(path, 1).get("NSIDE", math.inf)
-    except (OSError, IndexError):
-        return None
-
-
-def _region_problems(regions, nside) -> list[str]:
-    if regions["method"] == "dust_intensity":
-        fractions = regions["sky_fractions"]
-        n_pixels = [round(fraction * 12 * nside**2) for fraction in fractions]
-        if sorted({0, *n_pixels}) == [0, *n_pixels]:
-            return []
-        return [
-            f"regions.sky_fractions: {fractions} are cumulative; let them increase, by a pixel "
-            "or more"
-        ]
-    path = find_mask_file(regions["mask_file"])
-    if path is None:
-        tried = " and no ".join(map(os.path.expandvars, _as_list(regions["mask_file"])))
-        return [
-            f"regions.mask_file: found no {tried}; download Planck's Galactic masks "
-            "(config/README.md, Planck regions) or use regions.method dust_intensity"
-        ]
-    try:
-        available = mask_columns(path)
-    except (OSError, ValueError, KeyError, IndexError, AttributeError):
-        return [f"regions.mask_file: {path} does not hold HEALPix maps; download it again"]
-    unknown = [name for name in regions["masks"] if name not in available]
-    if unknown:
-        return [
-            f"regions.masks: {path} has no mask {name!r}; {_suggest(name, available)}"
-            for name in unknown
-        ]
-    coarsest = min(regions["masks"], key=available.get)
-    if available[coarsest] < nside:
-        return [
-            f"nside: {nside} is above the {available[coarsest]} of mask {coarsest} in {path}; "
-            f"use {available[coarsest]} or less"
-        ]
-    return []
 
 
 def read_yaml(path):
@@ -575,7 +204,7 @@ def read_yaml(path):
 def _check_instrument(path, source):
     if not Path(path).is_file():
         known = sorted(map(str, Path("config/instruments").glob("*.yaml")))
-        mend = _suggest(path, known) if known else "paths are relative to the working directory"
+        mend = suggest(path, known) if known else "paths are relative to the working directory"
         _raise([f"instrument: {path!r} is not a file; {mend}"], source)
     content = read_yaml(path)
     problems = _schema_problems(content, read_schema("instrument"))
