@@ -6,6 +6,7 @@ import numpy as np
 
 from patchsep.files import write_maps
 from patchsep.logs import log_to
+from patchsep.patches import PARAMETERS
 from patchsep.rehearsal import COLUMNS, UNITS, study
 from patchsep.residuals import full_sky
 from patchsep.sky import RegionSky
@@ -20,7 +21,10 @@ def main(snakemake):
     for region in params.regions:
         sky = RegionSky.read(region, params.zones, params.noise_seed, snakemake.input)
         model = study(sky, 0, params.seed, memory=memory, **params.fit)
-        log.info("%s: %.2f of the published scatter of parameters", region, model.scatter[0])
+        scatter = ", ".join(
+            f"{name} {value:.2f}" for name, value in zip(PARAMETERS, model.scatter[:, 0])
+        )
+        log.info("%s: in units of the published scatter, %s", region, scatter)
         columns = np.stack(list(model.columns().values()))
         maps = maps + full_sky(columns, sky.pixels, sky.nside)
     write_maps(

@@ -23,8 +23,8 @@ from .patches import PARAMETERS, kmeans
 from .sky import RegionSky
 from .spectral import dust_sed, synch_sed
 
-# Patches of every parameter between which the data's gain is measured. Few: with many, parameters
-# that vary from pixel to pixel would pass for a scatter of all of them on all scales.
+# Patches between which the data's gain is measured. Few: with many, parameters that vary from pixel
+# to pixel would pass for a scatter on all scales.
 PILOTS = 1, 50
 # Skies that the gain is compared with.
 N_COMPARED = 4
@@ -41,7 +41,7 @@ class ForegroundModel(NamedTuple):
         Recovered with one patch, at the reference frequencies of `spectral`.
     parameters : array (3, n_pixels)
         The fit's beta_dust, temp_dust (K), beta_synch.
-    scatter : array (n_pixels,)
+    scatter : array (3, n_pixels)
         Of the spectral parameters, in units of that of `foregrounds.PARAMETER_FIELDS`.
     """
 
@@ -52,21 +52,21 @@ class ForegroundModel(NamedTuple):
 
     def columns(self) -> dict[str, np.ndarray]:
         """The maps by the names of `COLUMNS`."""
-        return dict(zip(COLUMNS, np.vstack([*self[:3], self.scatter]), strict=True))
+        return dict(zip(COLUMNS, np.vstack(self), strict=True))
 
     @classmethod
     def from_columns(cls, maps: Mapping[str, np.ndarray], pixels: np.ndarray) -> "ForegroundModel":
         """The model of some pixels, of maps of the whole sky."""
         values = np.stack([maps[name][pixels] for name in COLUMNS])
-        return cls(values[:2], values[2:4], values[4:7], values[7])
+        return cls(values[:2], values[2:4], values[4:7], values[7:])
 
 
 COLUMNS = (
     *("DUST_Q", "DUST_U", "SYNCH_Q", "SYNCH_U"),
     *(name.upper() for name in PARAMETERS),
-    "SCATTER",
+    *(f"SCATTER_{name.upper()}" for name in PARAMETERS),
 )
-UNITS = ["uK_RJ"] * 4 + ["", "K", "", ""]
+UNITS = ["uK_RJ"] * 4 + ["", "K", ""] + [""] * 3
 
 
 def parameter_fields(nside: int, seed: int, number: int) -> np.ndarray:
@@ -107,7 +107,9 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
 
     The square of their scatter is (G - G_0) / (G_1 - G_0), G being what the second of `PILOTS`
     gains in NLL over the first, and G_0, G_1 the same on average over skies with a scatter of 0
-    and 1.
+    and 1. That of beta_dust is measured with patches of all parameters. That of the others, in
+    which the data see less, with a beta_dust of every pixel: else they would be taken to vary
+    where only beta_dust does.
 
     Parameters
     ----------
@@ -122,29 +124,37 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
     n_pixels = len(sky.pixels)
     data = sky.observe(realization)[None]
 
-    def fit(data, n_patches, **components):
-        patches = dict.fromkeys(PARAMETERS, kmeans(sky.nside, sky.pixels, n_patches, seed))
+    def fit(data, beta_dust, others, **components):
+        numbers = dict(zip(PARAMETERS, (beta_dust, others, others), strict=True))
+        patches = {
+            name: kmeans(sky.nside, sky.pixels, number, seed) for name, number in numbers.items()
+        }
         return separate(data, sky.sigma, sky.frequencies, patches, **components, **settings)
 
-    def gain(data):
-        few, many = (fit(data, n_patches).nll for n_patches in PILOTS)
-        return np.mean(few - many)
+    def gains(data):
+        few, many = PILOTS
+        pairs = ((few, few), (many, many)), ((n_pixels, few), (n_pixels, many))
+        return np.array(
+            [np.mean(fit(data, *less).nll - fit(data, *more).nll) for less, more in pairs]
+        )
 
     def compared(scatter):
-        varied = model._replace(scatter=np.full(n_pixels, scatter))
+        varied = model._replace(scatter=np.full((len(PARAMETERS), n_pixels), scatter))
         return rehearsals(varied, sky, N_COMPARED, seed, bounds=settings["bounds"])[1]
 
-    observed = fit(data, 1, components=("dust", "synch"))
+    observed = fit(data, 1, 1, components=("dust", "synch"))
     means = np.stack([observed.parameters[name][0] for name in PARAMETERS])
     model = ForegroundModel(
         dust=observed.maps["dust"][0],
         synch=observed.maps["synch"][0],
         parameters=np.repeat(means, n_pixels, axis=1),
-        scatter=np.zeros(n_pixels),
+        scatter=np.zeros((len(PARAMETERS), n_pixels)),
     )
-    uniform, varied = gain(compared(0.0)), gain(compared(1.0))
-    scatter = np.sqrt(max(gain(data) - uniform, 0) / max(varied - uniform, 1))
-    return model._replace(scatter=np.full(n_pixels, scatter))
+    uniform, varied = gains(compared(0.0)), gains(compared(1.0))
+    squared = np.maximum(gains(data) - uniform, 0) / np.maximum(varied - uniform, 1)
+    beta_dust, others = np.sqrt(squared)
+    scatter = np.repeat([[beta_dust], [others], [others]], n_pixels, axis=1)
+    return model._replace(scatter=scatter)
 
 
 def shrinkage_prior(
@@ -166,14 +176,13 @@ def shrinkage_prior(
     dict by parameter
         Mean and standard deviation, as `fit.separate` has it.
     """
-    scatter = max(model.scatter.mean(), LEAST_SCATTER)
-    return {
-        name: (
-            float(model.parameters[PARAMETERS.index(name)].mean()),
-            float(scatter * PARAMETER_FIELDS[name]["scatter"]),
-        )
-        for name in parameters
-    }
+    prior = {}
+    for name in parameters:
+        number = PARAMETERS.index(name)
+        scatter = max(model.scatter[number].mean(), LEAST_SCATTER)
+        mean = float(model.parameters[number].mean())
+        prior[name] = mean, float(scatter * PARAMETER_FIELDS[name]["scatter"])
+    return prior
 
 
 def read_prior(
@@ -230,7 +239,7 @@ def rehearse(
     for name, values in known.items():
         one = PARAMETERS.index(name)
         unseen = deviations[one] - smooth(deviations[one], smoothing)
-        parameters[one] = values[pixels] + model.scatter * unseen[pixels]
+        parameters[one] = values[pixels] + model.scatter[one] * unseen[pixels]
     lower, upper = np.array([bounds[name] for name in PARAMETERS]).T[:, :, None]
     return emission(frequencies, np.clip(parameters, lower, upper), model.dust, model.synch)
 
