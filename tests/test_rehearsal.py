@@ -23,11 +23,13 @@ SETTINGS = {"bounds": BOUNDS, "start": START, "max_iterations": 200, "tolerance"
 MEANS = np.array([[1.6], [19.0], [-3.1]])
 
 
-def sky_with(dense, scatter):
-    """A region whose spectral parameters have so many times the published scatter."""
+def sky_with(dense, scatter, pixel_noise=0.0):
+    """A region whose spectral parameters have so many times the published scatter, and beta_dust
+    some from pixel to pixel."""
     rng = np.random.default_rng(0)
     maps = np.array([0, 10, 100])[:, None, None] * rng.standard_normal((3, 2, len(PIXELS)))
     parameters = MEANS + scatter * parameter_fields(NSIDE, 77, 0)[:, PIXELS]
+    parameters[0] += pixel_noise * rng.standard_normal(len(PIXELS))
     return RegionSky(
         region="hi",
         nside=NSIDE,
@@ -65,6 +67,13 @@ def test_the_scatter_of_the_parameters_is_found(dense, scatter):
     np.testing.assert_allclose(found, scatter, rtol=0.25, atol=0.1)
 
 
+def test_beta_dust_of_every_pixel_is_not_taken_for_a_scatter_of_the_others(dense):
+    """As in PySM's d2."""
+    found = study(sky_with(dense, 0.5, pixel_noise=0.2), 0, 5, **SETTINGS).scatter
+    assert np.all(found[0] > 1)
+    np.testing.assert_allclose(found[1:], 0.5, rtol=0.4)
+
+
 def test_a_rehearsal_looks_like_the_observed_sky(sky, model, rehearsed):
     """Recovered with noise, but much brighter than that."""
     foregrounds = [rehearsed(model, number, 5) for number in range(2)]
@@ -98,7 +107,7 @@ def test_a_prior_has_the_mean_and_the_scatter_of_the_sky(sky, model):
         published = PARAMETER_FIELDS[name]["scatter"]
         assert mean == pytest.approx(MEANS[PARAMETERS.index(name), 0], abs=published)
         assert scatter == pytest.approx(published, rel=0.25)
-    without = model._replace(scatter=np.zeros(len(PIXELS)))
+    without = model._replace(scatter=np.zeros((3, len(PIXELS))))
     assert all(scatter > 0 for _, scatter in shrinkage_prior(without, names).values())
 
 
@@ -118,7 +127,7 @@ def test_parameters_stay_within_the_bounds_of_the_fit(dense, rehearsed):
     bounds = {name: (value - 1e-4, value + 1e-4) for name, value in mean.items()}
     sky = sky_with(dense, 3.0)
     model = study(sky, 0, 5, **SETTINGS | {"bounds": bounds, "start": mean})
-    assert np.all(model.scatter > 1)
+    assert np.all(model.scatter[0] > 1)
     foregrounds = rehearsed(model, 0, 5, bounds)
     # Dust outshines synchrotron in the highest bands.
     ratio = foregrounds[-1] / foregrounds[-2]
@@ -143,7 +152,7 @@ def rehearsed_beta_dust(model, dense, known, plain):
 
 
 def test_known_parameters_follow_their_templates(dense, model, rehearsed):
-    model = model._replace(scatter=np.zeros(len(PIXELS)))
+    model = model._replace(scatter=np.zeros((3, len(PIXELS))))
     template = 1.6 + 0.2 * np.sin(np.arange(12 * NSIDE**2) / 50)
     known, plain = (
         rehearsed(model, 0, 5, templates={"beta_dust": values})
@@ -165,5 +174,5 @@ def test_templates_do_not_know_what_varies_below_their_beam(
         rehearsed(model, 0, 5, templates=template, smoothing=beam) for beam in (smoothing, 0.0)
     )
     beta, bright = rehearsed_beta_dust(model, dense, known, plain)
-    published = parameter_fields(NSIDE, 5, 0)[0, PIXELS][bright].std() * model.scatter[0]
+    published = parameter_fields(NSIDE, 5, 0)[0, PIXELS][bright].std() * model.scatter[0, 0]
     assert least <= beta.std() / published <= most

@@ -38,9 +38,12 @@ class ForegroundModel(NamedTuple):
     Attributes
     ----------
     dust, synch : arrays (2, n_pixels), µK_RJ
-        Recovered with one patch, at the reference frequencies of `spectral`.
+        Recovered with one patch of every parameter, at the reference frequencies of `spectral`.
     parameters : array (3, n_pixels)
-        The fit's beta_dust, temp_dust (K), beta_synch.
+        That fit's beta_dust, temp_dust (K), beta_synch.
+    means : array (3, n_pixels)
+        Their means over the region, by a fit with a beta_dust of every pixel. With one patch
+        variations of beta_dust change what is fitted for the others.
     scatter : array (3, n_pixels)
         Of the spectral parameters, in units of that of `foregrounds.PARAMETER_FIELDS`.
     """
@@ -48,6 +51,7 @@ class ForegroundModel(NamedTuple):
     dust: np.ndarray
     synch: np.ndarray
     parameters: np.ndarray
+    means: np.ndarray
     scatter: np.ndarray
 
     def columns(self) -> dict[str, np.ndarray]:
@@ -58,15 +62,14 @@ class ForegroundModel(NamedTuple):
     def from_columns(cls, maps: Mapping[str, np.ndarray], pixels: np.ndarray) -> "ForegroundModel":
         """The model of some pixels, of maps of the whole sky."""
         values = np.stack([maps[name][pixels] for name in COLUMNS])
-        return cls(values[:2], values[2:4], values[4:7], values[7:])
+        return cls(values[:2], values[2:4], *values[4:].reshape(3, len(PARAMETERS), -1))
 
 
 COLUMNS = (
     *("DUST_Q", "DUST_U", "SYNCH_Q", "SYNCH_U"),
-    *(name.upper() for name in PARAMETERS),
-    *(f"SCATTER_{name.upper()}" for name in PARAMETERS),
+    *(f"{kind}{name.upper()}" for kind in ("", "MEAN_", "SCATTER_") for name in PARAMETERS),
 )
-UNITS = ["uK_RJ"] * 4 + ["", "K", ""] + [""] * 3
+UNITS = ["uK_RJ"] * 4 + 2 * ["", "K", ""] + [""] * 3
 
 
 def parameter_fields(nside: int, seed: int, number: int) -> np.ndarray:
@@ -143,11 +146,18 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
         return rehearsals(varied, sky, N_COMPARED, seed, bounds=settings["bounds"])[1]
 
     observed = fit(data, 1, 1, components=("dust", "synch"))
-    means = np.stack([observed.parameters[name][0] for name in PARAMETERS])
+    free = fit(data, n_pixels, 1)
+    means = [
+        np.average(free.parameters[name][0], weights=free.errors[name][0] ** -2)
+        for name in PARAMETERS
+    ]
     model = ForegroundModel(
         dust=observed.maps["dust"][0],
         synch=observed.maps["synch"][0],
-        parameters=np.repeat(means, n_pixels, axis=1),
+        parameters=np.stack(
+            [np.repeat(observed.parameters[name], n_pixels) for name in PARAMETERS]
+        ),
+        means=np.repeat(np.array(means)[:, None], n_pixels, axis=1),
         scatter=np.zeros((len(PARAMETERS), n_pixels)),
     )
     uniform, varied = gains(compared(0.0)), gains(compared(1.0))
@@ -180,7 +190,7 @@ def shrinkage_prior(
     for name in parameters:
         number = PARAMETERS.index(name)
         scatter = max(model.scatter[number].mean(), LEAST_SCATTER)
-        mean = float(model.parameters[number].mean())
+        mean = float(model.means[number].mean())
         prior[name] = mean, float(scatter * PARAMETER_FIELDS[name]["scatter"])
     return prior
 
