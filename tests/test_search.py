@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from patchsep.patches import configurations, partition
-from patchsep.rehearsal import rehearsal_skies, study
+from patchsep.rehearsal import parameter_fields, rehearsal_skies, study
 from patchsep.search import (
     SAMPLERS,
     compare_samplers,
@@ -60,11 +60,11 @@ BOUNDS = {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.
 
 @pytest.fixture(scope="module")
 def sky(dense):
-    """beta_dust varies smoothly, and no other parameter."""
+    """beta_dust varies as rehearsals take it to, and no other parameter."""
     rng = np.random.default_rng(0)
     maps = np.array([0, 10, 100])[:, None, None] * rng.standard_normal((3, 2, len(PIXELS)))
     parameters = np.repeat([[1.6], [19.0], [-3.1]], len(PIXELS), axis=1)
-    parameters[0] += 0.1 * np.sin(PIXELS / 100)
+    parameters[0] += 3 * parameter_fields(NSIDE, 77, 0)[0, PIXELS]
     return RegionSky(
         region="hi",
         nside=NSIDE,

@@ -112,7 +112,7 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
     gains in NLL over the first, and G_0, G_1 the same on average over skies with a scatter of 0
     and 1. That of beta_dust is measured with patches of all parameters. That of the others, in
     which the data see less, with a beta_dust of every pixel: else they would be taken to vary
-    where only beta_dust does.
+    where only beta_dust does; they vary as much in the skies that beta_dust is measured with.
 
     Parameters
     ----------
@@ -134,16 +134,19 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
         }
         return separate(data, sky.sigma, sky.frequencies, patches, **components, **settings)
 
-    def gains(data):
-        few, many = PILOTS
-        pairs = ((few, few), (many, many)), ((n_pixels, few), (n_pixels, many))
-        return np.array(
-            [np.mean(fit(data, *less).nll - fit(data, *more).nll) for less, more in pairs]
-        )
+    def with_scatter(beta_dust, others):
+        scatter = np.repeat([[beta_dust], [others], [others]], n_pixels, axis=1)
+        return model._replace(scatter=scatter)
 
-    def compared(scatter):
-        varied = model._replace(scatter=np.full((len(PARAMETERS), n_pixels), scatter))
-        return rehearsals(varied, sky, N_COMPARED, seed, bounds=settings["bounds"])[1]
+    def measured(uniform, varied, less, more):
+        def gain(data):
+            return np.mean(fit(data, *less).nll - fit(data, *more).nll)
+
+        low, high = (
+            gain(rehearsals(one, sky, N_COMPARED, seed, bounds=settings["bounds"])[1])
+            for one in (uniform, varied)
+        )
+        return np.sqrt(max(gain(data) - low, 0) / max(high - low, 1))
 
     observed = fit(data, 1, 1, components=("dust", "synch"))
     free = fit(data, n_pixels, 1)
@@ -160,11 +163,10 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
         means=np.repeat(np.array(means)[:, None], n_pixels, axis=1),
         scatter=np.zeros((len(PARAMETERS), n_pixels)),
     )
-    uniform, varied = gains(compared(0.0)), gains(compared(1.0))
-    squared = np.maximum(gains(data) - uniform, 0) / np.maximum(varied - uniform, 1)
-    beta_dust, others = np.sqrt(squared)
-    scatter = np.repeat([[beta_dust], [others], [others]], n_pixels, axis=1)
-    return model._replace(scatter=scatter)
+    few, many = PILOTS
+    others = measured(with_scatter(0, 0), with_scatter(1, 1), (n_pixels, few), (n_pixels, many))
+    beta_dust = measured(with_scatter(0, others), with_scatter(1, others), (few, few), (many, many))
+    return with_scatter(beta_dust, others)
 
 
 def shrinkage_prior(
