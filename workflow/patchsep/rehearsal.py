@@ -126,12 +126,12 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
     """
     n_pixels = len(sky.pixels)
     data = sky.observe(realization)[None]
+    few, many = PILOTS
+    labels = {n: kmeans(sky.nside, sky.pixels, n, seed) for n in (few, many, n_pixels)}
 
     def fit(data, beta_dust, others, **components):
-        numbers = dict(zip(PARAMETERS, (beta_dust, others, others), strict=True))
-        patches = {
-            name: kmeans(sky.nside, sky.pixels, number, seed) for name, number in numbers.items()
-        }
+        numbers = beta_dust, others, others
+        patches = {name: labels[n] for name, n in zip(PARAMETERS, numbers, strict=True)}
         return separate(data, sky.sigma, sky.frequencies, patches, **components, **settings)
 
     def with_scatter(beta_dust, others):
@@ -148,8 +148,8 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
         )
         return np.sqrt(max(gain(data) - low, 0) / max(high - low, 1))
 
-    observed = fit(data, 1, 1, components=("dust", "synch"))
-    free = fit(data, n_pixels, 1)
+    observed = fit(data, few, few, components=("dust", "synch"))
+    free = fit(data, n_pixels, few)
     means = [
         np.average(free.parameters[name][0], weights=free.errors[name][0] ** -2)
         for name in PARAMETERS
@@ -163,7 +163,6 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
         means=np.repeat(np.array(means)[:, None], n_pixels, axis=1),
         scatter=np.zeros((len(PARAMETERS), n_pixels)),
     )
-    few, many = PILOTS
     others = measured(with_scatter(0, 0), with_scatter(1, 1), (n_pixels, few), (n_pixels, many))
     beta_dust = measured(with_scatter(0, others), with_scatter(1, others), (few, few), (many, many))
     return with_scatter(beta_dust, others)
