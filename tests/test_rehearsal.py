@@ -23,11 +23,15 @@ SETTINGS = {"bounds": BOUNDS, "start": START, "max_iterations": 200, "tolerance"
 MEANS = np.array([[1.6], [19.0], [-3.1]])
 
 
-def sky_with(dense, scatter, pixel_noise=0.0):
+def sky_with(dense, scatter, pixel_noise=0.0, brightness=1.0):
     """A region whose spectral parameters have so many times the published scatter, and beta_dust
     some from pixel to pixel."""
     rng = np.random.default_rng(0)
-    maps = np.array([0, 10, 100])[:, None, None] * rng.standard_normal((3, 2, len(PIXELS)))
+    maps = (
+        brightness
+        * np.array([0, 10, 100])[:, None, None]
+        * rng.standard_normal((3, 2, len(PIXELS)))
+    )
     parameters = MEANS + scatter * parameter_fields(NSIDE, 77, 0)[:, PIXELS]
     parameters[0] += pixel_noise * rng.standard_normal(len(PIXELS))
     return RegionSky(
@@ -72,6 +76,12 @@ def test_beta_dust_of_every_pixel_is_not_taken_for_a_scatter_of_the_others(dense
     found = study(sky_with(dense, 0.5, pixel_noise=0.2), 0, 5, **SETTINGS).scatter
     assert np.all(found[0] > 1)
     np.testing.assert_allclose(found[1:], 0.5, rtol=0.4)
+
+
+def test_noise_is_not_taken_for_a_scatter_of_faint_foregrounds(dense):
+    """As in high latitudes of PySM's d0, where noise hides temp_dust."""
+    found = study(sky_with(dense, 0.0, brightness=0.1), 1, 5, **SETTINGS).scatter
+    assert np.all(found < 0.3)
 
 
 def test_a_rehearsal_looks_like_the_observed_sky(sky, model, rehearsed):

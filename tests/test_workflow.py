@@ -505,8 +505,10 @@ def test_the_grid_is_tried_out_on_rehearsals(finished, tmp_path):
     assert np.all(chosen["rehearsal"] != chosen["r_upper68"])
     np.testing.assert_allclose(chosen["rehearsal"], chosen["r_upper68"], rtol=1)
     assert chosen["foreground_residual"].eq("marginalised").all()
-    r_hat = pd.read_csv(folder / judged).query("criterion == 'rehearsal'").pivot(
-        index="region", columns="foreground_residual", values="r_hat"
+    r_hat = (
+        pd.read_csv(folder / judged)
+        .query("criterion == 'rehearsal'")
+        .pivot(index="region", columns="foreground_residual", values="r_hat")
     )
     assert (r_hat["marginalised"] < r_hat["neglected"]).all()
 
