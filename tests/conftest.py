@@ -68,8 +68,11 @@ class DenseModel:
     sigma: np.ndarray
 
     def mixing(self, beta_dust, temp_dust, beta_synch) -> np.ndarray:
-        """A of one pixel, (n_bands, 3)."""
+        """A (…, n_bands, 3) of one pixel or of many."""
         nu = self.frequency * u.GHz
+        beta_dust, temp_dust, beta_synch = (
+            np.asarray(values)[..., None] for values in (beta_dust, temp_dust, beta_synch)
+        )
         black_body = BlackBody(temp_dust * u.K)
 
         def brightness_temperature(nu):
@@ -80,8 +83,8 @@ class DenseModel:
         to_cmb = (np.ones(len(nu)) * u.uK_RJ).to_value(
             u.uK_CMB, equivalencies=u.cmb_equivalencies(nu)
         )
-        foregrounds = np.stack([dust.to_value(""), synch.to_value("")], axis=1)
-        return np.column_stack([np.ones(len(nu)), foregrounds * to_cmb[:, None]])
+        cmb = np.ones(dust.shape)
+        return np.stack([cmb, dust.to_value("") * to_cmb, synch.to_value("") * to_cmb], axis=-1)
 
     def white_mixing(self, *parameters) -> np.ndarray:
         return self.mixing(*parameters) / self.sigma[:, None]
@@ -98,16 +101,15 @@ class DenseModel:
     def solve(self, parameters, data) -> tuple[np.ndarray, float]:
         """Component maps (3, 2, n_pixels) by generalised least squares, and half the misfit."""
         maps, misfit = np.empty((3, 2, data.shape[-1])), 0.0
-        for pixel, values in enumerate(np.transpose(parameters)):
-            matrix, white = self.white_mixing(*values), data[..., pixel] / self.sigma[:, None]
+        for pixel, matrix in enumerate(self.white_mixing(*parameters)):
+            white = data[..., pixel] / self.sigma[:, None]
             maps[..., pixel] = np.linalg.lstsq(matrix, white)[0]
             misfit += np.sum((white - matrix @ maps[..., pixel]) ** 2) / 2
         return maps, misfit
 
     def sky(self, parameters, maps) -> np.ndarray:
         """Noiseless data (n_bands, 2, n_pixels) of component maps (3, 2, n_pixels)."""
-        pixels = [self.mixing(*v) @ maps[..., p] for p, v in enumerate(np.transpose(parameters))]
-        return np.stack(pixels, axis=-1)
+        return np.einsum("pbc,csp->bsp", self.mixing(*parameters), maps)
 
 
 @pytest.fixture(scope="session")
