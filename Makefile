@@ -13,7 +13,7 @@ run: $(VENV)/.run
 	$(BIN)/snakemake --cores $(CORES)
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
