@@ -10,6 +10,7 @@ from patchsep.foregrounds import PARAMETER_FIELDS
 from patchsep.patches import PARAMETERS
 from patchsep.rehearsal import (
     ForegroundModel,
+    behind,
     emission,
     parameter_fields,
     rehearse,
@@ -170,6 +171,19 @@ def test_known_parameters_follow_their_templates(dense, model, rehearsed):
     )
     beta, bright = rehearsed_beta_dust(model, dense, known, plain)
     np.testing.assert_allclose(beta, template[PIXELS][bright], atol=5e-3)
+
+
+@pytest.mark.parametrize("published", [0.0, 0.5, 2.0])
+def test_the_sky_behind_a_template_varies_as_the_true_one(published):
+    """And differs from the template by as much as that does, not more nor less."""
+    rng = np.random.default_rng(3)
+    truth, wrong, error = np.array([[published], [0.7], [0.7]]) * rng.standard_normal((3, 100_000))
+    template = 20 + truth + wrong
+    found = behind(template, error, 0.7)
+    np.testing.assert_allclose(found.std(), published, rtol=0.02, atol=0.05)
+    np.testing.assert_allclose((found - template).std(), 0.7, rtol=0.02)
+    # What the template knows of the sky is in both.
+    np.testing.assert_allclose(np.cov(found, template)[0, 1], published**2, rtol=0.02, atol=0.01)
 
 
 @pytest.mark.parametrize(

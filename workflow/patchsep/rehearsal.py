@@ -238,7 +238,7 @@ def rehearse(
     bounds : dict by parameter
         Parameters stay within, so that a fit can follow them.
     templates : dict of str to array (12 nside²,)
-        Maps that some parameters are known from, with an error.
+        Maps that some parameters are known from, with an error; see `behind`.
     smoothing : float
         FWHM in degrees of the beam of these maps: what varies below it they do not show.
     errors, coherence :
@@ -248,17 +248,38 @@ def rehearse(
     -------
     array (n_bands, 2, n_pixels), µK_CMB
     """
+    errors = errors or {}
     deviations = parameter_fields(nside, seed, number)
     parameters = model.parameters + model.scatter * deviations[:, pixels]
     # Errors have random numbers of their own, not those of the deviations.
     stream = [seed, number, len(PARAMETERS)]
-    known = prepare_templates(templates or {}, nside, 0.0, errors or {}, coherence, stream)
-    for name, values in known.items():
+    wrong = prepare_templates(templates or {}, nside, 0.0, errors, coherence, stream)
+    for name, values in wrong.items():
         one = PARAMETERS.index(name)
         unseen = deviations[one] - smooth(deviations[one], smoothing)
-        parameters[one] = values[pixels] + model.scatter[one] * unseen[pixels]
+        template = templates[name][pixels]
+        parameters[one] = behind(template, values[pixels] - template, errors.get(name, 0.0))
+        parameters[one] += model.scatter[one] * unseen[pixels]
     lower, upper = np.array([bounds[name] for name in PARAMETERS]).T[:, :, None]
     return emission(frequencies, np.clip(parameters, lower, upper), model.dust, model.synch)
+
+
+def behind(template: np.ndarray, error: np.ndarray, rms: float) -> np.ndarray:
+    """A parameter that a template with an error may have come from.
+
+    Of two independent Gaussian fields whose sum is known: its mean given the sum, and an error as
+    large as is then left (Wiener filter, one weight for all scales). Without a weight the sky would
+    vary as the template's error does, and with another error on top.
+
+    Parameters
+    ----------
+    template, error : arrays (n_pixels,)
+    rms : float
+        Of the error.
+    """
+    variance = template.var()
+    weight = max(1 - rms**2 / variance, 0.0) if variance > 0 else 0.0
+    return template.mean() + weight * (template - template.mean()) + np.sqrt(weight) * error
 
 
 def rehearsal_skies(
