@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from .figures import COLOURS, FULL_WIDTH
 from .search import ELL_RANGES, WORTH
@@ -29,7 +30,7 @@ def plot_search(samplers: pd.DataFrame) -> Figure:
             axis.fill_between(
                 quantiles.index, quantiles[0.16], quantiles[0.84], color=colour, alpha=0.2, lw=0
             )
-        axis.set(xlabel="Configurations evaluated", ylabel=WORTH_LABELS[worth], xscale="log")
+        axis.set(xlabel="Configurations evaluated", ylabel=WORTH_LABELS[worth])
     axes[0].legend()
     return figure
 
@@ -44,21 +45,19 @@ def plot_prediction(evaluations: pd.DataFrame) -> Figure:
     columns = [f"ratio_{low}" for low, _ in ELL_RANGES]
     left.boxplot(
         [evaluations[column] for column in columns],
-        whis=(0, 100),
+        flierprops={"marker": ".", "markeredgecolor": COLOURS[3]},
         medianprops={"color": COLOURS[4]},
     )
     labels = [rf"${low}$–${high - 1}$" for low, high in ELL_RANGES[:-1]]
     left.set_xticks(range(1, 1 + len(columns)), [*labels, rf"$\geq {ELL_RANGES[-1][0]}$"])
     left.axhspan(0.9, 1.1, color="0.9", zorder=0)
     left.axhline(1, color="0.4", lw=0.8)
-    left.set(xlabel=r"$\ell$", ylabel="noise power, predicted / fits")
+    left.set(xlabel=r"$\ell$", ylabel="noise power, predicted / fits", yscale="log")
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter(NullFormatter())
     fits, predicted = (evaluations[f"seconds_{kind}"].median() for kind in ("fits", "predicted"))
     left.set_title(f"{fits:.2g} s for fits, {predicted:.2g} s predicted", fontsize="medium")
     right.plot(1e3 * evaluations["judged"], 1e3 * evaluations["promised"], ".", color=COLOURS[3])
-    right.set(
-        xscale="log",
-        yscale="log",
-        xlabel=WORTH_LABELS["judged"],
-        ylabel=WORTH_LABELS["promised"],
-    )
+    right.set(xlabel=WORTH_LABELS["judged"], ylabel=WORTH_LABELS["promised"])
     return figure
