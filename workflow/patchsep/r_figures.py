@@ -228,7 +228,7 @@ def plot_methods(data: pd.DataFrame) -> Figure:
                 change = f" {100 * (row.ratio - 1):+.0f} ± {100 * row.ratio_error:.0f} %"
                 axis.text(end, place, change, va="center", fontsize="xx-small")
         low = min(0, 1.1 * bias.min())
-        axis.set(title=in_words(name), xlim=(low, 1.65 * (bias + noise).max()))
+        axis.set(title=in_words(name), xlim=(low, 1.75 * (bias + noise).max()))
         axis.tick_params(axis="y", length=0)
     panels[0][0].set_yticks(range(len(methods)), [in_words(method) for method in methods])
     panels[0][0].set_ylim(len(methods) - 0.5, -0.5)
