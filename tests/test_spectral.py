@@ -120,7 +120,7 @@ def test_likelihood_does_not_see_the_cmb(nll, parameters, noisy):
 
 
 def test_gradient_is_that_of_the_dense_likelihood(dense, nll, parameters, noisy):
-    found = jax.grad(nll)(parameters, noisy)
+    found = jax.jit(jax.grad(nll))(parameters, noisy)
     for index, pixel, values in pixel_parameters(parameters):
         expected = central_difference(
             lambda v, pixel=pixel: one_pixel_misfit(dense, v, noisy, pixel), values, index, 1e-5
@@ -133,7 +133,7 @@ def test_gradient_is_that_of_its_own_finite_differences(nll, parameters, noisy):
     direction = np.random.default_rng(4).standard_normal(parameters.shape)
     step = 1e-5
     change = nll(parameters + step * direction, noisy) - nll(parameters - step * direction, noisy)
-    along = np.sum(jax.grad(nll)(parameters, noisy) * direction)
+    along = np.sum(jax.jit(jax.grad(nll))(parameters, noisy) * direction)
     np.testing.assert_allclose(along, change / (2 * step), rtol=1e-6)
 
 
@@ -160,7 +160,7 @@ def test_value_is_the_likelihood_less_the_power_of_the_data(
 def test_derivatives_are_those_of_automatic_differentiation(expansion, nll, parameters, noisy):
     """jax.grad and jax.hessian of the residual's sum of squares, another formula."""
     found = expansion(parameters, noisy)
-    gradient = jax.grad(nll)(parameters, noisy)
+    gradient = jax.jit(jax.grad(nll))(parameters, noisy)
     np.testing.assert_allclose(
         jnp.stack(found.gradient), gradient, rtol=1e-7, atol=1e-9 * np.abs(gradient).max()
     )
