@@ -57,6 +57,12 @@ def nll(bands):
     return lambda parameters, data: recover(mixing(parameters, bands), data, bands).nll
 
 
+@pytest.fixture(scope="module")
+def gradient(nll, parameters, noisy):
+    """Its automatic derivatives (3, n_pixels)."""
+    return jax.jit(jax.grad(nll))(parameters, noisy)
+
+
 @pytest.fixture(scope="module", params=["maps", "moments"])
 def expansion(request, bands):
     """`expand` of data, from the maps themselves and from their second moments."""
@@ -119,21 +125,20 @@ def test_likelihood_does_not_see_the_cmb(nll, parameters, noisy):
     np.testing.assert_allclose(nll(parameters, noisy + cmb), nll(parameters, noisy), rtol=1e-9)
 
 
-def test_gradient_is_that_of_the_dense_likelihood(dense, nll, parameters, noisy):
-    found = jax.jit(jax.grad(nll))(parameters, noisy)
+def test_gradient_is_that_of_the_dense_likelihood(dense, gradient, parameters, noisy):
     for index, pixel, values in pixel_parameters(parameters):
         expected = central_difference(
             lambda v, pixel=pixel: one_pixel_misfit(dense, v, noisy, pixel), values, index, 1e-5
         )
-        assert found[index, pixel] == pytest.approx(expected, rel=1e-6)
+        assert gradient[index, pixel] == pytest.approx(expected, rel=1e-6)
 
 
-def test_gradient_is_that_of_its_own_finite_differences(nll, parameters, noisy):
+def test_gradient_is_that_of_its_own_finite_differences(nll, gradient, parameters, noisy):
     """Along a random direction through all parameters at once."""
     direction = np.random.default_rng(4).standard_normal(parameters.shape)
     step = 1e-5
     change = nll(parameters + step * direction, noisy) - nll(parameters - step * direction, noisy)
-    along = np.sum(jax.jit(jax.grad(nll))(parameters, noisy) * direction)
+    along = np.sum(gradient * direction)
     np.testing.assert_allclose(along, change / (2 * step), rtol=1e-6)
 
 
@@ -157,10 +162,11 @@ def test_value_is_the_likelihood_less_the_power_of_the_data(
     )
 
 
-def test_derivatives_are_those_of_automatic_differentiation(expansion, nll, parameters, noisy):
+def test_derivatives_are_those_of_automatic_differentiation(
+    expansion, nll, gradient, parameters, noisy
+):
     """jax.grad and jax.hessian of the residual's sum of squares, another formula."""
     found = expansion(parameters, noisy)
-    gradient = jax.jit(jax.grad(nll))(parameters, noisy)
     np.testing.assert_allclose(
         jnp.stack(found.gradient), gradient, rtol=1e-7, atol=1e-9 * np.abs(gradient).max()
     )

@@ -276,6 +276,11 @@ def behind(template: np.ndarray, error: np.ndarray, rms: float) -> np.ndarray:
     template, error : arrays (n_pixels,)
     rms : float
         Of the error.
+
+    Returns
+    -------
+    array (n_pixels,)
+        In the template's unit.
     """
     variance = template.var()
     weight = max(1 - rms**2 / variance, 0.0) if variance > 0 else 0.0
