@@ -9,7 +9,6 @@ import pytest
 
 from patchsep.foregrounds import (
     DUST_SPECTRUM,
-    PARAMETER_FIELDS,
     SYNCH_SPECTRUM,
     embedded_sky,
     foreground_sky,
@@ -18,6 +17,7 @@ from patchsep.foregrounds import (
     true_parameters,
 )
 from patchsep.instrument import Instrument
+from patchsep.parameter_fields import PARAMETER_FIELDS
 from patchsep.spectral import dust_sed, synch_sed
 
 BANDS = [30.0, 100.0, 353.0]

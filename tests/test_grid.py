@@ -177,9 +177,7 @@ def test_noise_may_be_propagated_instead_of_fitted(sky, members, data):
         ).set_index("realization")
         for propagation in ("nonlinear", "linear")
     )
-    fitted = [FOREGROUNDS_ONLY, REALIZATIONS[0]]
-    np.testing.assert_allclose(linear.loc[fitted, "nll"], fits.loc[fitted, "nll"], rtol=1e-6)
-    assert linear["nll"].isna().sum() == len(REALIZATIONS) - 1
+    assert list(linear.index[linear["nll"].notna()]) == [FOREGROUNDS_ONLY]
     for number in REALIZATIONS:
         expected = np.sum(fits.loc[number, "statistical"])
         assert np.sum(linear.loc[number, "statistical"]) == pytest.approx(expected, rel=0.1)

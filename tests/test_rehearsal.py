@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from patchsep.fit import BOUNDS, START
-from patchsep.foregrounds import PARAMETER_FIELDS
+from patchsep.parameter_fields import PARAMETER_FIELDS, parameter_fields
 from patchsep.patches import PARAMETERS
 from patchsep.rehearsal import (
     ForegroundModel,
     behind,
     emission,
-    parameter_fields,
     rehearse,
     shrinkage_prior,
     study,

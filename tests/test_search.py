@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from patchsep.parameter_fields import parameter_fields
 from patchsep.patches import configurations, partition
-from patchsep.rehearsal import parameter_fields, rehearsal_skies, study
+from patchsep.rehearsal import rehearsal_skies, study
 from patchsep.search import (
     SAMPLERS,
     compare_samplers,

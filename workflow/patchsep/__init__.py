@@ -1,8 +1,8 @@
 """patchsep: sky patches for parametric foreground cleaning, from the sky to r.
 
-The modules follow the data: `instrument`, `foregrounds`, `cmb` and `noise` make
-the sky; `regions` and `patches` divide it; `spectral`, `newton` and `fit` clean it;
-`spectra` and `residuals` measure what is left, over the whole `grid`, and `likelihood` what it
+The modules follow the data: `instrument`, `foregrounds` (with `parameter_fields`), `cmb`
+and `noise` make the sky; `regions` and `patches` divide it; `spectral`, `newton` and `fit` clean
+it; `spectra` and `residuals` measure what is left, over the whole `grid`, and `likelihood` what it
 does to r; `rehearsal` makes skies like the observed one, with the help of which `choice` takes one
 configuration per region, or `search` finds it; `trials` and `judging` say what it is worth on other
 skies; `figures` and `tables` show it. `validation`, `known_patches` and `patch_classes` look where

@@ -77,10 +77,9 @@ def clean(
     members : list of dict
         Partitions of every member, see `patches.partition`.
     propagation : str
-        With `linear` only the first data, those of foregrounds alone, and the second are fitted.
-        What others have besides foregrounds is propagated to first order, around the second: see
-        `prediction.propagate`. What only a fit can tell of them, `nll`, `information` and
-        `evidence`, is NaN.
+        With `linear` only the first data, those of foregrounds alone, are fitted. Parameters of
+        the others follow from theirs to first order, see `prediction.propagate`. What only a fit
+        can tell of them, `nll`, `information` and `evidence`, is NaN.
     bounds, prior, settings :
         Those of `fit.separate`.
     """
@@ -97,38 +96,44 @@ def clean(
 
 
 def _fitted(patches, sky, data, bounds, **settings):
-    result = separate(data, sky.sigma, sky.frequencies, patches, bounds, **settings)
+    fits = separate(data, sky.sigma, sky.frequencies, patches, bounds, **settings)
+    return _cleaned(fits, patches, bounds)
+
+
+def _cleaned(fits, patches, bounds):
     return Cleaned(
-        cmb=result.cmb,
-        parameters=parameter_maps(result.parameters, patches),
-        nll=result.nll,
-        n_at_bounds=result.n_at_bounds,
-        information=information(result),
-        evidence=evidence(result, bounds),
-        iterations=result.iterations,
-        gradient=result.gradient,
-        converged=result.converged,
+        cmb=fits.cmb,
+        parameters=parameter_maps(fits.parameters, patches),
+        nll=fits.nll,
+        n_at_bounds=fits.n_at_bounds,
+        information=information(fits),
+        evidence=evidence(fits, bounds),
+        iterations=fits.iterations,
+        gradient=fits.gradient,
+        converged=fits.converged,
     )
 
 
 def _propagated(patches, sky, data, bounds, prior, **settings):
-    fitted = _fitted(patches, sky, data[:2], bounds, prior=prior, **settings)
-    changes = propagate(
-        fitted.parameters[1],
+    fit = separate(data[:1], sky.sigma, sky.frequencies, patches, bounds, prior=prior, **settings)
+    alone = _cleaned(fit, patches, bounds)
+    parameters, cmb = propagate(
+        {name: values[0] for name, values in fit.parameters.items()},
         patches,
-        data[1],
-        data[2:] - data[0],
+        data[0],
+        data[1:],
         sky.sigma,
         sky.frequencies,
         bounds,
         prior,
     )
-    # Row 0, row 1, and row 1 again for all others.
-    rows = np.minimum(np.arange(len(data)), 1)
-    repeated = {f.name: getattr(fitted, f.name)[rows] for f in fields(Cleaned)}
+    repeated = {
+        f.name: np.repeat(getattr(alone, f.name), len(data), axis=0) for f in fields(Cleaned)
+    }
     for name in ("nll", "information", "evidence"):
-        repeated[name][2:] = np.nan
-    repeated["cmb"][2:] = fitted.cmb[0] + changes
+        repeated[name][1:] = np.nan
+    repeated["cmb"][1:] = cmb
+    repeated["parameters"][1:] = parameter_maps(parameters, patches)
     return Cleaned(**repeated)
 
 

@@ -259,10 +259,9 @@ def _out_of_memory(error):
 def _fit(data, bands, problem, solve, max_iterations, tolerance, components):
     """Fit one batch; returns the fields of `Separation`, unknowns for parameters."""
     data = jnp.asarray(data)
-    statistics = _prepare(data, bands, problem.blocks, problem.labels.shape[1])
+    statistics = prepare(data, bands, problem.blocks, problem.labels.shape[1])
     found = solve(data, statistics, bands, problem, max_iterations, tolerance)
-    columns = _spread(_mixing(_spread(found.unknowns, problem.labels), bands), problem.cells)
-    recovery = _recover(columns, data, bands)
+    recovery = recover_maps(found.unknowns, problem, data, bands)
     unknowns, errors, steps = map(np.asarray, (found.unknowns, found.errors, found.steps))
     margin = np.minimum(unknowns - problem.lower, problem.upper - unknowns)
     near = 1e-3 * np.minimum(errors, problem.upper - problem.lower)
@@ -278,8 +277,22 @@ def _fit(data, bands, problem, solve, max_iterations, tolerance, components):
 
 
 @partial(jax.jit, static_argnums=3)
-def _prepare(data, bands, blocks, n_cells):
-    """Whitened maps (n_realizations, n_bands, 2, n_cells), or moments of merged pixels."""
+def prepare(data, bands, blocks, n_cells):
+    """What the likelihood needs of the data, for every cell of a `Problem`.
+
+    Parameters
+    ----------
+    data : array (n_realizations, n_bands, 2, n_pixels), µK_CMB
+    bands : Bands
+    blocks : see `Problem`
+    n_cells : int
+
+    Returns
+    -------
+    array
+        Whitened maps (n_realizations, n_bands, 2, n_cells), or of merged pixels second moments
+        (n_realizations, n_cells, n_bands, n_bands).
+    """
     if blocks is None:
         white = jax.vmap(whiten, in_axes=(0, None))(data, bands)
         return jnp.pad(white, (*3 * ((0, 0),), (0, n_cells - data.shape[-1])))
@@ -293,6 +306,12 @@ def _prepare(data, bands, blocks, n_cells):
         )
 
     return jax.lax.map(moments, data)
+
+
+def recover_maps(unknowns, problem, data, bands):
+    """`Recovery` of data (n_realizations, n_bands, 2, n_pixels) with unknowns of a `Problem`."""
+    columns = _spread(_mixing(_spread(unknowns, problem.labels), bands), problem.cells)
+    return _recover(columns, data, bands)
 
 
 @jax.jit

@@ -7,8 +7,9 @@ import numpy as np
 import pysm3
 import pysm3.units as u
 
-from .harmonics import gaussian_qu, gaussian_scalar
+from .harmonics import gaussian_qu, power_law
 from .instrument import Instrument
+from .parameter_fields import PARAMETER_FIELDS, parameter_field
 
 # Frequency at which regions are drawn on dust intensity, GHz.
 INTENSITY_FREQUENCY = 353.0
@@ -125,17 +126,6 @@ SYNCH_SPECTRUM = dict(d80_ee=10.6, alpha_ee=-3.15, alpha_bb=-3.15, b_to_e=0.5)
 # Below this multipole the spectra are flat: the largest scales come from the brightness.
 EMISSION_KNEE = 10
 
-# Mean, scatter and slope of C_ell of the spectral parameters: those of PySM's d1 and s1
-# maps on GAL060 (which go back to Planck 2015 X, arXiv:1502.01588, and Miville-Deschênes
-# et al. 2008, arXiv:0802.3345); slopes of the two dust maps are fitted to ell = 4 … 100.
-# s1's beta_synch has no structure below 5°; its slope is what S-PASS suggests, -2.6
-# (arXiv:1802.01145).
-PARAMETER_FIELDS = {
-    "beta_dust": dict(mean=1.54, scatter=0.029, slope=-2.0),
-    "temp_dust": dict(mean=22.1, scatter=1.56, slope=-2.3),
-    "beta_synch": dict(mean=-3.0, scatter=0.047, slope=-2.6),
-}
-
 
 def embedded_sky(nside: int, seed: int) -> pysm3.Sky:
     """A seeded dust and synchrotron sky for runs without templates.
@@ -222,18 +212,6 @@ def polarized_emission(
 ) -> np.ndarray:
     """Gaussian Q, U (2, n_pixels) with C_ell ∝ ell^alpha and D_80^EE = `d80_ee`."""
     amplitude = d80_ee * 2 * np.pi / (80 * 81)
-    cl_ee = amplitude * _power_law(nside, alpha_ee, EMISSION_KNEE)
-    cl_bb = b_to_e * amplitude * _power_law(nside, alpha_bb, EMISSION_KNEE)
+    cl_ee = amplitude * power_law(nside, alpha_ee, EMISSION_KNEE)
+    cl_bb = b_to_e * amplitude * power_law(nside, alpha_bb, EMISSION_KNEE)
     return gaussian_qu(cl_ee, cl_bb, nside, rng)
-
-
-def parameter_field(nside: int, rng, mean: float, scatter: float, slope: float) -> np.ndarray:
-    """Gaussian map (n_pixels,) of given mean and scatter with C_ell ∝ ell^slope."""
-    field = gaussian_scalar(_power_law(nside, slope), nside, rng)
-    return mean + scatter * (field - field.mean()) / field.std()
-
-
-def _power_law(nside: int, alpha: float, knee: int = 1) -> np.ndarray:
-    """(ell / 80)^alpha up to 3 nside - 1, flat below `knee`, zero below the quadrupole."""
-    ell = np.arange(3 * nside, dtype=float)
-    return np.where(ell >= 2, (np.maximum(ell, knee) / 80) ** alpha, 0.0)

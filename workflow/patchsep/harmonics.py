@@ -97,3 +97,9 @@ def synthesize(alm: np.ndarray, spin: int, nside: int) -> np.ndarray:
     """Maps (1 or 2, n_pixels) of coefficients (1 or 2, n_alm) of a spin."""
     lmax = hp.Alm.getlmax(alm.shape[-1])
     return ducc0.sht.synthesis(alm=alm, spin=spin, lmax=lmax, **_geometry(nside))
+
+
+def power_law(nside: int, alpha: float, knee: int = 1) -> np.ndarray:
+    """(ell / 80)^alpha up to 3 nside - 1, flat below `knee`, zero below the quadrupole."""
+    ell = np.arange(3 * nside, dtype=float)
+    return np.where(ell >= 2, (np.maximum(ell, knee) / 80) ** alpha, 0.0)

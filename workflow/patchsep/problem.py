@@ -131,6 +131,14 @@ class Problem:
             prior,
         )
 
+    def vector(self, parameters):
+        """Unknowns (n_unknowns,) of a dict of (n_patches,); where no pixel is, the start."""
+        unknowns = self.start.copy()
+        for name, places in self.places.items():
+            used = places >= 0
+            unknowns[places[used]] = parameters[name][used]
+        return unknowns
+
     def by_parameter(self, vectors):
         """Split (..., n_unknowns) into a dict of (..., n_patches), NaN where no pixel is."""
         return {

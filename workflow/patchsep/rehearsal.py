@@ -16,8 +16,8 @@ import numpy as np
 
 from .files import read_maps
 from .fit import separate
-from .foregrounds import PARAMETER_FIELDS, parameter_field
 from .noise import simulate_noise
+from .parameter_fields import PARAMETER_FIELDS, parameter_fields
 from .parameter_templates import prepare_templates, smooth
 from .patches import PARAMETERS, kmeans
 from .sky import RegionSky
@@ -45,7 +45,7 @@ class ForegroundModel(NamedTuple):
         Their means over the region, by a fit with a beta_dust of every pixel. With one patch
         variations of beta_dust change what is fitted for the others.
     scatter : array (3, n_pixels)
-        Of the spectral parameters, in units of that of `foregrounds.PARAMETER_FIELDS`.
+        Of the spectral parameters, in units of that of `parameter_fields.PARAMETER_FIELDS`.
     """
 
     dust: np.ndarray
@@ -70,17 +70,6 @@ COLUMNS = (
     *(f"{kind}{name.upper()}" for kind in ("", "MEAN_", "SCATTER_") for name in PARAMETERS),
 )
 UNITS = ["uK_RJ"] * 4 + 2 * ["", "K", ""] + [""] * 3
-
-
-def parameter_fields(nside: int, seed: int, number: int) -> np.ndarray:
-    """Deviations (3, 12 nside²) of the spectral parameters from their means, as published."""
-    streams = np.random.default_rng([seed, number]).spawn(len(PARAMETERS))
-    return np.stack(
-        [
-            parameter_field(nside, rng, **PARAMETER_FIELDS[name] | {"mean": 0.0})
-            for name, rng in zip(PARAMETERS, streams, strict=True)
-        ]
-    )
 
 
 def emission(

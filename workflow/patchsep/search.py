@@ -47,7 +47,6 @@ def promised_r(
     skies : list of RegionSky
         Of `rehearsal.rehearsal_skies`, two or more.
     realizations : list of int
-        The first is fitted, the others are propagated.
     bands, amplitude_scatter :
         See `likelihood.measure_r`.
     settings :

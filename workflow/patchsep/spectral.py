@@ -25,6 +25,7 @@ jax.config.update("jax_enable_x64", True)
 DUST_REFERENCE, SYNCH_REFERENCE = 160.0, 20.0  # GHz, arXiv:2604.08463
 CMB_TEMPERATURE = 2.7255  # K, Fixsen 2009 (arXiv:0911.1955), as in astropy and PySM
 PLANCK_OVER_BOLTZMANN = 6.62607015e-34 / 1.380649e-23 * 1e9  # K per GHz, exact in the SI
+DUST_PHOTON = PLANCK_OVER_BOLTZMANN * DUST_REFERENCE
 
 # The component whose spectrum each parameter shapes: 0 is dust, 1 synchrotron.
 COMPONENT = (0, 0, 1)
@@ -166,16 +167,17 @@ def expand(parameters, data, bands):
     Expansion
     """
     columns, first, second = _columns(parameters, bands)
-    derivatives = [*first, *second.values()]
-    inner = _inner_products(bands)
-    inverse = _inverse([[inner(a, b) for b in columns] for a in columns])
-    correlation = _correlations([*columns, *derivatives], data)
+    # Columns are 0 and 1, first derivatives 2 to 4, second ones 5 to 8.
+    vectors = [*columns, *first, *second.values()]
+    inner = _inner_products(vectors, bands)
+    inverse = _inverse([[inner(a, b) for b in range(2)] for a in range(2)])
+    correlation = _correlations(vectors, data)
 
     power = [row[:2] for row in correlation[:2]]
     # ŝ ŝᵀ summed over Q and U, as everything below.
     maps = _product(_product(inverse, power), inverse)
     # Of every derivative: its overlap with the columns, and how much of it they explain.
-    overlap = [[inner(d, a) for a in columns] for d in derivatives]
+    overlap = [[inner(n, a) for a in range(2)] for n in range(2, 9)]
     explained = [[_dot(row, o) for row in inverse] for o in overlap]
     column_derivative = [row[2:] for row in correlation[:2]]
     # Aᵀy and ŝ, times (∂A)ᵀr.
@@ -193,7 +195,7 @@ def expand(parameters, data, bands):
     hessian, gauss_newton = [], []
     for k, m in PAIRS:
         i, j = COMPONENT[k], COMPONENT[m]
-        positive = maps[i][j] * (inner(first[k], first[m]) - _dot(overlap[k], explained[m]))
+        positive = maps[i][j] * (inner(2 + k, 2 + m) - _dot(overlap[k], explained[m]))
         residual_residual = (
             first_first[k][m]
             - _dot(explained[k], [column_derivative[n][m] for n in range(2)])
@@ -241,8 +243,11 @@ def mixing(parameters, bands):
     parameters : array (3, n_pixels), or 3 arrays (n_pixels,)
     bands : Bands
     """
-    columns, _, _ = _columns(parameters, bands)
-    return jnp.stack([jnp.stack(column) for column in columns])
+    beta_dust, temp_dust, beta_synch = parameters
+    # All at once: written out band by band it takes seconds to compile.
+    every = Bands(*(values[:, None] for values in bands))
+    thermal = _expm1(DUST_PHOTON / temp_dust) / _expm1(every.photon / temp_dust)
+    return jnp.stack([_dust(beta_dust, thermal, every), _synch(beta_synch, every)])
 
 
 def cmb_noise(frequencies, sigma, parameters: dict[str, float]) -> float:
@@ -280,42 +285,17 @@ def recover(mixing, data, bands):
     Recovery
     """
     columns = [list(column) for column in mixing]
-    inner = _inner_products(bands)
-    inverse = _inverse([[inner(a, b) for b in columns] for a in columns])
+    whitened = [[data[b, stokes] * bands.white[b] for b in range(len(data))] for stokes in range(2)]
+    inner = _inner_products([*columns, *whitened], bands)
+    inverse = _inverse([[inner(a, b) for b in range(2)] for a in range(2)])
     maps, misfit = [], 0.0
-    for stokes in range(2):
-        white = [data[b, stokes] * bands.white[b] for b in range(len(data))]
-        dust, synch = (_dot(row, [inner(c, white) for c in columns]) for row in inverse)
+    for number, white in enumerate(whitened, start=2):
+        dust, synch = (_dot(row, [inner(a, number) for a in range(2)]) for row in inverse)
         cleaned = [y - dust * d - synch * s for y, d, s in zip(white, *columns, strict=True)]
         cmb = _dot(bands.cmb, cleaned)
         misfit += sum((y - cmb * c) ** 2 for y, c in zip(cleaned, bands.cmb, strict=True))
         maps.append((cmb / jnp.sqrt(jnp.sum(bands.white**2)), dust, synch))
     return Recovery(*zip(*maps, strict=True), 0.5 * jnp.sum(misfit))
-
-
-def cmb_response(parameters, data, bands):
-    """How the recovered CMB changes with the parameters.
-
-    Parameters
-    ----------
-    parameters : 3 arrays (n_pixels,)
-    data : array (n_bands, 2, n_pixels), µK_CMB
-    bands : Bands
-
-    Returns
-    -------
-    list of 3 pairs of arrays (n_pixels,)
-        Derivatives of Q and U by beta_dust, temp_dust (K), beta_synch, µK_CMB.
-    """
-
-    def cmb(*parameters):
-        return recover(mixing(parameters, bands), data, bands).cmb
-
-    zero, one = jnp.zeros_like(parameters[0]), jnp.ones_like(parameters[0])
-    return [
-        jax.jvp(cmb, parameters, tuple(one if m == k else zero for m in range(3)))[1]
-        for k in range(3)
-    ]
 
 
 def _columns(parameters, bands):
@@ -329,7 +309,7 @@ def _columns(parameters, bands):
     def log_expm1(photon):
         """ln(eᵘ - 1), u = hν / kT, as eᵘ - 1 and its first and second derivative by T."""
         u = photon / temp_dust
-        power = jnp.exp(u) - 1  # u is never small, and expm1 takes four times as long
+        power = _expm1(u)
         excess = 1 + 1 / power
         return (
             power,
@@ -337,24 +317,37 @@ def _columns(parameters, bands):
             (2 * u * excess - u**2 * (excess - 1) * excess) / temp_dust**2,
         )
 
-    reference = log_expm1(PLANCK_OVER_BOLTZMANN * DUST_REFERENCE)
+    reference = log_expm1(DUST_PHOTON)
     dust, synch, first, second = [], [], ([], [], []), ([], [], [], [])
-    for b in range(len(bands.photon)):
-        thermal = log_expm1(bands.photon[b])
-        slope, by_temp = bands.dust_slope[b], reference[1] - thermal[1]
-        d = bands.dust_unit[b] * jnp.exp(beta_dust * slope) * (reference[0] / thermal[0])
+    for band in map(Bands._make, zip(*bands, strict=True)):
+        thermal = log_expm1(band.photon)
+        slope, by_temp = band.dust_slope, reference[1] - thermal[1]
+        d = _dust(beta_dust, reference[0] / thermal[0], band)
         dust.append(d)
         first[0].append(d * slope)
         first[1].append(d * by_temp)
         second[0].append(d * slope**2)
         second[1].append(d * by_temp * slope)
         second[2].append(d * (by_temp**2 + reference[2] - thermal[2]))
-        slope = bands.synch_slope[b]
-        s = bands.synch_unit[b] * jnp.exp(beta_synch * slope)
+        slope = band.synch_slope
+        s = _synch(beta_synch, band)
         synch.append(s)
         first[2].append(s * slope)
         second[3].append(s * slope**2)
     return (dust, synch), first, dict(zip(((0, 0), (0, 1), (1, 1), (2, 2)), second, strict=True))
+
+
+def _expm1(u):
+    return jnp.exp(u) - 1  # u is never small, and expm1 takes four times as long
+
+
+def _dust(beta_dust, thermal, bands):
+    """Whitened dust column; `thermal` is (eᵘ - 1) at the reference over that of the band."""
+    return bands.dust_unit * jnp.exp(beta_dust * bands.dust_slope) * thermal
+
+
+def _synch(beta_synch, bands):
+    return bands.synch_unit * jnp.exp(beta_synch * bands.synch_slope)
 
 
 def _dot(a, b):
@@ -372,9 +365,10 @@ def _inverse(matrix):
     return [[ss / determinant, -ds / determinant], [-ds / determinant, dd / determinant]]
 
 
-def _inner_products(bands):
-    """aᵀ P⊥ b of whitened columns, P⊥ orthogonal to the CMB."""
-    return lambda a, b: _dot(a, b) - _dot(bands.cmb, a) * _dot(bands.cmb, b)
+def _inner_products(vectors, bands):
+    """aᵀ P⊥ b of whitened vectors, by their numbers; P⊥ orthogonal to the CMB."""
+    along = [_dot(bands.cmb, vector) for vector in vectors]
+    return lambda a, b: _dot(vectors[a], vectors[b]) - along[a] * along[b]
 
 
 def _correlations(columns, data):

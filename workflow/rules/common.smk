@@ -296,8 +296,7 @@ def n_fits(grid, method, region):
     n_data = sky["realizations"] + len(CHUNKS[grid])
     n_configurations = len(configurations_of(method, region))
     if SETTINGS["fit"]["propagation"] == "linear":
-        # In every chunk those to foregrounds alone and to one realisation.
-        n_data = 2 * len(CHUNKS[grid])
+        n_data = len(CHUNKS[grid])
     return (
         n_configurations * METHODS[method]["members"] * n_data * (1 + sky["held_out"])
     )
