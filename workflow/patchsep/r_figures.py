@@ -253,13 +253,11 @@ def plot_template_errors(data: pd.DataFrame) -> Figure:
     ----------
     data : DataFrame
         Rows of `tables.criteria_table` with the `error` in K and the `coherence` in degrees of the
-        method's templates; the first method has none and is what they are compared with.
+        method's templates; methods that have none are what they are compared with.
     """
     sets, residuals = (list(data[column].unique()) for column in ("set", "foreground_residual"))
-    reference = data["method"].iloc[0]
-    data = data.assign(
-        bias=1e3 * (data["r_hat"] - data["r_input"]), sigma=1e3 * data["sigma_r_plus"]
-    )
+    bias = 1e3 * (data["r_hat"] - data["r_input"])
+    data = data.assign(bias=bias, worth=bias_and_width(bias, 1e3 * data["sigma_r_plus"]))
     figure, panels = plt.subplots(
         len(residuals),
         len(sets),
@@ -274,15 +272,16 @@ def plot_template_errors(data: pd.DataFrame) -> Figure:
         row[0].set_ylabel(f"residual {in_words(residual)}\n$10^3\\,r$")
         for axis, name in zip(row, sets):
             shown = data[data["set"].eq(name) & data["foreground_residual"].eq(residual)]
-            of_reference = shown[shown["method"] == reference].iloc[0]
-            level = bias_and_width(of_reference["bias"], of_reference["sigma"])
-            axis.axhline(level, color="k", lw=0.8, label=in_words(reference))
+            references = shown[shown["error"].isna()]
+            for style, method, worth in zip(("-", "--", "-."), references["method"], references["worth"]):
+                axis.axhline(worth, color="k", ls=style, lw=0.8, label=in_words(method))
             for colour, coherence in zip(COLOURS, coherences):
-                rows = shown[shown["coherence"] == coherence].sort_values("error")
-                worth = bias_and_width(rows["bias"], rows["sigma"])
+                # Without an error there is nothing that could be coherent.
+                of_line = shown["error"].eq(0) | shown["coherence"].eq(coherence)
+                rows = shown[of_line].sort_values("error")
                 axis.errorbar(
                     rows["error"],
-                    worth,
+                    rows["worth"],
                     1e3 * rows["r_upper68_error"],
                     color=colour,
                     marker="o",
@@ -293,7 +292,6 @@ def plot_template_errors(data: pd.DataFrame) -> Figure:
             axis.axhline(0, color="0.7", lw=0.6, zorder=0)
     for axis, name in zip(panels[0], sets):
         axis.set_title(in_words(name))
-    panels[0][0].set_yscale("symlog", linthresh=0.1)
     figure.supxlabel(r"rms error of the template of $T_\mathrm{d}$ [K]", fontsize="medium")
     lines = [
         Line2D([], [], color="0.4", label=r"$|\hat r - r_\mathrm{in}| + \sigma_+$"),
