@@ -273,7 +273,8 @@ def plot_template_errors(data: pd.DataFrame) -> Figure:
         for axis, name in zip(row, sets):
             shown = data[data["set"].eq(name) & data["foreground_residual"].eq(residual)]
             references = shown[shown["error"].isna()]
-            for style, method, worth in zip(("-", "--", "-."), references["method"], references["worth"]):
+            lines = zip(("-", "--", "-."), references["method"], references["worth"])
+            for style, method, worth in lines:
                 axis.axhline(worth, color="k", ls=style, lw=0.8, label=in_words(method))
             for colour, coherence in zip(COLOURS, coherences):
                 # Without an error there is nothing that could be coherent.
@@ -293,11 +294,11 @@ def plot_template_errors(data: pd.DataFrame) -> Figure:
     for axis, name in zip(panels[0], sets):
         axis.set_title(in_words(name))
     figure.supxlabel(r"rms error of the template of $T_\mathrm{d}$ [K]", fontsize="medium")
-    lines = [
+    handles = [
+        *panels[0][0].get_legend_handles_labels()[0],
         Line2D([], [], color="0.4", label=r"$|\hat r - r_\mathrm{in}| + \sigma_+$"),
         Line2D([], [], color="0.4", ls=":", label=r"$\hat r - r_\mathrm{in}$"),
     ]
-    handles = [*panels[0][0].get_legend_handles_labels()[0], *lines]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
 
