@@ -5,10 +5,9 @@ import logging
 import healpy as hp
 import numpy as np
 
-from patchsep.choice import COMBINED
 from patchsep.files import read_maps, read_table, write_table
 from patchsep.logs import log_to
-from patchsep.regions import region_pixels
+from patchsep.regions import COMBINED, region_pixels
 from patchsep.spectra import Estimator
 
 log = logging.getLogger("patchsep.script")

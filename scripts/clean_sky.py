@@ -5,10 +5,11 @@ import logging
 import numpy as np
 import pandas as pd
 
-from patchsep.choice import COMBINED, by_area
+from patchsep.choice import by_area
 from patchsep.files import read_guide, read_maps, read_table, write_maps, write_table
 from patchsep.logs import log_to
 from patchsep.patches import PARAMETERS, TEMPLATED
+from patchsep.regions import COMBINED
 from patchsep.rehearsal import ForegroundModel, read_prior, rehearsals
 from patchsep.residuals import full_sky
 from patchsep.sky import RegionSky

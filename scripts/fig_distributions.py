@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from patchsep.choice import COMBINED
 from patchsep.figures import draw
 from patchsep.files import read_table
 from patchsep.judging import shown
 from patchsep.logs import log_to
 from patchsep.r_figures import plot_distributions
+from patchsep.regions import COMBINED
 
 
 def main(snakemake):

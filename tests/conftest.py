@@ -5,7 +5,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pysm3.units as u
 import pytest
 from astropy.modeling.physical_models import BlackBody
 from workflows import TABLE, new_folder, scan, snakemake, tiny
@@ -69,6 +68,9 @@ class DenseModel:
 
     def mixing(self, beta_dust, temp_dust, beta_synch) -> np.ndarray:
         """A (…, n_bands, 3) of one pixel or of many."""
+        # Not before patchsep has set how PySM computes.
+        import pysm3.units as u
+
         nu = self.frequency * u.GHz
         beta_dust, temp_dust, beta_synch = (
             np.asarray(values)[..., None] for values in (beta_dust, temp_dust, beta_synch)

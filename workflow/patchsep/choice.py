@@ -5,9 +5,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from .likelihood import bias_and_width
+from .regions import COMBINED
 
-# All regions together.
-COMBINED = "combined"
 # Criterion -> column of a region's estimates of which the lowest value is chosen. The first
 # needs the true sky (arXiv:2604.08463), `rehearsal` is the same of skies made like the observed
 # one, `variance` is that paper's first draft's, and the others come with the fits, see `grid`:

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from .choice import COMBINED
 from .files import whole, write_table
+from .regions import COMBINED
 
 # Okabe & Ito's colours, distinct to colour-blind readers; methods take them in order.
 COLOURS = ["#009E73", "#CC79A7", "#E69F00", "#0072B2", "#D55E00", "#56B4E9"]

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import healpy as hp
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from astropy.io import fits
 
+from .lazy import fits
+from .lazy import healpy as hp
 from .provenance import fingerprint
 
 # Key of a Parquet file's metadata.

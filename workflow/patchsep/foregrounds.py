@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-import healpy as hp
 import numpy as np
 import pysm3
 import pysm3.units as u
 
 from .harmonics import gaussian_qu, power_law
 from .instrument import Instrument
+from .lazy import healpy as hp
 from .parameter_fields import PARAMETER_FIELDS, parameter_field
 
 # Frequency at which regions are drawn on dust intensity, GHz.

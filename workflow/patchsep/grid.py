@@ -9,13 +9,13 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import healpy as hp
 import jax
 import numpy as np
 import pandas as pd
 
 from .cleaning import clean, held_out_misfit, observe, observe_halves
 from .files import DamagedFile, read_table, write_table
+from .lazy import healpy as hp
 from .noise import FOREGROUNDS_ONLY
 from .patches import PARAMETERS, Partitions, configuration_patches, count_patches
 from .provenance import fingerprint

@@ -4,8 +4,9 @@ import os
 from functools import cache
 
 import ducc0
-import healpy as hp
 import numpy as np
+
+from .lazy import healpy as hp
 
 # healpy's default number of Jacobi iterations in map2alm.
 ITERATIONS = 3

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import healpy as hp
 import numpy as np
 import yaml
+
+from .lazy import healpy as hp
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ The validation of arXiv:2604.08463 (Fig. 6), repeated over seeds: dust and synch
 whose spectral parameters are replaced by constants within K-means patches.
 """
 
-import healpy as hp
 import numpy as np
 import pandas as pd
 import pysm3
@@ -16,6 +15,7 @@ from .fit import START, separate
 from .foregrounds import polarization, set_parameters
 from .grid import average, fit_configuration
 from .instrument import Instrument
+from .lazy import healpy as hp
 from .likelihood import measure_r
 from .patches import PARAMETERS, Partitions, configuration_patches
 from .rehearsal import rehearsal_skies, study

@@ -5,10 +5,10 @@ scattered over the sky and not gathered on large scales, but what the template h
 the foregrounds.
 """
 
-import healpy as hp
 import numpy as np
 
 from .harmonics import gaussian_scalar
+from .lazy import healpy as hp
 from .patches import PARAMETERS
 
 

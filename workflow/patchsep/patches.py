@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import product
 
-import healpy as hp
 import numpy as np
-from scipy.spatial import cKDTree
+
+from .lazy import healpy as hp
+from .lazy import spatial
 
 PARAMETERS = ("beta_dust", "temp_dust", "beta_synch")
 # Columns of their numbers of patches in tables.
@@ -89,7 +90,7 @@ def _lloyd(directions, centres, max_iterations=300):
     n_patches = len(centres)
     labels = np.full(len(directions), -1)
     for _ in range(max_iterations):
-        distance, nearest = cKDTree(centres).query(directions)
+        distance, nearest = spatial.cKDTree(centres).query(directions)
         for empty in np.setdiff1d(np.arange(n_patches), nearest):
             # Only a pixel that shares its patch may be given away.
             shared = np.bincount(nearest, minlength=n_patches)[nearest] > 1

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-# No result depends on what is written to a log.
-WITHOUT_EFFECT = {"logs"}
+# No result depends on what is written to a log, or on when a library is imported.
+WITHOUT_EFFECT = {"logs", "lazy"}
 
 
 def code_fingerprint(script: str | Path, package: str | Path, *files: str | Path) -> str:

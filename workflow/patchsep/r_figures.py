@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from .choice import COMBINED
 from .figures import (
     COLOURS,
     D_ELL_LABEL,
@@ -22,6 +21,7 @@ from .figures import (
     with_series,
 )
 from .likelihood import bias_and_width
+from .regions import COMBINED
 
 # Values of r that LiteBIRD aims at (arXiv:2604.08463, Fig. 10).
 R_BAND = (1e-3, 4e-3)

@@ -3,14 +3,17 @@
 import os
 from pathlib import Path
 
-import healpy as hp
 import numpy as np
+
+from .lazy import healpy as hp
 
 # Rings from the cleanest sky towards the Galactic plane.
 RINGS = ("hi", "mid", "low")
 HEMISPHERES = ("north", "south")
 # Every pixel, masked or not: no region of the analysis.
 FULL_SKY = "full_sky"
+# All regions together.
+COMBINED = "combined"
 
 
 def region_names(zones: str) -> list[str]:

@@ -3,11 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import healpy as hp
 import numpy as np
 import pandas as pd
 
 from .harmonics import n_cores
+from .lazy import healpy as hp
 from .spectra import Estimator
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import healpy as hp
 import numpy as np
 
 from .files import read_maps, read_polarization
 from .instrument import read_instrument
+from .lazy import healpy as hp
 from .noise import FOREGROUNDS_ONLY, simulate_noise
 from .regions import region_pixels
 

@@ -3,7 +3,6 @@
 Their tables have a row per HEALPix pixel, in RING order, and NaN where the sky is masked.
 """
 
-import healpy as hp
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from .figures import FULL_WIDTH, PARAMETER_LABELS, area_title, in_words
+from .lazy import healpy as hp
 from .patches import PARAMETERS
 
 MASKED = "0.85"

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
-import healpy as hp
 import numpy as np
 import pandas as pd
 from ducc0.misc import experimental
 
 from .harmonics import analyze, gaussian_qu, n_cores, synthesize
+from .lazy import healpy as hp
 
 # Bins of fewer modes than this are not used, but by `pseudo`: on small pieces of the sky, those at
 # low ell.

@@ -4,10 +4,11 @@ from itertools import combinations
 
 import pandas as pd
 
-from .choice import COMBINED, CRITERIA
+from .choice import CRITERIA
 from .judging import KINDS, LABEL, shown
 from .likelihood import bias_and_width
 from .patches import N_PATCHES
+from .regions import COMBINED
 
 # Methods are compared within one of these.
 GAIN_OF = ["set", "criterion", "region", *KINDS]

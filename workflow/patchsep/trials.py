@@ -6,12 +6,12 @@ A trial is a sky with its own foregrounds, CMB, noise and partitions.
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-import healpy as hp
 import numpy as np
 import pandas as pd
 
-from .choice import COMBINED, by_area
+from .choice import by_area
 from .cleaning import clean, observe
+from .lazy import healpy as hp
 from .patches import (
     N_PATCHES,
     PARAMETERS,
@@ -21,6 +21,7 @@ from .patches import (
     partition,
     values_of,
 )
+from .regions import COMBINED
 from .residuals import PIXEL_WEIGHTS, cmb_variance, mean_spectrum, residual_spectra
 from .sky import RegionSky
 from .spectra import Estimator

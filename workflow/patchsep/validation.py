@@ -2,11 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import healpy as hp
 import numpy as np
 import pandas as pd
 
 from .harmonics import gaussian_qu, n_cores
+from .lazy import healpy as hp
 from .likelihood import estimate_r
 from .spectra import Estimator
 

@@ -15,11 +15,10 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
-from patchsep.choice import COMBINED
 from patchsep.cost import describe_plan
 from patchsep.patches import GUIDED, TEMPLATED, configurations, values_of
 from patchsep.provenance import code_fingerprint
-from patchsep.regions import find_mask_file, region_names
+from patchsep.regions import COMBINED, find_mask_file, region_names
 from patchsep.settings import SettingsError, load_settings, read_yaml
 from patchsep.shards import chunks, part_of, write_plan
 from patchsep.versions import describe_run
