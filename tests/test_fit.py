@@ -16,6 +16,10 @@ from patchsep.spectral import dust_sed, synch_sed
 N_REALIZATIONS = 40
 
 
+# Fits to it agree in all but rounding, however they are computed.
+TO_ROUNDING = 1e-7
+
+
 def fit(sky, data, **changes):
     """`separate` with the settings of the sky and some `changes`."""
     names = ("sigma", "frequencies", "patches", "bounds", "start")
@@ -318,26 +322,26 @@ def test_realizations_do_not_influence_each_other(bright_sky, noisy, fitted):
 
 
 @pytest.mark.parametrize("memory", [1e-6, 10.0], ids=["one by one", "all at once"])
-def test_the_size_of_batches_does_not_matter(bright_sky, noisy, fitted, memory, monkeypatch):
+def test_the_size_of_batches_does_not_matter(bright_sky, noisy, memory, monkeypatch):
+    together = fit(bright_sky, noisy[:10], tolerance=TO_ROUNDING)
     monkeypatch.setattr(fit_module, "CELLS_IN_CACHE", 10**9)
-    result = fit(bright_sky, noisy[:10], memory=memory)
+    result = fit(bright_sky, noisy[:10], memory=memory, tolerance=TO_ROUNDING)
     for name in PARAMETERS:
-        np.testing.assert_allclose(result.parameters[name], fitted.parameters[name][:10], rtol=1e-9)
-    np.testing.assert_array_equal(result.iterations, fitted.iterations[:10])
+        np.testing.assert_allclose(result.parameters[name], together.parameters[name], rtol=1e-9)
 
 
 def test_the_parts_that_a_sky_is_computed_in_do_not_matter(bright_sky, noisy, monkeypatch):
     monkeypatch.setattr(problem, "WORTH_MERGING", 0)
-    whole = fit(bright_sky, noisy[:2])
+    whole = fit(bright_sky, noisy[:2], tolerance=TO_ROUNDING)
     monkeypatch.setattr(problem, "PIXELS_IN_PART", 50)
-    parts = fit(bright_sky, noisy[:2])
+    parts = fit(bright_sky, noisy[:2], tolerance=TO_ROUNDING)
     for name in PARAMETERS:
         np.testing.assert_allclose(parts.parameters[name], whole.parameters[name], rtol=1e-9)
-    np.testing.assert_array_equal(parts.iterations, whole.iterations)
 
 
-def test_when_memory_runs_out_batches_are_halved(bright_sky, noisy, fitted, monkeypatch, caplog):
+def test_when_memory_runs_out_batches_are_halved(bright_sky, noisy, monkeypatch, caplog):
     sizes, enough = [], fit_module._fit
+    together = fit(bright_sky, noisy[:10], tolerance=TO_ROUNDING)
 
     def fit_in_little_memory(data, *arguments):
         sizes.append(len(data))
@@ -347,10 +351,10 @@ def test_when_memory_runs_out_batches_are_halved(bright_sky, noisy, fitted, monk
 
     monkeypatch.setattr(fit_module, "CELLS_IN_CACHE", 10**9)
     monkeypatch.setattr(fit_module, "_fit", fit_in_little_memory)
-    result = fit(bright_sky, noisy[:10])
+    result = fit(bright_sky, noisy[:10], tolerance=TO_ROUNDING)
     assert sizes == [10, 5, 3, 3, 3, 3]
     assert "out of memory: 3 realisations at once from here on" in caplog.text
-    np.testing.assert_allclose(result.nll, fitted.nll[:10], rtol=1e-12)
+    np.testing.assert_allclose(result.nll, together.nll, rtol=1e-12)
 
 
 def test_one_fit_that_does_not_fit_in_memory_is_an_error(bright_sky, noisy, monkeypatch):
