@@ -498,6 +498,10 @@ def test_the_grid_is_tried_out_on_rehearsals(finished, tmp_path):
         "methods.uniform.shrinkage": ["temp_dust"],
         "rehearsal": {"skies": 2, "realizations": 2},
         "likelihood.foreground_residual": ["marginalised", "neglected"],
+        # One trial is enough.
+        "judging.unseen.cmb_seeds": [12],
+        "judging.unseen.noise_seeds": [22],
+        "judging.unseen.patch_seeds": [32],
     }
     target = "results/tiny/likelihood/kmeans/hi.csv"
     judged = "results/tiny/judged/unseen/kmeans.csv"
