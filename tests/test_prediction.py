@@ -64,6 +64,18 @@ def test_noise_leaves_what_fits_leave_of_it(bright_sky):
     assert np.std(found) == pytest.approx(np.std(expected), rel=0.02)
 
 
+def test_noise_warms_dust_as_it_does_in_fits(bright_sky):
+    """Of opposite noises one makes dust warmer by more than the other makes it colder."""
+    one = noise(bright_sky, 100.0)
+    data = bright_sky.data + np.concatenate([one, -one])
+    fits = fitted(bright_sky, data)
+    without, fitted_to_noise = np.split(fits.parameters["temp_dust"], [1])
+    warmer = fitted_to_noise.mean() - without.mean()
+    assert warmer > 0.1
+    found = propagated(bright_sky, fits, data)[0]["temp_dust"]
+    assert found.mean() - without.mean() == pytest.approx(warmer, rel=0.2)
+
+
 def test_a_cmb_is_recovered_as_it_is(bright_sky):
     added = np.random.default_rng(6).standard_normal((TRIES, 2, bright_sky.data.shape[-1]))
     data = bright_sky.data + added[:, None]

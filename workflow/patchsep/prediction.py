@@ -5,6 +5,9 @@ Near the minimum parameters answer linearly to noise, by the inverse of the like
 foregrounds with noise: noise adds to what a faint patch seems to emit and so to what holds its
 parameters. One linear system then stands for the search of a fit, and the CMB is recovered with
 the parameters that it gives.
+
+Of temp_dust it is the inverse that is taken to answer linearly, as dust's spectrum nearly does,
+x / (eˣ - 1) = 1 - x / 2 + … with x = hν / kT: warm dust looks the same at any temperature.
 """
 
 import jax
@@ -58,10 +61,12 @@ def propagate(
     problem = Problem.from_patches(patches, bounds, middle, prior or {})
     bands = Bands.of(frequencies, sigma)
     n_cells = problem.labels.shape[1]
+    temperatures = np.isin(np.arange(len(problem.lower)), problem.places["temp_dust"])
     unknowns = _propagate(
         prepare(np.concatenate([foregrounds[None], data]), bands, problem.blocks, n_cells),
         np.bincount(problem.cells, minlength=n_cells),
         problem.vector(parameters),
+        temperatures,
         problem.labels,
         problem.lower,
         problem.upper,
@@ -82,10 +87,21 @@ def expected_moments(statistics, n_pixels, bands):
     return moments + 2 * n_pixels[:, None, None] * of_noise
 
 
+def _straight(unknowns, start, temperatures):
+    """Steps from `start` in 1 / temp_dust and other unknowns, in units of the unknowns there."""
+    return jnp.where(temperatures, start * (1 - start / unknowns), unknowns - start)
+
+
+def _bent(steps, start, temperatures):
+    """Unknowns after steps that `_straight` would give."""
+    return jnp.where(temperatures, start / (1 - steps / start), start + steps)
+
+
 @jax.jit
-def _propagate(statistics, n_pixels, unknowns, labels, lower, upper, prior, bands):
-    patches = Incidence(labels, len(unknowns))
-    by_cell = patches.spread(unknowns)
+def _propagate(statistics, n_pixels, start, temperatures, labels, lower, upper, prior, bands):
+    patches = Incidence(labels, len(start))
+    by_cell = patches.spread(start)
+    lowest, highest = (_straight(ends, start, temperatures) for ends in (lower, upper))
 
     def expanded(statistics):
         expansion = expand(by_cell, statistics, bands)
@@ -114,13 +130,12 @@ def _propagate(statistics, n_pixels, unknowns, labels, lower, upper, prior, band
                 tol=TOLERANCE,
                 maxiter=MAX_GRADIENTS,
             )
-            trial = unknowns + held + free * error * scaled
-            outside = (trial < lower) | (trial > upper)
-            within = jnp.clip(trial, lower, upper) - unknowns
-            return jnp.where(outside, 0.0, free), within
+            trial = held + free * error * scaled
+            outside = (trial < lowest) | (trial > highest)
+            return jnp.where(outside, 0.0, free), jnp.clip(trial, lowest, highest)
 
-        start = jnp.ones_like(unknowns), jnp.zeros_like(unknowns)
-        _, within = jax.lax.fori_loop(0, N_SYSTEMS, system, start)
-        return unknowns + within
+        all_free = jnp.ones_like(start), jnp.zeros_like(start)
+        _, within = jax.lax.fori_loop(0, N_SYSTEMS, system, all_free)
+        return _bent(within, start, temperatures)
 
     return jax.lax.map(one, statistics[1:])
