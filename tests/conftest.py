@@ -11,6 +11,8 @@ from workflows import TABLE, new_folder, scan, snakemake, tiny
 
 from patchsep.cmb import cmb_spectra
 from patchsep.instrument import Instrument, read_instrument
+from patchsep.parameter_fields import parameter_fields
+from patchsep.sky import RegionSky
 
 ROOT = Path(__file__).parents[1]
 
@@ -148,6 +150,35 @@ def bright_sky(dense) -> SimpleNamespace:
         frequencies=dense.frequency,
         sigma=dense.sigma,
     )
+
+
+@pytest.fixture(scope="session")
+def few_pixels(dense):
+    """Makes regions of nside 16: foregrounds, a CMB, and LiteBIRD's noise.
+
+    Spectral parameters have so many times the published scatter, and beta_dust some from pixel to
+    pixel.
+    """
+
+    def few_pixels(pixels, seed=0, region="hi", scatter=0.0, pixel_noise=0.0, brightness=1.0):
+        rng = np.random.default_rng(seed)
+        amplitude = brightness * np.array([0.0, 10.0, 100.0])[:, None, None]
+        maps = amplitude * rng.standard_normal((3, 2, len(pixels)))
+        fields = parameter_fields(16, 77, 0)[:, pixels]
+        parameters = np.array([[1.6], [19.0], [-3.1]]) + np.reshape(scatter, (-1, 1)) * fields
+        parameters[0] += pixel_noise * rng.standard_normal(len(pixels))
+        return RegionSky(
+            region=region,
+            nside=16,
+            pixels=pixels,
+            frequencies=dense.frequency,
+            sigma=dense.sigma,
+            foregrounds=dense.sky(parameters, maps),
+            cmb=rng.standard_normal((2, len(pixels))),
+            noise_seed=3,
+        )
+
+    return few_pixels
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,6 @@ from patchsep.noise import FOREGROUNDS_ONLY
 from patchsep.patches import configurations, partition
 from patchsep.residuals import residual_spectra
 from patchsep.shards import part_of
-from patchsep.sky import RegionSky
 from patchsep.spectra import Estimator
 
 NSIDE = 16
@@ -39,22 +38,9 @@ NAMES = ["0-0-0", "16-0-0"]
 
 
 @pytest.fixture(scope="module")
-def sky(dense):
-    """Foregrounds of one spectrum everywhere, a CMB, and LiteBIRD's noise."""
-    pixels = np.arange(100)
-    amplitude = np.array([0, 10, 100])[:, None, None]
-    maps = amplitude * np.random.default_rng(1).standard_normal((3, 2, len(pixels)))
-    spectrum = np.repeat([[1.6], [19.0], [-3.1]], len(pixels), axis=1)
-    return RegionSky(
-        region="hi",
-        nside=NSIDE,
-        pixels=pixels,
-        frequencies=dense.frequency,
-        sigma=dense.sigma,
-        foregrounds=dense.sky(spectrum, maps),
-        cmb=np.random.default_rng(2).standard_normal((2, len(pixels))),
-        noise_seed=3,
-    )
+def sky(few_pixels):
+    """Foregrounds of one spectrum everywhere."""
+    return few_pixels(np.arange(100), seed=1)
 
 
 SETTINGS = {

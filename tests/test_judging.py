@@ -12,7 +12,6 @@ from patchsep.cleaning import observe
 from patchsep.judging import judge, mean_spectra, shown_tables
 from patchsep.noise import simulate_noise
 from patchsep.residuals import residual_spectra
-from patchsep.sky import RegionSky
 from patchsep.spectra import Estimator
 from patchsep.trials import clean_sky, measure, partitions_of_choices
 
@@ -33,25 +32,9 @@ CHOICES = pd.DataFrame(
 
 
 @pytest.fixture(scope="module")
-def skies(dense):
-    """Two regions of one spectrum, a CMB and noise."""
-
-    def region(name, pixels):
-        rng = np.random.default_rng(len(pixels))
-        maps = np.array([0, 10, 100])[:, None, None] * rng.standard_normal((3, 2, len(pixels)))
-        spectrum = np.repeat([[1.6], [19.0], [-3.1]], len(pixels), axis=1)
-        return RegionSky(
-            region=name,
-            nside=NSIDE,
-            pixels=pixels,
-            frequencies=dense.frequency,
-            sigma=dense.sigma,
-            foregrounds=dense.sky(spectrum, maps),
-            cmb=rng.standard_normal((2, len(pixels))),
-            noise_seed=3,
-        )
-
-    return [region("hi", np.arange(60)), region("low", np.arange(1000, 1040))]
+def skies(few_pixels):
+    """Two regions of one spectrum."""
+    return [few_pixels(np.arange(60), 60), few_pixels(np.arange(1000, 1040), 40, "low")]
 
 
 @pytest.fixture(scope="module")

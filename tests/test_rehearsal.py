@@ -16,34 +16,10 @@ from patchsep.rehearsal import (
     shrinkage_prior,
     study,
 )
-from patchsep.sky import RegionSky
 
 NSIDE, PIXELS = 16, np.arange(400, 1000)
 SETTINGS = {"bounds": BOUNDS, "start": START, "max_iterations": 200, "tolerance": 1e-3}
 MEANS = np.array([[1.6], [19.0], [-3.1]])
-
-
-def sky_with(dense, scatter, pixel_noise=0.0, brightness=1.0):
-    """A region whose spectral parameters have so many times the published scatter, and beta_dust
-    some from pixel to pixel."""
-    rng = np.random.default_rng(0)
-    maps = (
-        brightness
-        * np.array([0, 10, 100])[:, None, None]
-        * rng.standard_normal((3, 2, len(PIXELS)))
-    )
-    parameters = MEANS + scatter * parameter_fields(NSIDE, 77, 0)[:, PIXELS]
-    parameters[0] += pixel_noise * rng.standard_normal(len(PIXELS))
-    return RegionSky(
-        region="hi",
-        nside=NSIDE,
-        pixels=PIXELS,
-        frequencies=dense.frequency,
-        sigma=dense.sigma,
-        foregrounds=dense.sky(parameters, maps),
-        cmb=rng.standard_normal((2, len(PIXELS))),
-        noise_seed=3,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +31,8 @@ def rehearsed(dense):
 
 
 @pytest.fixture(scope="module")
-def sky(dense):
-    return sky_with(dense, 1.0)
+def sky(few_pixels):
+    return few_pixels(PIXELS, scatter=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -65,22 +41,22 @@ def model(sky):
 
 
 @pytest.mark.parametrize("scatter", [0.0, 0.5, 1.5])
-def test_the_scatter_of_the_parameters_is_found(dense, scatter):
+def test_the_scatter_of_the_parameters_is_found(few_pixels, scatter):
     """Skies of few pixels have more or less of it than the average sky."""
-    found = study(sky_with(dense, scatter), 0, 5, **SETTINGS).scatter
+    found = study(few_pixels(PIXELS, scatter=scatter), 0, 5, **SETTINGS).scatter
     np.testing.assert_allclose(found, scatter, rtol=0.25, atol=0.1)
 
 
-def test_beta_dust_of_every_pixel_is_not_taken_for_a_scatter_of_the_others(dense):
+def test_beta_dust_of_every_pixel_is_not_taken_for_a_scatter_of_the_others(few_pixels):
     """As in PySM's d2."""
-    found = study(sky_with(dense, 0.5, pixel_noise=0.2), 0, 5, **SETTINGS).scatter
+    found = study(few_pixels(PIXELS, scatter=0.5, pixel_noise=0.2), 0, 5, **SETTINGS).scatter
     assert np.all(found[0] > 1)
     np.testing.assert_allclose(found[1:], 0.5, rtol=0.4)
 
 
-def test_noise_is_not_taken_for_a_scatter_of_faint_foregrounds(dense):
+def test_noise_is_not_taken_for_a_scatter_of_faint_foregrounds(few_pixels):
     """As in high latitudes of PySM's d0, where noise hides temp_dust."""
-    found = study(sky_with(dense, 0.0, brightness=0.1), 1, 5, **SETTINGS).scatter
+    found = study(few_pixels(PIXELS, brightness=0.1), 1, 5, **SETTINGS).scatter
     assert np.all(found < 0.3)
 
 
@@ -131,11 +107,11 @@ def test_emission_is_that_of_the_dense_model(dense):
     )
 
 
-def test_parameters_stay_within_the_bounds_of_the_fit(dense, rehearsed):
+def test_parameters_stay_within_the_bounds_of_the_fit(few_pixels, rehearsed):
     """A rehearsal that no fit could follow would judge its configurations by that."""
     mean = dict(zip(BOUNDS, MEANS[:, 0], strict=True))
     bounds = {name: (value - 1e-4, value + 1e-4) for name, value in mean.items()}
-    sky = sky_with(dense, 3.0)
+    sky = few_pixels(PIXELS, scatter=3.0)
     model = study(sky, 0, 5, **SETTINGS | {"bounds": bounds, "start": mean})
     assert np.all(model.scatter[0] > 1)
     foregrounds = rehearsed(model, 0, 5, bounds)

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.parameter_fields import parameter_fields
 from patchsep.patches import configurations, partition
 from patchsep.rehearsal import rehearsal_skies, study
 from patchsep.search import (
@@ -16,7 +15,6 @@ from patchsep.search import (
     promised_r,
     search,
 )
-from patchsep.sky import RegionSky
 from patchsep.spectra import Estimator
 
 VALUES = {
@@ -60,22 +58,9 @@ BOUNDS = {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.
 
 
 @pytest.fixture(scope="module")
-def sky(dense):
+def sky(few_pixels):
     """beta_dust varies as rehearsals take it to, and no other parameter."""
-    rng = np.random.default_rng(0)
-    maps = np.array([0, 10, 100])[:, None, None] * rng.standard_normal((3, 2, len(PIXELS)))
-    parameters = np.repeat([[1.6], [19.0], [-3.1]], len(PIXELS), axis=1)
-    parameters[0] += 3 * parameter_fields(NSIDE, 77, 0)[0, PIXELS]
-    return RegionSky(
-        region="hi",
-        nside=NSIDE,
-        pixels=PIXELS,
-        frequencies=dense.frequency,
-        sigma=dense.sigma,
-        foregrounds=dense.sky(parameters, maps),
-        cmb=rng.standard_normal((2, len(PIXELS))),
-        noise_seed=3,
-    )
+    return few_pixels(PIXELS, scatter=[3.0, 0.0, 0.0])
 
 
 @pytest.fixture(scope="module")
