@@ -3,7 +3,6 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from .figures import COLOURS, FULL_WIDTH
 from .search import ELL_RANGES, WORTH
@@ -52,10 +51,7 @@ def plot_prediction(evaluations: pd.DataFrame) -> Figure:
     left.set_xticks(range(1, 1 + len(columns)), [*labels, rf"$\geq {ELL_RANGES[-1][0]}$"])
     left.axhspan(0.9, 1.1, color="0.9", zorder=0)
     left.axhline(1, color="0.4", lw=0.8)
-    left.set(xlabel=r"$\ell$", ylabel="noise power, predicted / fits", yscale="log")
-    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    left.yaxis.set_major_formatter("{x:g}")
-    left.yaxis.set_minor_formatter(NullFormatter())
+    left.set(xlabel=r"$\ell$", ylabel="noise power, predicted / fits")
     fits, predicted = (evaluations[f"seconds_{kind}"].median() for kind in ("fits", "predicted"))
     left.set_title(f"{fits:.2g} s for fits, {predicted:.2g} s predicted", fontsize="medium")
     right.plot(1e3 * evaluations["judged"], 1e3 * evaluations["promised"], ".", color=COLOURS[3])
