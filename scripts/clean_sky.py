@@ -7,10 +7,11 @@ import pandas as pd
 
 from patchsep.choice import by_area
 from patchsep.files import read_guide, read_maps, read_table, write_maps, write_table
+from patchsep.foreground_model import ForegroundModel, read_prior
 from patchsep.logs import log_to
 from patchsep.patches import PARAMETERS, TEMPLATED
 from patchsep.regions import COMBINED
-from patchsep.rehearsal import ForegroundModel, read_prior, rehearsals
+from patchsep.rehearsal import rehearsals
 from patchsep.residuals import full_sky
 from patchsep.sky import RegionSky
 from patchsep.trials import clean_sky, measure, partitions_of_choices

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from patchsep.files import read_maps, read_table, write_table
+from patchsep.foreground_model import ForegroundModel
 from patchsep.grid import Store
 from patchsep.logs import log_to
 from patchsep.patches import N_PATCHES, configurations, partition
 from patchsep.provenance import fingerprint
-from patchsep.rehearsal import ForegroundModel, rehearsal_skies
+from patchsep.rehearsal import rehearsal_skies
 from patchsep.search import compare_with_fits, promised_r
 from patchsep.sky import RegionSky
 from patchsep.spectra import Estimator

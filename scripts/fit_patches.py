@@ -1,9 +1,9 @@
 """Fit a shard: configurations of patches × noise realisations, and their residual spectra."""
 
 from patchsep.files import read_partitions, write_table
+from patchsep.foreground_model import read_prior
 from patchsep.grid import fit_shard
 from patchsep.logs import log_to
-from patchsep.rehearsal import read_prior
 from patchsep.sky import RegionSky
 
 

@@ -4,9 +4,10 @@ import healpy as hp
 import numpy as np
 
 from patchsep.files import read_maps, write_polarization
+from patchsep.foreground_model import ForegroundModel
 from patchsep.instrument import read_instrument
 from patchsep.logs import log_to
-from patchsep.rehearsal import ForegroundModel, rehearse
+from patchsep.rehearsal import rehearse
 from patchsep.residuals import full_sky
 
 

@@ -5,9 +5,10 @@ import logging
 import numpy as np
 
 from patchsep.files import write_maps
+from patchsep.foreground_model import COLUMNS, UNITS
 from patchsep.logs import log_to
 from patchsep.patches import PARAMETERS
-from patchsep.rehearsal import COLUMNS, UNITS, study
+from patchsep.rehearsal import study
 from patchsep.residuals import full_sky
 from patchsep.sky import RegionSky
 
@@ -22,9 +23,14 @@ def main(snakemake):
         sky = RegionSky.read(region, params.zones, params.noise_seed, snakemake.input)
         model = study(sky, 0, params.seed, memory=memory, **params.fit)
         scatter = ", ".join(
-            f"{name} {value:.2f}" for name, value in zip(PARAMETERS, model.scatter[:, 0])
+            f"{name} {wide:.2f} and {narrow:.2f}"
+            for name, wide, narrow in zip(
+                PARAMETERS, model.wide[:, 0], model.narrow[:, 0], strict=True
+            )
         )
-        log.info("%s: in units of the published scatter, %s", region, scatter)
+        log.info(
+            "%s: on wide and narrow scales, in units of the published scatter, %s", region, scatter
+        )
         columns = np.stack(list(model.columns().values()))
         maps = maps + full_sky(columns, sky.pixels, sky.nside)
     write_maps(

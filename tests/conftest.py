@@ -164,7 +164,7 @@ def few_pixels(dense):
         rng = np.random.default_rng(seed)
         amplitude = brightness * np.array([0.0, 10.0, 100.0])[:, None, None]
         maps = amplitude * rng.standard_normal((3, 2, len(pixels)))
-        fields = parameter_fields(16, 77, 0)[:, pixels]
+        fields = parameter_fields(16, 77, seed)[:, pixels]
         parameters = np.array([[1.6], [19.0], [-3.1]]) + np.reshape(scatter, (-1, 1)) * fields
         parameters[0] += pixel_noise * rng.standard_normal(len(pixels))
         return RegionSky(

@@ -5,15 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from patchsep.fit import BOUNDS, START
+from patchsep.fit import BOUNDS, START, separate
+from patchsep.foreground_model import ForegroundModel, shrinkage_prior
 from patchsep.parameter_fields import PARAMETER_FIELDS, parameter_fields
-from patchsep.patches import PARAMETERS
+from patchsep.patches import PARAMETERS, kmeans
 from patchsep.rehearsal import (
-    ForegroundModel,
     behind,
     emission,
     rehearse,
-    shrinkage_prior,
     study,
 )
 
@@ -40,6 +39,10 @@ def model(sky):
     return study(sky, 0, 5, **SETTINGS)
 
 
+def without_scatter(model):
+    return model._replace(wide=np.zeros_like(model.wide), narrow=np.zeros_like(model.narrow))
+
+
 @pytest.mark.parametrize("scatter", [0.0, 0.5, 1.5])
 def test_the_scatter_of_the_parameters_is_found(few_pixels, scatter):
     """Skies of few pixels have more or less of it than the average sky."""
@@ -49,15 +52,27 @@ def test_the_scatter_of_the_parameters_is_found(few_pixels, scatter):
 
 def test_beta_dust_of_every_pixel_is_not_taken_for_a_scatter_of_the_others(few_pixels):
     """As in PySM's d2."""
-    found = study(few_pixels(PIXELS, scatter=0.5, pixel_noise=0.2), 0, 5, **SETTINGS).scatter
-    assert np.all(found[0] > 1)
-    np.testing.assert_allclose(found[1:], 0.5, rtol=0.4)
+    model = study(few_pixels(PIXELS, scatter=0.5, pixel_noise=0.2), 0, 5, **SETTINGS)
+    assert np.all(model.narrow[0] > 5 * model.wide[0])
+    np.testing.assert_allclose(model.wide[1:], 0.5, rtol=0.4)
+
+
+@pytest.mark.parametrize("pixel_noise", [0.0, 0.1])
+def test_patches_leave_of_rehearsals_what_they_leave_of_the_sky(few_pixels, rehearsed, pixel_noise):
+    """Also where beta_dust varies most on scales that patches do not resolve."""
+    sky = few_pixels(PIXELS, scatter=0.5, pixel_noise=pixel_noise)
+    model = study(sky, 0, 5, **SETTINGS)
+    skies = np.stack([sky.foregrounds, *(rehearsed(model, number, 5) for number in range(4))])
+    patches = {name: kmeans(NSIDE, PIXELS, n, 1) for name, n in zip(PARAMETERS, (100, 20, 20))}
+    left = separate(skies, sky.sigma, sky.frequencies, patches, **SETTINGS).cmb.var(axis=(1, 2))
+    assert 0.5 < left[1:].mean() / left[0] < 2
 
 
 def test_noise_is_not_taken_for_a_scatter_of_faint_foregrounds(few_pixels):
     """As in high latitudes of PySM's d0, where noise hides temp_dust."""
-    found = study(few_pixels(PIXELS, brightness=0.1), 1, 5, **SETTINGS).scatter
-    assert np.all(found < 0.3)
+    model = study(few_pixels(PIXELS, brightness=0.1), 1, 5, **SETTINGS)
+    assert np.all(model.wide < 0.3)
+    assert np.all(model.narrow < 0.3)
 
 
 def test_a_rehearsal_looks_like_the_observed_sky(sky, model, rehearsed):
@@ -93,7 +108,7 @@ def test_a_prior_has_the_mean_and_the_scatter_of_the_sky(sky, model):
         published = PARAMETER_FIELDS[name]["scatter"]
         assert mean == pytest.approx(MEANS[PARAMETERS.index(name), 0], abs=published)
         assert scatter == pytest.approx(published, rel=0.25)
-    without = model._replace(scatter=np.zeros((3, len(PIXELS))))
+    without = without_scatter(model)
     assert all(scatter > 0 for _, scatter in shrinkage_prior(without, names).values())
 
 
@@ -113,7 +128,7 @@ def test_parameters_stay_within_the_bounds_of_the_fit(few_pixels, rehearsed):
     bounds = {name: (value - 1e-4, value + 1e-4) for name, value in mean.items()}
     sky = few_pixels(PIXELS, scatter=3.0)
     model = study(sky, 0, 5, **SETTINGS | {"bounds": bounds, "start": mean})
-    assert np.all(model.scatter[0] > 1)
+    assert np.all(model.narrow[0] > 1)
     foregrounds = rehearsed(model, 0, 5, bounds)
     # Dust outshines synchrotron in the highest bands.
     ratio = foregrounds[-1] / foregrounds[-2]
@@ -138,7 +153,7 @@ def rehearsed_beta_dust(model, dense, known, plain):
 
 
 def test_known_parameters_follow_their_templates(dense, model, rehearsed):
-    model = model._replace(scatter=np.zeros((3, len(PIXELS))))
+    model = without_scatter(model)
     template = 1.6 + 0.2 * np.sin(np.arange(12 * NSIDE**2) / 50)
     known, plain = (
         rehearsed(model, 0, 5, templates={"beta_dust": values})
@@ -168,10 +183,11 @@ def test_templates_do_not_know_what_varies_below_their_beam(
     dense, model, rehearsed, smoothing, least, most
 ):
     """A wider beam hides more of the published scatter, the widest all of it."""
+    model = model._replace(wide=np.ones_like(model.wide), narrow=np.ones_like(model.narrow))
     template = {"beta_dust": np.full(12 * NSIDE**2, model.parameters[0, 0])}
     known, plain = (
         rehearsed(model, 0, 5, templates=template, smoothing=beam) for beam in (smoothing, 0.0)
     )
     beta, bright = rehearsed_beta_dust(model, dense, known, plain)
-    published = parameter_fields(NSIDE, 5, 0)[0, PIXELS][bright].std() * model.scatter[0, 0]
+    published = parameter_fields(NSIDE, 5, 0)[0, PIXELS][bright].std()
     assert least <= beta.std() / published <= most

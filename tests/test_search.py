@@ -58,13 +58,13 @@ BOUNDS = {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.
 
 
 @pytest.fixture(scope="module")
-def sky(few_pixels):
+def skies(few_pixels):
     """beta_dust varies as rehearsals take it to, and no other parameter."""
-    return few_pixels(PIXELS, scatter=[3.0, 0.0, 0.0])
+    return [few_pixels(PIXELS, seed, scatter=[1.0, 0.0, 0.0]) for seed in range(4)]
 
 
 @pytest.fixture(scope="module")
-def measured(sky, spectra):
+def measured(spectra):
     estimator = Estimator.of(PIXELS, NSIDE, "pseudo", 0.0, 1)
     table = spectra.assign(ell=np.arange(len(spectra)))
     return {
@@ -76,21 +76,24 @@ def measured(sky, spectra):
     }
 
 
-def test_what_is_promised_is_near_what_fits_come_to(sky, measured):
-    """On rehearsals nothing is known but what one observation shows."""
+def test_what_is_promised_is_near_what_fits_come_to(skies, measured):
+    """On rehearsals nothing is known but what one observation shows. One sky differs much from
+    another; so this is of the average of some."""
     values = {"beta_dust": [1, 10], "temp_dust": [1], "beta_synch": [1]}
     members = partition("kmeans", NSIDE, PIXELS, values, 5)
-    model = study(sky, 0, 5, bounds=BOUNDS, **SETTINGS)
-    skies = rehearsal_skies(model, sky, 3, 5, bounds=BOUNDS)
-    found = []
-    for name in ("1-1-1", "10-1-1"):
-        promised, left = promised_r(name, members, skies, [0, 1, 2], **measured)
-        compared = compare_with_fits(
-            name, members, replace(sky, noise_seed=9), list(range(6)), left, **measured
-        )
-        found.append(left[3:].sum())
-        ratios = [compared[f"ratio_{low}"] for low in (5, 10, 30)]
-        np.testing.assert_allclose(ratios[:2], 1, atol=0.15)
-        assert promised == pytest.approx(compared["judged"], rel=0.7)
+    rows = []
+    for seed, sky in enumerate(skies):
+        model = study(sky, 0, 10 * seed, bounds=BOUNDS, **SETTINGS)
+        rehearsed = rehearsal_skies(model, sky, 4, 10 * seed, bounds=BOUNDS)
+        for name in ("1-1-1", "10-1-1"):
+            promised, left = promised_r(name, members, rehearsed, [0, 1, 2], **measured)
+            compared = compare_with_fits(
+                name, members, replace(sky, noise_seed=9), list(range(6)), left, **measured
+            )
+            rows.append({"name": name, "promised": promised, "left": left[3:].sum(), **compared})
+    table = pd.DataFrame(rows)
+    np.testing.assert_allclose(table[["ratio_5", "ratio_10"]], 1, atol=0.15)
+    found = table.groupby("name").mean()
+    np.testing.assert_allclose(found["promised"], found["judged"], rtol=0.7)
     # One patch leaves more of the foregrounds than ten.
-    assert found[0] > 1.5 * found[1]
+    assert found["left"]["1-1-1"] > 1.5 * found["left"]["10-1-1"]

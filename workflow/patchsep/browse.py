@@ -18,10 +18,10 @@ from .figures import (
     style,
 )
 from .files import read_partitions, read_table
+from .foreground_model import read_prior
 from .likelihood import measure_r
 from .patches import PARAMETERS
 from .r_figures import draw_likelihoods, draw_spectra, spectra_handles
-from .rehearsal import read_prior
 from .residuals import full_sky, with_statistical
 from .settings import load_settings, read_yaml
 from .sky import RegionSky

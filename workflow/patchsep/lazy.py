@@ -16,4 +16,5 @@ class Lazy(ModuleType):
 
 fits = Lazy("astropy.io.fits")
 healpy = Lazy("healpy")
+optimize = Lazy("scipy.optimize")
 spatial = Lazy("scipy.spatial")

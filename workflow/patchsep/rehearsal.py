@@ -2,74 +2,37 @@
 
 Nothing in them is known from the truth. Their dust and synchrotron are the recovered ones; their
 spectral parameters are Gaussian fields with published spectra, around the recovered means and with
-as much scatter as explains what the data gain from patches. Where noise hides what a configuration
-leaves of the one observed sky, its average over such skies still tells configurations apart, and
-what is left of their foregrounds is what to expect in the observed sky's spectrum.
+as much scatter, on wide and on narrow scales, as explains what the data gain from patches. Where
+noise hides what a configuration leaves of the one observed sky, its average over such skies still
+tells configurations apart, and what is left of their foregrounds is what to expect in the observed
+sky's spectrum.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import NamedTuple
+from functools import lru_cache
 
 import numpy as np
 
-from .files import read_maps
 from .fit import separate
+from .foreground_model import WIDE, ForegroundModel
+from .lazy import healpy as hp
+from .lazy import optimize
 from .noise import simulate_noise
-from .parameter_fields import PARAMETER_FIELDS, parameter_fields
+from .parameter_fields import parameter_fields
 from .parameter_templates import prepare_templates, smooth
 from .patches import PARAMETERS, kmeans
 from .sky import RegionSky
 from .spectral import dust_sed, synch_sed
 
-# Patches between which the data's gain is measured. Few: with many, parameters that vary from pixel
-# to pixel would pass for a scatter on all scales.
+# Patches between which the data's gain is measured, for scatter on wide scales; between the second
+# and one patch a pixel for that on narrow scales.
 PILOTS = 1, 50
-# Skies that the gain is compared with.
+# Whether a gain (row: on wide scales, on narrow ones, of the others) answers to a scatter (column:
+# of beta_dust on wide scales, on narrow ones, of the others). That of the others does not to one of
+# beta_dust, which has every pixel.
+ANSWERS = np.array([[1, 1, 1], [1, 1, 1], [0, 0, 1]], dtype=bool)
+# Skies that the gains are compared with.
 N_COMPARED = 4
-# Part of the published scatter that a prior has at least, where data show none.
-LEAST_SCATTER = 0.01
-
-
-class ForegroundModel(NamedTuple):
-    """What one observation of a region tells of its foregrounds; maps, as files keep them.
-
-    Attributes
-    ----------
-    dust, synch : arrays (2, n_pixels), µK_RJ
-        Recovered with one patch of every parameter, at the reference frequencies of `spectral`.
-    parameters : array (3, n_pixels)
-        That fit's beta_dust, temp_dust (K), beta_synch.
-    means : array (3, n_pixels)
-        Their means over the region, by a fit with a beta_dust of every pixel. With one patch
-        variations of beta_dust change what is fitted for the others.
-    scatter : array (3, n_pixels)
-        Of the spectral parameters, in units of that of `parameter_fields.PARAMETER_FIELDS`.
-    """
-
-    dust: np.ndarray
-    synch: np.ndarray
-    parameters: np.ndarray
-    means: np.ndarray
-    scatter: np.ndarray
-
-    def columns(self) -> dict[str, np.ndarray]:
-        """The maps by the names of `COLUMNS`."""
-        return dict(zip(COLUMNS, np.vstack(self), strict=True))
-
-    @classmethod
-    def from_columns(cls, maps: Mapping[str, np.ndarray], pixels: np.ndarray) -> "ForegroundModel":
-        """The model of some pixels, of maps of the whole sky."""
-        values = np.stack([maps[name][pixels] for name in COLUMNS])
-        return cls(values[:2], values[2:4], *values[4:].reshape(3, len(PARAMETERS), -1))
-
-
-COLUMNS = (
-    *("DUST_Q", "DUST_U", "SYNCH_Q", "SYNCH_U"),
-    *(f"{kind}{name.upper()}" for kind in ("", "MEAN_", "SCATTER_") for name in PARAMETERS),
-)
-UNITS = ["uK_RJ"] * 4 + 2 * ["", "K", ""] + [""] * 3
 
 
 def emission(
@@ -97,13 +60,15 @@ def emission(
 def study(sky: RegionSky, realization: int, seed: int, **settings) -> ForegroundModel:
     """Model a region's foregrounds by one observation of it.
 
-    The square of their scatter is (G - G_0) / (G_1 - G_0), G being what the second of `PILOTS`
-    gains in NLL over the first, and G_0, G_1 the same on average over skies with a scatter of 0
-    and 1. That of beta_dust is measured with patches of all parameters. That of the others, in
-    which the data see less, with a beta_dust of every pixel: else they would be taken to vary
-    where only beta_dust does; they vary as much in the skies that beta_dust is measured with. With
-    a beta_dust of every pixel noise hides much; so the others vary at most as much as explains the
-    gain from patches of all parameters without any scatter of beta_dust.
+    Three gains in NLL tell how much their parameters scatter: from more patches of all, by what
+    beta_dust and the others vary on wide scales; from a beta_dust of every pixel, by what it varies
+    on narrow scales, perhaps from pixel to pixel; and where beta_dust has every pixel, from more
+    patches of the others alone. The squares of three scatters, that of the others being the same
+    on all scales, are those that explain the gains G_i best: they minimise the sum over i of
+
+        (G_i - G_i0 - sum over j of (G_ij - G_i0) s_j²)² / error_i²
+
+    with G_i0 and G_ij the same on average over skies without scatter, and with a scatter j of 1.
 
     Parameters
     ----------
@@ -125,19 +90,16 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
         patches = {name: labels[n] for name, n in zip(PARAMETERS, numbers, strict=True)}
         return separate(data, sky.sigma, sky.frequencies, patches, **components, **settings)
 
-    def with_scatter(beta_dust, others):
-        scatter = np.repeat([[beta_dust], [others], [others]], n_pixels, axis=1)
-        return model._replace(scatter=scatter)
+    def with_scatter(wide, narrow, others):
+        both = [np.repeat([[s], [others], [others]], n_pixels, axis=1) for s in (wide, narrow)]
+        return model._replace(wide=both[0], narrow=both[1])
 
-    def measured(uniform, varied, less, more):
-        skies = [
-            rehearsals(one, sky, N_COMPARED, seed, bounds=settings["bounds"])[1]
-            for one in (uniform, varied)
-        ]
-        skies = np.concatenate([*skies, data])
-        gain = fit(skies, *less).nll - fit(skies, *more).nll
-        low, high = gain[:-1].reshape(2, N_COMPARED).mean(axis=1)
-        return np.sqrt(max(gain[-1] - low, 0) / max(high - low, 1))
+    def gains(data):
+        one, more = fit(data, few, few).nll, fit(data, many, many).nll
+        every_pixel = fit(data, n_pixels, many).nll
+        return np.stack(
+            [one - more, more - every_pixel, fit(data, n_pixels, few).nll - every_pixel]
+        )
 
     observed = fit(data, few, few, components=("dust", "synch"))
     free = fit(data, n_pixels, few)
@@ -152,52 +114,20 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
             [np.repeat(observed.parameters[name], n_pixels) for name in PARAMETERS]
         ),
         means=np.repeat(np.array(means)[:, None], n_pixels, axis=1),
-        scatter=np.zeros((len(PARAMETERS), n_pixels)),
+        wide=np.zeros((len(PARAMETERS), n_pixels)),
+        narrow=np.zeros((len(PARAMETERS), n_pixels)),
     )
-    of_all = (few, few), (many, many)
-    others = min(
-        measured(with_scatter(0, 0), with_scatter(1, 1), (n_pixels, few), (n_pixels, many)),
-        measured(with_scatter(0, 0), with_scatter(0, 1), *of_all),
-    )
-    beta_dust = measured(with_scatter(0, others), with_scatter(1, others), *of_all)
-    return with_scatter(beta_dust, others)
-
-
-def shrinkage_prior(
-    model: ForegroundModel, parameters: Sequence[str]
-) -> dict[str, tuple[float, float]]:
-    """Prior of patches' parameters, from data alone: the mean and scatter of a region's model.
-
-    Shrinkage towards a common mean whose scatter the data tell is empirical Bayes (Efron & Morris
-    1973). The scatter is that of pixels; patches of many pixels have somewhat less.
-
-    Parameters
-    ----------
-    model : ForegroundModel
-    parameters : sequence of str
-        Those to be shrunk.
-
-    Returns
-    -------
-    dict by parameter
-        Mean and standard deviation, as `fit.separate` has it.
-    """
-    prior = {}
-    for name in parameters:
-        number = PARAMETERS.index(name)
-        scatter = max(model.scatter[number].mean(), LEAST_SCATTER)
-        mean = float(model.means[number].mean())
-        prior[name] = mean, float(scatter * PARAMETER_FIELDS[name]["scatter"])
-    return prior
-
-
-def read_prior(
-    path: str | Path, pixels: np.ndarray, parameters: Sequence[str]
-) -> dict[str, tuple[float, float]]:
-    """`shrinkage_prior` of the model that a file has; without parameters there is no file."""
-    if not parameters:
-        return {}
-    return shrinkage_prior(ForegroundModel.from_columns(read_maps(path), pixels), parameters)
+    skies = [
+        rehearsals(with_scatter(*scatter), sky, N_COMPARED, seed, bounds=settings["bounds"])[1]
+        for scatter in [(0, 0, 0), *np.eye(3)]
+    ]
+    *compared, found = gains(np.concatenate([*skies, data])).T
+    compared = np.reshape(compared, (len(skies), N_COMPARED, -1))
+    without, *unit = compared.mean(axis=1)
+    error = np.sqrt(compared.var(axis=1, ddof=1).sum(axis=0))
+    of_unit = np.where(ANSWERS, np.stack(unit, axis=1) - without[:, None], 0.0)
+    squares, _ = optimize.nnls(of_unit / error[:, None], (found - without) / error)
+    return with_scatter(*np.sqrt(squares))
 
 
 def rehearse(
@@ -238,19 +168,29 @@ def rehearse(
     array (n_bands, 2, n_pixels), µK_CMB
     """
     errors = errors or {}
-    deviations = parameter_fields(nside, seed, number)
-    parameters = model.parameters + model.scatter * deviations[:, pixels]
+    parameters, deviations = model.parameters.copy(), _deviations(nside, seed, number).copy()
     # Errors have random numbers of their own, not those of the deviations.
     stream = [seed, number, len(PARAMETERS)]
     wrong = prepare_templates(templates or {}, nside, 0.0, errors, coherence, stream)
     for name, values in wrong.items():
         one = PARAMETERS.index(name)
-        unseen = deviations[one] - smooth(deviations[one], smoothing)
         template = templates[name][pixels]
         parameters[one] = behind(template, values[pixels] - template, errors.get(name, 0.0))
-        parameters[one] += model.scatter[one] * unseen[pixels]
+        for part in deviations:
+            part[one] -= smooth(part[one], smoothing)
+    wide, narrow = deviations[..., pixels]
+    parameters += model.wide * wide + model.narrow * narrow
     lower, upper = np.array([bounds[name] for name in PARAMETERS]).T[:, :, None]
     return emission(frequencies, np.clip(parameters, lower, upper), model.dust, model.synch)
+
+
+@lru_cache(maxsize=N_COMPARED)
+def _deviations(nside, seed, number):
+    """Deviations (2, 3, 12 nside²) as published: their parts on wide and on narrow scales."""
+    fields = parameter_fields(nside, seed, number)
+    is_wide = np.arange(3 * nside) <= WIDE
+    wide = np.stack([hp.smoothing(field, beam_window=is_wide) for field in fields])
+    return np.stack([wide, fields - wide])
 
 
 def behind(template: np.ndarray, error: np.ndarray, rms: float) -> np.ndarray:
