@@ -53,6 +53,7 @@ def test_the_scatter_of_the_parameters_is_found(few_pixels, scatter):
 def test_beta_dust_of_every_pixel_is_not_taken_for_a_scatter_of_the_others(few_pixels):
     """As in PySM's d2."""
     model = study(few_pixels(PIXELS, scatter=0.5, pixel_noise=0.2), 0, 5, **SETTINGS)
+    assert np.all(model.scatter[0] > 1)
     assert np.all(model.narrow[0] > 5 * model.wide[0])
     np.testing.assert_allclose(model.wide[1:], 0.5, rtol=0.4)
 
@@ -73,6 +74,11 @@ def test_noise_is_not_taken_for_a_scatter_of_faint_foregrounds(few_pixels):
     model = study(few_pixels(PIXELS, brightness=0.1), 1, 5, **SETTINGS)
     assert np.all(model.wide < 0.3)
     assert np.all(model.narrow < 0.3)
+
+
+def test_a_region_may_have_fewer_pixels_than_there_are_patches(few_pixels):
+    model = study(few_pixels(PIXELS[:40], scatter=0.5), 0, 5, **SETTINGS)
+    assert np.all(np.isfinite(model.scatter))
 
 
 def test_a_rehearsal_looks_like_the_observed_sky(sky, model, rehearsed):
