@@ -33,6 +33,8 @@ PILOTS = 1, 50
 ANSWERS = np.array([[1, 1, 1], [1, 1, 1], [0, 0, 1]], dtype=bool)
 # Skies that the gains are compared with.
 N_COMPARED = 4
+# Errors of gains follow from scatters and these from errors; five rounds are enough.
+N_WEIGHTINGS = 10
 
 
 def emission(
@@ -68,7 +70,8 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
 
         (G_i - G_i0 - sum over j of (G_ij - G_i0) s_j²)² / error_i²
 
-    with G_i0 and G_ij the same on average over skies without scatter, and with a scatter j of 1.
+    with G_i0 and G_ij the same on average over skies without scatter, and with a scatter j of 1;
+    the errors are those of skies with the scatters found.
 
     Parameters
     ----------
@@ -123,13 +126,26 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
     ]
     *compared, found = gains(np.concatenate([*skies, data])).T
     compared = np.reshape(compared, (len(skies), N_COMPARED, -1))
-    without, *unit = compared.mean(axis=1)
-    error = np.sqrt(compared.var(axis=1, ddof=1).sum(axis=0))
-    # In a region of few pixels the second pilot has them all, and nothing is gained beyond.
-    error[error == 0] = 1
+    (without, *unit), (variance, *spread) = compared.mean(axis=1), compared.var(axis=1, ddof=1)
     of_unit = np.where(ANSWERS, np.stack(unit, axis=1) - without[:, None], 0.0)
-    squares, _ = optimize.nnls(of_unit / error[:, None], (found - without) / error)
+    variance_of_unit = np.where(ANSWERS, np.stack(spread, axis=1), 0.0)
+    squares = _explain(found - without, of_unit, variance, variance_of_unit)
     return with_scatter(*np.sqrt(squares))
+
+
+def _explain(gains, of_unit, variance, variance_of_unit):
+    """Squares of scatters (3,) that explain gains (3,) by those of a scatter of 1 (3, 3).
+
+    What a scatter gains varies from sky to sky as its square: a large one explains its gains only
+    within some part of them, which must not be made up for by the others.
+    """
+    squares = np.ones(len(gains))
+    for _ in range(N_WEIGHTINGS):
+        error = np.sqrt(variance + variance_of_unit @ squares**2)
+        # In a region of few pixels the second pilot has them all, and nothing is gained beyond.
+        error[error == 0] = 1
+        squares, _ = optimize.nnls(of_unit / error[:, None], gains / error)
+    return squares
 
 
 def rehearse(
