@@ -9,12 +9,7 @@ from patchsep.fit import BOUNDS, START, separate
 from patchsep.foreground_model import ForegroundModel, shrinkage_prior
 from patchsep.parameter_fields import PARAMETER_FIELDS, parameter_fields
 from patchsep.patches import PARAMETERS, kmeans
-from patchsep.rehearsal import (
-    behind,
-    emission,
-    rehearse,
-    study,
-)
+from patchsep.rehearsal import behind, emission, rehearse, study
 
 NSIDE, PIXELS = 16, np.arange(400, 1000)
 SETTINGS = {"bounds": BOUNDS, "start": START, "max_iterations": 200, "tolerance": 1e-3}
