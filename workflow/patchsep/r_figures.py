@@ -189,7 +189,9 @@ HATCHES = ("", "////", "....", "xxxx")
 
 
 def plot_methods(data: pd.DataFrame) -> Figure:
-    """Bias and, from there on, sigma_+ of every method, a panel per set.
+    """Bias and, from there on, or from zero, sigma_+ of every method, a panel per set.
+
+    Bars of a method are as long together as abs(bias) + sigma_+.
 
     Parameters
     ----------
@@ -219,16 +221,18 @@ def plot_methods(data: pd.DataFrame) -> Figure:
         at = rows["method"].map(places) + height * (number - (len(kinds) - 1) / 2)
         options = {"height": 0.9 * height, "edgecolor": "w", "lw": 0}
         hatches = [HATCHES[i] for i in number]
-        axis.barh(at, noise, left=bias, color=COLOURS[5], hatch=hatches, **options)
+        left = bias.clip(lower=0)
+        axis.barh(at, noise, left=left, color=COLOURS[5], hatch=hatches, **options)
         axis.barh(at, bias, color=COLOURS[4], **options)
         error = 1e3 * rows["r_upper68_error"]
-        axis.errorbar(bias + noise, at, xerr=error, fmt="none", ecolor="k", elinewidth=0.8)
-        for place, end, row in zip(at, bias + noise + error, rows.itertuples()):
+        axis.errorbar(left + noise, at, xerr=error, fmt="none", ecolor="k", elinewidth=0.8)
+        for place, end, row in zip(at, left + noise + error, rows.itertuples()):
             if row.ratio != 1:
                 change = f" {100 * (row.ratio - 1):+.0f} ± {100 * row.ratio_error:.0f} %"
+                change = change.replace("-", "\N{MINUS SIGN}")
                 axis.text(end, place, change, va="center", fontsize="xx-small")
         low = min(0, 1.1 * bias.min())
-        axis.set(title=in_words(name), xlim=(low, 1.75 * (bias + noise).max()))
+        axis.set(title=in_words(name), xlim=(low, 1.75 * (left + noise).max()))
         axis.tick_params(axis="y", length=0)
     panels[0][0].set_yticks(range(len(methods)), [in_words(method) for method in methods])
     panels[0][0].set_ylim(len(methods) - 0.5, -0.5)
