@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .newton import Minimum, minimize, steps_asked
+from .newton import Minimum, batched_like, minimize, steps_asked
 from .patches import PARAMETERS
 from .peers import PEERS, Task
 from .problem import Problem
@@ -356,7 +356,7 @@ def _newton(data, statistics, bands, problem, max_iterations, tolerance):
 
 
 @partial(jax.jit, static_argnames="n_parts")
-def _minimize_batch(statistics, bands, prior, *problem_and_limits, n_parts):
+def _minimize_batch(statistics, bands, prior, labels, start, *limits, n_parts):
     def fit(realization):
         divided = _divide(realization, n_parts)
 
@@ -370,7 +370,12 @@ def _minimize_batch(statistics, bands, prior, *problem_and_limits, n_parts):
         def with_prior(parameters):
             return prior.add_to(expand_in_parts(parameters), parameters)
 
-        return minimize(with_prior if prior else expand_in_parts, *problem_and_limits)
+        return minimize(
+            with_prior if prior else expand_in_parts,
+            labels,
+            batched_like(start, realization),
+            *limits,
+        )
 
     return _for_each(fit, statistics)
 
