@@ -377,7 +377,7 @@ def reruns(finished, clone):
     def run(settings=None, files=None):
         changed = with_changes(tiny(), settings or {})
         for name, (old, new) in (files or {}).items():
-            path = (folder if name.startswith("config") else clone) / name
+            path = (folder if name == INSTRUMENT else clone) / name
             originals[path] = path.read_text()
             assert old in originals[path]
             path.write_text(originals[path].replace(old, new))
@@ -397,7 +397,7 @@ def test_a_fresh_clone_runs_nothing_again(reruns):
 
 PATCHES = "methods.kmeans.patches"
 PACKAGE = "workflow/patchsep"
-LITEBIRD = "config/instruments/litebird.yaml"
+INSTRUMENT = "tests/seven_bands.yaml"
 
 
 # What needs chosen configurations on rehearsals of every trial.
@@ -481,7 +481,7 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
          ALL_FITS | BINNED | {"compute_cmb_spectra": 1, "simulate_cmb": TRIALS}),
         ("scripts/summarize.py", ("def main", "import os\n\n\ndef main"),
          {"summarize": 1, "fig_criteria": 1}),
-        (LITEBIRD, ("37.42", "37.43"),
+        (INSTRUMENT, ("24.94", "24.95"),
          ALL_FITS | BINNED | {"simulate_foregrounds": 2, "draw_regions": 1, "fig_regions": 1,
                       "draw_patches": METHODS * REGIONS}),
     ],

@@ -48,7 +48,8 @@ def with_changes(settings: dict, changes: dict) -> dict:
 
 def new_folder(parent: Path, name: str) -> Path:
     folder = parent / name
-    shutil.copytree(ROOT / "config" / "instruments", folder / "config" / "instruments")
+    (folder / "tests").mkdir(parents=True)
+    shutil.copy(ROOT / tiny()["instrument"], folder / "tests")
     return folder
 
 
