@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import chi2
 
+from patchsep import batches, problem
 from patchsep import fit as fit_module
-from patchsep import problem
 from patchsep.fit import parameter_maps, separate
 from patchsep.patches import PARAMETERS
 from patchsep.spectral import dust_sed, synch_sed
@@ -324,7 +324,7 @@ def test_realizations_do_not_influence_each_other(bright_sky, noisy, fitted):
 @pytest.mark.parametrize("memory", [1e-6, 10.0], ids=["one by one", "all at once"])
 def test_the_size_of_batches_does_not_matter(bright_sky, noisy, memory, monkeypatch):
     together = fit(bright_sky, noisy[:10], tolerance=TO_ROUNDING)
-    monkeypatch.setattr(fit_module, "CELLS_IN_CACHE", 10**9)
+    monkeypatch.setattr(batches, "CELLS_IN_CACHE", 10**9)
     result = fit(bright_sky, noisy[:10], memory=memory, tolerance=TO_ROUNDING)
     for name in PARAMETERS:
         np.testing.assert_allclose(result.parameters[name], together.parameters[name], rtol=1e-9)
@@ -349,7 +349,7 @@ def test_when_memory_runs_out_batches_are_halved(bright_sky, noisy, monkeypatch,
             raise MemoryError
         return enough(data, *arguments)
 
-    monkeypatch.setattr(fit_module, "CELLS_IN_CACHE", 10**9)
+    monkeypatch.setattr(batches, "CELLS_IN_CACHE", 10**9)
     monkeypatch.setattr(fit_module, "_fit", fit_in_little_memory)
     result = fit(bright_sky, noisy[:10], tolerance=TO_ROUNDING)
     assert sizes == [10, 5, 3, 3, 3, 3]

@@ -1,33 +1,24 @@
 """Fits of the spectral parameters of every patch, many realisations at a time."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .batches import batch_size, in_batches
 from .newton import Minimum, batched_like, minimize, steps_asked
 from .patches import PARAMETERS
 from .peers import PEERS, Task
 from .problem import Problem
 from .spectral import Bands, expand, mixing, recover, second_moments, whiten
 
-log = logging.getLogger(__name__)
-
 BOUNDS = {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.0, -0.5)}
 START = {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0}
 COMPONENTS = ("cmb", "dust", "synch")
 OPTIMIZERS = ("newton", *PEERS)
-
-# Cells of a batch beyond which arrays only leave the cache of a CPU, and bytes of data beyond
-# which every array is memory fresh from the system, which costs more than filling it.
-CELLS_IN_CACHE, BYTES_IN_HEAP = 2048, 12e6
-# Arrays (n_pixels,) that a fit holds at once, per realisation: columns, expansions, maps.
-ARRAYS_PER_FIT = 400
 
 
 @dataclass(frozen=True)
@@ -148,7 +139,7 @@ def separate(
     def fit(batch):
         return _fit(batch, bands, problem, solve, max_iterations, tolerance, components)
 
-    batches = _in_batches(fit, data, _batch_size(problem, data, memory))
+    batches = in_batches(fit, data, batch_size(data, problem.labels.shape[1], memory))
     stacked = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
     return Separation(
         **stacked
@@ -219,41 +210,6 @@ def _check(data, sigma, frequencies, patches, bounds, start):
             )
         if labels.min() < 0:
             raise ValueError(f"patches of {name}: negative label {labels.min()}; mask such pixels")
-
-
-def _batch_size(problem, data, memory):
-    """Realisations to fit at once, so many that batches are of equal size."""
-    n_realizations, n_pixels, n_cells = len(data), data.shape[-1], problem.labels.shape[1]
-    most = int(memory * 1e9 / (8 * ARRAYS_PER_FIT * max(n_cells, n_pixels / 4)))
-    if jax.default_backend() == "cpu":
-        most = min(most, CELLS_IN_CACHE // n_cells, int(BYTES_IN_HEAP / data[0].nbytes))
-    return -(-n_realizations // -(-n_realizations // max(most, 1)))
-
-
-def _in_batches(fit, data, size):
-    """Results of `fit` for consecutive parts of the data, smaller ones if memory runs out."""
-    results, done = [], 0
-    while done < len(data):
-        batch = data[done : done + size]
-        missing = size - len(batch)
-        try:
-            # One shape for all batches: the last is filled up.
-            result = fit(
-                np.pad(batch, ((0, missing), *3 * ((0, 0),)), "edge") if missing else batch
-            )
-        except (MemoryError, jax.errors.JaxRuntimeError) as error:
-            if size == 1 or not _out_of_memory(error):
-                raise
-            size = -(-size // 2)
-            log.warning("out of memory: %d realisations at once from here on", size)
-            continue
-        results.append(jax.tree.map(itemgetter(slice(len(batch))), result))
-        done += len(batch)
-    return results
-
-
-def _out_of_memory(error):
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def _fit(data, bands, problem, solve, max_iterations, tolerance, components):
