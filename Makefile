@@ -23,7 +23,7 @@ lint: $(VENV)/.test
 
 # How far the fits of all runs are; while Snakemake runs, here or on a cluster.
 status: $(VENV)/.run
-	@$(BIN)/python -m patchsep.shards
+	@$(BIN)/python -m patchsep.running.status
 
 report: $(VENV)/.run
 	$(BIN)/snakemake --report report.html

@@ -1,9 +1,9 @@
 """Time optimisers on one region's data, and follow them through their iterations."""
 
-from patchsep.benchmark import time_fits, trace_fits
-from patchsep.files import write_table
-from patchsep.logs import log_to
-from patchsep.sky import RegionSky
+from patchsep.files.tables import write_table
+from patchsep.observation.region_sky import RegionSky
+from patchsep.running.logs import log_to
+from patchsep.studies.benchmark import time_fits, trace_fits
 
 
 def main(snakemake):

@@ -5,10 +5,11 @@ import logging
 import healpy as hp
 import numpy as np
 
-from patchsep.files import read_maps, read_table, write_table
-from patchsep.logs import log_to
-from patchsep.regions import COMBINED, region_pixels
-from patchsep.spectra import Estimator
+from patchsep.files.maps import read_maps
+from patchsep.files.tables import read_table, write_table
+from patchsep.running.logs import log_to
+from patchsep.sky.regions import COMBINED, region_pixels
+from patchsep.spectra.estimator import Estimator
 
 log = logging.getLogger("patchsep.script")
 

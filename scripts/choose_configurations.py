@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from patchsep.choice import choices
-from patchsep.files import read_table, write_table
-from patchsep.logs import log_to
+from patchsep.files.tables import read_table, write_table
+from patchsep.inference.selection import choices
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

@@ -2,9 +2,10 @@
 
 import healpy as hp
 
-from patchsep.files import read_maps, read_polarization, write_table
-from patchsep.logs import log_to
-from patchsep.patch_classes import patch_classes
+from patchsep.files.maps import read_maps, read_polarization
+from patchsep.files.tables import write_table
+from patchsep.running.logs import log_to
+from patchsep.studies.patch_classes import patch_classes
 
 
 def main(snakemake):

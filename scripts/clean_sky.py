@@ -5,16 +5,17 @@ import logging
 import numpy as np
 import pandas as pd
 
-from patchsep.choice import by_area
-from patchsep.files import read_guide, read_maps, read_table, write_maps, write_table
-from patchsep.foreground_model import ForegroundModel, read_prior
-from patchsep.logs import log_to
-from patchsep.patches import PARAMETERS, TEMPLATED
-from patchsep.regions import COMBINED
-from patchsep.rehearsal import rehearsals
-from patchsep.residuals import full_sky
-from patchsep.sky import RegionSky
-from patchsep.trials import clean_sky, measure, partitions_of_choices
+from patchsep.files.maps import read_guide, read_maps, write_maps
+from patchsep.files.tables import read_table, write_table
+from patchsep.inference.foreground_model import ForegroundModel, read_prior
+from patchsep.inference.mocks import rehearsals
+from patchsep.inference.selection import by_area
+from patchsep.inference.skies import clean_sky, measure, partitions_of_choices
+from patchsep.observation.region_sky import RegionSky
+from patchsep.running.logs import log_to
+from patchsep.separation.patches import TEMPLATED
+from patchsep.sky.regions import COMBINED, full_sky
+from patchsep.sky.spectral_model import PARAMETERS
 
 log = logging.getLogger("patchsep.script")
 

@@ -1,8 +1,8 @@
 """Compare samplers by what they find among configurations that have all been evaluated."""
 
-from patchsep.files import read_table, write_table
-from patchsep.logs import log_to
-from patchsep.search import compare_samplers
+from patchsep.files.tables import read_table, write_table
+from patchsep.running.logs import log_to
+from patchsep.studies.search import compare_samplers
 
 
 def main(snakemake):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
-from patchsep.files import write_table
-from patchsep.logs import log_to
-from patchsep.published import compare
+from patchsep.files.tables import write_table
+from patchsep.running.logs import log_to
+from patchsep.studies.published import compare
 
 log = logging.getLogger("patchsep.script")
 

@@ -1,8 +1,8 @@
 """Compute CMB polarization spectra with CAMB."""
 
-from patchsep.cmb import PUBLISHED_TEMPLATES, cmb_spectra
-from patchsep.files import write_table
-from patchsep.logs import log_to
+from patchsep.files.tables import write_table
+from patchsep.running.logs import log_to
+from patchsep.sky.cmb import PUBLISHED_TEMPLATES, cmb_spectra
 
 
 def main(snakemake):

@@ -5,10 +5,10 @@ import logging
 import healpy as hp
 import numpy as np
 
-from patchsep.files import read_guide, read_maps, write_partitions
-from patchsep.logs import log_to
-from patchsep.patches import partition
-from patchsep.regions import region_pixels
+from patchsep.files.maps import read_guide, read_maps
+from patchsep.running.logs import log_to
+from patchsep.separation.partitions import partition, write_partitions
+from patchsep.sky.regions import region_pixels
 
 log = logging.getLogger("patchsep.script")
 

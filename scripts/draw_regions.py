@@ -2,14 +2,9 @@
 
 from pathlib import Path
 
-from patchsep.files import read_maps, write_maps
-from patchsep.logs import log_to
-from patchsep.regions import (
-    draw_regions,
-    dust_intensity_masks,
-    planck_masks,
-    region_names,
-)
+from patchsep.files.maps import read_maps, write_maps
+from patchsep.running.logs import log_to
+from patchsep.sky.regions import draw_regions, dust_intensity_masks, planck_masks, region_names
 
 
 def main(snakemake):

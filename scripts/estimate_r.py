@@ -4,11 +4,11 @@ import logging
 
 import pandas as pd
 
-from patchsep.choice import with_rehearsals
-from patchsep.files import read_table, write_table
-from patchsep.likelihood import measure_r
-from patchsep.logs import log_to
-from patchsep.residuals import mean_systematic, with_statistical
+from patchsep.files.tables import read_table, write_table
+from patchsep.inference.r_likelihood import measure_r
+from patchsep.inference.selection import with_rehearsals
+from patchsep.running.logs import log_to
+from patchsep.spectra.residuals import mean_systematic, with_statistical
 
 log = logging.getLogger("patchsep.script")
 

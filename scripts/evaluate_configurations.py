@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from patchsep.files import read_maps, read_table, write_table
-from patchsep.foreground_model import ForegroundModel
-from patchsep.grid import Store
-from patchsep.logs import log_to
-from patchsep.patches import N_PATCHES, configurations, partition
-from patchsep.provenance import fingerprint
-from patchsep.rehearsal import rehearsal_skies
-from patchsep.search import compare_with_fits, promised_r
-from patchsep.sky import RegionSky
-from patchsep.spectra import Estimator
+from patchsep.files.fingerprints import fingerprint
+from patchsep.files.maps import read_maps
+from patchsep.files.store import Store
+from patchsep.files.tables import read_table, write_table
+from patchsep.inference.foreground_model import ForegroundModel
+from patchsep.inference.mocks import rehearsal_skies
+from patchsep.observation.region_sky import RegionSky
+from patchsep.running.logs import log_to
+from patchsep.separation.partitions import N_PATCHES, configurations, partition, patch_labels
+from patchsep.spectra.estimator import Estimator
+from patchsep.studies.search import compare_with_fits, promised_r
 
 log = logging.getLogger("patchsep.script")
 
@@ -65,8 +66,8 @@ def main(snakemake):
     )
     rows = []
     for name in configurations([values]):
-        key = store.key(name, members)
-        row = store.get(name, key)
+        labels = patch_labels(name, members)
+        row = store.get(name, *labels)
         if row is None:
             promised, left = promised_r(
                 name, members, skies, list(range(settings["draws"])), **measured_with
@@ -78,7 +79,7 @@ def main(snakemake):
             row = pd.DataFrame(
                 [{"configuration": name, **numbers, "promised": promised, **compared}]
             )
-            store.put(name, key, row)
+            store.put(name, row, *labels)
         found = row.iloc[0].to_dict()
         log.info("%(configuration)s: promised %(promised).3g, judged %(judged).3g", found)
         rows.append(row)

@@ -1,9 +1,9 @@
 """Draw run times against patches, or the approach to the minimum, of all optimisers."""
 
-from patchsep.figures import draw
-from patchsep.files import read_table
-from patchsep.logs import log_to
-from patchsep.validation_figures import plot_optimizers, plot_run_times
+from patchsep.figures.style import draw
+from patchsep.figures.validation import plot_optimizers, plot_run_times
+from patchsep.files.tables import read_table
+from patchsep.running.logs import log_to
 
 PLOTS = {"run_times": plot_run_times, "optimizers": plot_optimizers}
 

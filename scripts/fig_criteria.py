@@ -1,10 +1,10 @@
 """Draw what every criterion's choice comes to on the skies that it is judged on."""
 
-from patchsep.figures import draw
-from patchsep.files import read_table
-from patchsep.logs import log_to
-from patchsep.r_figures import plot_criteria
-from patchsep.regions import COMBINED
+from patchsep.figures.r import plot_criteria
+from patchsep.figures.style import draw
+from patchsep.files.tables import read_table
+from patchsep.running.logs import log_to
+from patchsep.sky.regions import COMBINED
 
 
 def main(snakemake):

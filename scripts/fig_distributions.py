@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from patchsep.figures import draw
-from patchsep.files import read_table
-from patchsep.judging import shown
-from patchsep.logs import log_to
-from patchsep.r_figures import plot_distributions
-from patchsep.regions import COMBINED
+from patchsep.figures.r import plot_distributions
+from patchsep.figures.style import draw
+from patchsep.files.tables import read_table
+from patchsep.inference.sets import shown
+from patchsep.running.logs import log_to
+from patchsep.sky.regions import COMBINED
 
 
 def main(snakemake):

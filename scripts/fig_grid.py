@@ -1,16 +1,16 @@
 """Draw the configurations of a grid: r against variance, scans, or r against patches."""
 
-from patchsep.figures import draw
-from patchsep.files import read_table
-from patchsep.grid_figures import (
+from patchsep.figures.configurations import (
     best_by_patches,
     plot_r_and_patches,
     plot_scans,
     plot_variance_and_r,
     scans,
 )
-from patchsep.logs import log_to
-from patchsep.tables import configuration_table
+from patchsep.figures.style import draw
+from patchsep.files.tables import read_table
+from patchsep.inference.tables import configuration_table
+from patchsep.running.logs import log_to
 
 # The rows that a figure shows, and how.
 FIGURES = {

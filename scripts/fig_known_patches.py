@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from patchsep.figures import draw
-from patchsep.files import read_table
-from patchsep.logs import log_to
-from patchsep.validation_figures import beta_dust_scans, plot_known_patches
+from patchsep.figures.style import draw
+from patchsep.figures.validation import beta_dust_scans, plot_known_patches
+from patchsep.files.tables import read_table
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

@@ -1,10 +1,10 @@
 """Draw r_hat and sigma_+ of every method, and how they compare with the first one's."""
 
-from patchsep.figures import draw
-from patchsep.files import read_table
-from patchsep.logs import log_to
-from patchsep.r_figures import plot_methods
-from patchsep.tables import combined_rows, relative_to_first
+from patchsep.figures.r import plot_methods
+from patchsep.figures.style import draw
+from patchsep.files.tables import read_table
+from patchsep.inference.tables import combined_rows, relative_to_first
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

@@ -1,9 +1,9 @@
 """Draw true and recovered spectral parameters."""
 
-from patchsep.figures import draw
-from patchsep.files import read_maps
-from patchsep.logs import log_to
-from patchsep.sky_figures import parameter_table, plot_parameters
+from patchsep.figures.maps import parameter_table, plot_parameters
+from patchsep.figures.style import draw
+from patchsep.files.maps import read_maps
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

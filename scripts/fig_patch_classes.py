@@ -1,9 +1,9 @@
 """Draw the residuals where patches are more and less uniform."""
 
-from patchsep.figures import draw
-from patchsep.files import read_table
-from patchsep.logs import log_to
-from patchsep.validation_figures import plot_patch_classes
+from patchsep.figures.style import draw
+from patchsep.figures.validation import plot_patch_classes
+from patchsep.files.tables import read_table
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

@@ -1,9 +1,9 @@
 """Draw the patches of methods."""
 
-from patchsep.figures import draw
-from patchsep.files import read_maps
-from patchsep.logs import log_to
-from patchsep.sky_figures import patch_table, plot_patches
+from patchsep.figures.maps import patch_table, plot_patches
+from patchsep.figures.style import draw
+from patchsep.files.maps import read_maps
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

@@ -1,8 +1,8 @@
 """Draw the chain from the sky to r."""
 
-from patchsep.figures import draw
-from patchsep.logs import log_to
-from patchsep.pipeline_figure import STAGES, plot_pipeline
+from patchsep.figures.pipeline import STAGES, plot_pipeline
+from patchsep.figures.style import draw
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

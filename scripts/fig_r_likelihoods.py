@@ -1,10 +1,10 @@
 """Draw the likelihoods of r of chosen configurations, of methods and sets."""
 
-from patchsep.figures import draw
-from patchsep.files import read_table
-from patchsep.judging import shown_tables
-from patchsep.logs import log_to
-from patchsep.r_figures import plot_r_likelihoods
+from patchsep.figures.r import plot_r_likelihoods
+from patchsep.figures.style import draw
+from patchsep.files.tables import read_table
+from patchsep.inference.sets import shown_tables
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from patchsep.figures import draw
-from patchsep.files import read_maps
-from patchsep.logs import log_to
-from patchsep.sky_figures import plot_regions
+from patchsep.figures.maps import plot_regions
+from patchsep.figures.style import draw
+from patchsep.files.maps import read_maps
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

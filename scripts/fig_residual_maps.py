@@ -1,9 +1,9 @@
 """Draw what is left in the recovered CMB maps of methods."""
 
-from patchsep.figures import draw
-from patchsep.files import read_maps, read_polarization
-from patchsep.logs import log_to
-from patchsep.sky_figures import plot_residual_maps, residual_table
+from patchsep.figures.maps import plot_residual_maps, residual_table
+from patchsep.figures.style import draw
+from patchsep.files.maps import read_maps, read_polarization
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

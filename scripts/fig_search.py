@@ -1,9 +1,9 @@
 """Draw what samplers find, or how far predicted noise is that of fits."""
 
-from patchsep.figures import draw
-from patchsep.files import read_table
-from patchsep.logs import log_to
-from patchsep.search_figures import plot_prediction, plot_search
+from patchsep.figures.search import plot_prediction, plot_search
+from patchsep.figures.style import draw
+from patchsep.files.tables import read_table
+from patchsep.running.logs import log_to
 
 PLOTS = {"search": plot_search, "prediction": plot_prediction}
 

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from patchsep.figures import draw
-from patchsep.files import read_table
-from patchsep.logs import log_to
-from patchsep.r_figures import plot_template_errors
-from patchsep.tables import combined_rows
+from patchsep.figures.r import plot_template_errors
+from patchsep.figures.style import draw
+from patchsep.files.tables import read_table
+from patchsep.inference.tables import combined_rows
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

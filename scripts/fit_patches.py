@@ -1,10 +1,11 @@
 """Fit a shard: configurations of patches × noise realisations, and their residual spectra."""
 
-from patchsep.files import read_partitions, write_table
-from patchsep.foreground_model import read_prior
-from patchsep.grid import fit_shard
-from patchsep.logs import log_to
-from patchsep.sky import RegionSky
+from patchsep.files.tables import write_table
+from patchsep.inference.configurations import fit_shard
+from patchsep.inference.foreground_model import read_prior
+from patchsep.observation.region_sky import RegionSky
+from patchsep.running.logs import log_to
+from patchsep.separation.partitions import read_partitions
 
 
 def main(snakemake):

@@ -1,8 +1,8 @@
 """Gather the residuals that every configuration leaves in one region from its shards."""
 
-from patchsep.files import read_table, write_table
-from patchsep.grid import gather
-from patchsep.logs import log_to
+from patchsep.files.tables import read_table, write_table
+from patchsep.inference.configurations import gather
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

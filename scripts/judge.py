@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from patchsep.choice import by_area
-from patchsep.files import read_table, write_table
-from patchsep.judging import LABEL, judge, mean_spectra
-from patchsep.logs import log_to
-from patchsep.residuals import with_statistical
+from patchsep.files.tables import read_table, write_table
+from patchsep.inference.selection import by_area
+from patchsep.inference.sets import LABEL, judge, mean_spectra
+from patchsep.running.logs import log_to
+from patchsep.spectra.residuals import with_statistical
 
 log = logging.getLogger("patchsep.script")
 

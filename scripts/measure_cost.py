@@ -1,8 +1,8 @@
 """Add up what the jobs of a run have cost."""
 
-from patchsep.cost import measure_cost
-from patchsep.files import write_table
-from patchsep.logs import log_to
+from patchsep.files.tables import write_table
+from patchsep.running.cost import measure_cost
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

@@ -2,10 +2,10 @@
 
 import logging
 
-from patchsep.files import read_parameter_map, write_maps
-from patchsep.logs import log_to
-from patchsep.parameter_templates import prepare_templates
-from patchsep.patches import PARAMETERS
+from patchsep.files.maps import read_parameter_map, write_maps
+from patchsep.running.logs import log_to
+from patchsep.sky.parameter_templates import prepare_templates
+from patchsep.sky.spectral_model import PARAMETERS
 
 log = logging.getLogger("patchsep.script")
 

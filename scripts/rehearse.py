@@ -3,12 +3,12 @@
 import healpy as hp
 import numpy as np
 
-from patchsep.files import read_maps, write_polarization
-from patchsep.foreground_model import ForegroundModel
-from patchsep.instrument import read_instrument
-from patchsep.logs import log_to
-from patchsep.rehearsal import rehearse
-from patchsep.residuals import full_sky
+from patchsep.files.maps import read_maps, write_polarization
+from patchsep.inference.foreground_model import ForegroundModel
+from patchsep.inference.mocks import rehearse
+from patchsep.instrument.instrument import read_instrument
+from patchsep.running.logs import log_to
+from patchsep.sky.regions import full_sky
 
 
 def main(snakemake):

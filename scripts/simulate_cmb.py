@@ -1,8 +1,9 @@
 """Draw the CMB polarization sky."""
 
-from patchsep.cmb import simulate_cmb
-from patchsep.files import read_table, write_polarization
-from patchsep.logs import log_to
+from patchsep.files.maps import write_polarization
+from patchsep.files.tables import read_table
+from patchsep.running.logs import log_to
+from patchsep.sky.cmb import simulate_cmb
 
 
 def main(snakemake):

@@ -1,16 +1,16 @@
 """Simulate Galactic foregrounds in the instrument's bands."""
 
-from patchsep.files import write_maps, write_polarization
-from patchsep.foregrounds import INTENSITY_FREQUENCY, simulate_foregrounds
-from patchsep.instrument import read_instrument
-from patchsep.logs import log_to
+from patchsep.files.maps import write_maps, write_polarization
+from patchsep.instrument.instrument import read_instrument
+from patchsep.running.logs import log_to
+from patchsep.sky.foregrounds import INTENSITY_FREQUENCY, simulate_foregrounds
 
 
 def main(snakemake):
     settings = snakemake.params.foregrounds
     instrument = read_instrument(snakemake.input.instrument)
     sky = simulate_foregrounds(
-        settings["model"], instrument, snakemake.params.nside, settings["seed"]
+        settings["model"], instrument.frequency, snakemake.params.nside, settings["seed"]
     )
     model = "embedded stand-in" if settings["model"] == "embedded" else "PySM 3"
     about = f"patchsep, {model} foregrounds {settings}, {instrument.name} bands"

@@ -4,13 +4,13 @@ import logging
 
 import numpy as np
 
-from patchsep.files import write_maps
-from patchsep.foreground_model import COLUMNS, UNITS
-from patchsep.logs import log_to
-from patchsep.patches import PARAMETERS
-from patchsep.rehearsal import study
-from patchsep.residuals import full_sky
-from patchsep.sky import RegionSky
+from patchsep.files.maps import write_maps
+from patchsep.inference.fit_foreground_model import study
+from patchsep.inference.foreground_model import COLUMNS, UNITS
+from patchsep.observation.region_sky import RegionSky
+from patchsep.running.logs import log_to
+from patchsep.sky.regions import full_sky
+from patchsep.sky.spectral_model import PARAMETERS
 
 log = logging.getLogger("patchsep.script")
 

@@ -1,14 +1,15 @@
 """Gather r of all methods, regions and sets into tables."""
 
-from patchsep.files import read_table, whole, write_table
-from patchsep.logs import log_to
-from patchsep.tables import (
+from patchsep.files.tables import read_table, write_table
+from patchsep.files.whole import whole
+from patchsep.inference.tables import (
     configuration_table,
     criteria_table,
     gains_table,
     summary_table,
     summary_text,
 )
+from patchsep.running.logs import log_to
 
 
 def main(snakemake):

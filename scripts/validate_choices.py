@@ -5,14 +5,15 @@ import logging
 import healpy as hp
 import pandas as pd
 
-from patchsep.files import read_maps, read_table, write_table
-from patchsep.foregrounds import foreground_sky
-from patchsep.instrument import read_instrument
-from patchsep.known_patches import make_sky, pulls, search, values_around
-from patchsep.logs import log_to
-from patchsep.patches import configuration_patches, configurations, partition
-from patchsep.regions import region_pixels
-from patchsep.spectra import Estimator
+from patchsep.files.maps import read_maps
+from patchsep.files.tables import read_table, write_table
+from patchsep.instrument.instrument import read_instrument
+from patchsep.running.logs import log_to
+from patchsep.separation.partitions import configuration_patches, configurations, partition
+from patchsep.sky.foregrounds import foreground_sky
+from patchsep.sky.regions import region_pixels
+from patchsep.spectra.estimator import Estimator
+from patchsep.studies.known_patches import make_sky, pulls, search, values_around
 
 log = logging.getLogger("patchsep.script")
 

@@ -6,12 +6,13 @@ import healpy as hp
 import numpy as np
 import pandas as pd
 
-from patchsep.files import read_maps, read_table, write_table
-from patchsep.instrument import read_instrument
-from patchsep.logs import log_to
-from patchsep.spectra import ESTIMATORS, Estimator
-from patchsep.spectral import cmb_noise
-from patchsep.validation import coverage, leakage, recover_r
+from patchsep.files.maps import read_maps
+from patchsep.files.tables import read_table, write_table
+from patchsep.instrument.instrument import read_instrument
+from patchsep.running.logs import log_to
+from patchsep.separation.likelihood import cmb_noise
+from patchsep.spectra.estimator import ESTIMATORS, Estimator
+from patchsep.studies.validation import coverage, leakage, recover_r
 
 log = logging.getLogger("patchsep.script")
 

@@ -9,10 +9,10 @@ import pytest
 from astropy.modeling.physical_models import BlackBody
 from workflows import TABLE, new_folder, scan, snakemake, tiny
 
-from patchsep.cmb import cmb_spectra
-from patchsep.instrument import Instrument, read_instrument
-from patchsep.parameter_fields import parameter_fields
-from patchsep.sky import RegionSky
+from patchsep.instrument.instrument import Instrument, read_instrument
+from patchsep.observation.region_sky import RegionSky
+from patchsep.sky.cmb import cmb_spectra
+from patchsep.sky.parameter_fields import parameter_fields
 
 ROOT = Path(__file__).parents[1]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from patchsep.benchmark import machine, time_fits, trace_fits
-from patchsep.sky import RegionSky
+from patchsep.observation.region_sky import RegionSky
+from patchsep.studies.benchmark import machine, time_fits, trace_fits
 
 OPTIMIZERS = {
     "newton": {"n_realizations": 2, "max_iterations": 100},

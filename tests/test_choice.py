@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.choice import choices, choose, with_rehearsals
+from patchsep.inference.selection import choices, choose, with_rehearsals
 
 ESTIMATES = pd.DataFrame(
     {

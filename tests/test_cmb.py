@@ -5,7 +5,7 @@ import healpy as hp
 import numpy as np
 import pytest
 
-from patchsep.cmb import PUBLISHED_TEMPLATES, cmb_spectra, simulate_cmb
+from patchsep.sky.cmb import PUBLISHED_TEMPLATES, cmb_spectra, simulate_cmb
 
 LMAX, NSIDE = 300, 32
 ELL = slice(2, None)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from patchsep.patches import PARAMETERS
-from patchsep.regions import RINGS
-from patchsep.settings import load_settings, read_schema
+from patchsep.running.settings import load_settings, read_schema
+from patchsep.sky.regions import RINGS
+from patchsep.sky.spectral_model import PARAMETERS
 
 ROOT = Path(__file__).parents[1]
 CONFIG_FILES = sorted((ROOT / "config").glob("*.yaml"))

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.figures import with_series
-from patchsep.grid_figures import best_by_patches, scans
-from patchsep.judging import KINDS
-from patchsep.patches import N_PATCHES, configurations
-from patchsep.tables import relative_to_first
-from patchsep.validation_figures import beta_dust_scans
+from patchsep.figures.configurations import best_by_patches, scans
+from patchsep.figures.style import with_series
+from patchsep.figures.validation import beta_dust_scans
+from patchsep.inference.sets import KINDS
+from patchsep.inference.tables import relative_to_first
+from patchsep.separation.partitions import N_PATCHES, configurations
 
 
 def grid(names, **columns):

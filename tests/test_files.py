@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.files import DamagedFile, read_maps, read_table, write_maps, write_table
+from patchsep.files.maps import read_maps, write_maps
+from patchsep.files.tables import read_table, write_table
+from patchsep.files.whole import DamagedFile
 
 NSIDE = 8
 MAPS = {

@@ -7,11 +7,10 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import chi2
 
-from patchsep import batches, problem
-from patchsep import fit as fit_module
-from patchsep.fit import parameter_maps, separate
-from patchsep.patches import PARAMETERS
-from patchsep.spectral import dust_sed, synch_sed
+from patchsep.separation import batches, problem
+from patchsep.separation import fit as fit_module
+from patchsep.separation.fit import parameter_maps, separate
+from patchsep.sky.spectral_model import PARAMETERS, dust_sed, synch_sed
 
 N_REALIZATIONS = 40
 

@@ -7,18 +7,16 @@ import pysm3
 import pysm3.units as u
 import pytest
 
-from patchsep.foregrounds import (
-    DUST_SPECTRUM,
-    SYNCH_SPECTRUM,
-    embedded_sky,
+from patchsep.instrument.instrument import Instrument
+from patchsep.sky.embedded import DUST_SPECTRUM, SYNCH_SPECTRUM, embedded_sky
+from patchsep.sky.foregrounds import (
     foreground_sky,
     set_parameters,
     simulate_foregrounds,
     true_parameters,
 )
-from patchsep.instrument import Instrument
-from patchsep.parameter_fields import PARAMETER_FIELDS
-from patchsep.spectral import dust_sed, synch_sed
+from patchsep.sky.parameter_fields import PARAMETER_FIELDS
+from patchsep.sky.spectral_model import dust_sed, synch_sed
 
 BANDS = [30.0, 100.0, 353.0]
 # PySM's files with the parameters of d1 and s1.
@@ -54,7 +52,7 @@ def templates(shared):
 
 @pytest.fixture(scope="module")
 def presets(templates, instrument):
-    return {name: simulate_foregrounds([name], instrument, 64) for name in ("d1", "s1")}
+    return {name: simulate_foregrounds([name], instrument.frequency, 64) for name in ("d1", "s1")}
 
 
 @pytest.mark.parametrize("preset", ["d1", "s1"])
@@ -125,7 +123,7 @@ def test_sky_scales_between_bands_as_the_fitted_model_does(embedded, frequency):
 @pytest.mark.parametrize("nside", [16, 32])
 def test_embedded_sky_is_fixed_by_its_seed(instrument, nside):
     first, again, other = (
-        simulate_foregrounds("embedded", instrument, nside, seed) for seed in (1, 1, 2)
+        simulate_foregrounds("embedded", instrument.frequency, nside, seed) for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first.polarization, again.polarization)
     np.testing.assert_array_equal(first.dust_intensity, again.dust_intensity)

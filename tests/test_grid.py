@@ -3,7 +3,6 @@
 import logging
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from types import SimpleNamespace
 
 import healpy as hp
@@ -11,27 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep import grid
-from patchsep.cleaning import (
-    clean,
-    evidence,
-    held_out_misfit,
-    information,
-    observe,
-    observe_halves,
-)
-from patchsep.fit import separate
-from patchsep.grid import (
-    Store,
-    fit_configuration,
-    fit_shard,
-    gather,
-)
-from patchsep.noise import FOREGROUNDS_ONLY
-from patchsep.patches import configurations, partition
-from patchsep.residuals import residual_spectra
-from patchsep.shards import part_of
-from patchsep.spectra import Estimator
+from patchsep.files import store
+from patchsep.files.fingerprints import fingerprint
+from patchsep.inference import configurations as grid
+from patchsep.inference.configurations import fit_configuration, fit_shard, gather
+from patchsep.instrument.noise import FOREGROUNDS_ONLY
+from patchsep.observation.region_sky import observe, observe_halves
+from patchsep.running.shards import part_of
+from patchsep.separation.cleaning import clean, evidence, held_out_misfit, information
+from patchsep.separation.fit import separate
+from patchsep.separation.partitions import configurations, partition, patch_labels
+from patchsep.spectra.estimator import Estimator
+from patchsep.spectra.residuals import residual_spectra
 
 NSIDE = 16
 NAMES = ["0-0-0", "16-0-0"]
@@ -145,8 +135,9 @@ def test_an_ensemble_is_the_mean_of_its_members(sky, data):
     np.testing.assert_array_equal(together.iterations, np.max([f.iterations for f in alone], 0))
     assert together.converged.all()
     # Another member is another ensemble, even of the same first one.
-    store = Store(Path("kept"), "settings")
-    assert store.key("8-1-2", members) != store.key("8-1-2", members[:2])
+    assert fingerprint(*patch_labels("8-1-2", members)) != fingerprint(
+        *patch_labels("8-1-2", members[:2])
+    )
 
 
 def test_noise_may_be_propagated_instead_of_fitted(sky, members, data):
@@ -297,7 +288,7 @@ def test_a_new_configuration_alone_is_fitted(shard, fitted):
 
 
 def test_a_shard_that_was_stopped_goes_on_where_it_was(shard, fitted, monkeypatch):
-    write = grid.write_table
+    write = store.write_table
 
     def full_disk(path, table):
         if path.stem == NAMES[1]:
@@ -305,7 +296,7 @@ def test_a_shard_that_was_stopped_goes_on_where_it_was(shard, fitted, monkeypatc
         write(path, table)
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(grid, "write_table", full_disk)
+        patch.setattr(store, "write_table", full_disk)
         shard()
     assert [path.name for path in shard.folder.iterdir()] == [f"{NAMES[0]}.parquet"]
     shard()

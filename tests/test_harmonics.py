@@ -4,7 +4,7 @@ import healpy as hp
 import numpy as np
 import pytest
 
-from patchsep.harmonics import analyze, gaussian_qu, gaussian_scalar
+from patchsep.sky.harmonics import analyze, gaussian_qu, gaussian_scalar
 
 NSIDE, LMAX, N_REALIZATIONS = 16, 32, 150
 ELL = np.arange(LMAX + 1)

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from jsonschema import validate
 
-from patchsep.instrument import read_instrument
-from patchsep.settings import read_schema
+from patchsep.instrument.instrument import read_instrument
+from patchsep.running.settings import read_schema
 
 FILES = sorted((Path(__file__).parents[1] / "config/instruments").glob("*.yaml"))
 every_instrument = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.choice import by_area
-from patchsep.cleaning import observe
-from patchsep.judging import judge, mean_spectra, shown_tables
-from patchsep.noise import simulate_noise
-from patchsep.residuals import residual_spectra
-from patchsep.spectra import Estimator
-from patchsep.trials import clean_sky, measure, partitions_of_choices
+from patchsep.inference.selection import by_area
+from patchsep.inference.sets import judge, mean_spectra, shown_tables
+from patchsep.inference.skies import clean_sky, measure, partitions_of_choices
+from patchsep.instrument.noise import simulate_noise
+from patchsep.observation.region_sky import observe
+from patchsep.spectra.estimator import Estimator
+from patchsep.spectra.residuals import residual_spectra
 
 NSIDE = 16
 ELL = np.arange(2, 130)

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from patchsep.fit import BOUNDS, START
-from patchsep.foregrounds import foreground_sky
-from patchsep.known_patches import draw_parameters, make_sky, pulls, search, values_around
-from patchsep.patches import configuration_patches, configurations, kmeans, partition
-from patchsep.spectra import Estimator
+from patchsep.separation.fit import BOUNDS, START
+from patchsep.separation.partitions import configuration_patches, configurations, partition
+from patchsep.separation.patches import kmeans
+from patchsep.sky.foregrounds import foreground_sky
+from patchsep.spectra.estimator import Estimator
+from patchsep.studies.known_patches import draw_parameters, make_sky, pulls, search, values_around
 
 NSIDE, PIXELS = 16, np.arange(400, 1000)
 SCATTER = {"beta_dust": 0.2, "temp_dust": 2.0, "beta_synch": 0.2}

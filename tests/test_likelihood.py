@@ -6,7 +6,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import gamma, norm, truncnorm
 
-from patchsep.likelihood import (
+from patchsep.inference.r_likelihood import (
     REstimate,
     estimate_r,
     log_likelihood,

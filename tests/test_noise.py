@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from patchsep.noise import simulate_noise
+from patchsep.instrument.noise import simulate_noise
 
 SIGMA = np.array([0.1, 1.0, 20.0])
 N_PIXELS = 20_000

@@ -4,8 +4,8 @@ import healpy as hp
 import numpy as np
 import pytest
 
-from patchsep.files import read_parameter_map
-from patchsep.parameter_templates import prepare_template, prepare_templates
+from patchsep.files.maps import read_parameter_map
+from patchsep.sky.parameter_templates import prepare_template, prepare_templates
 
 NSIDE = 32
 N_PIXELS = hp.nside2npix(NSIDE)

@@ -4,7 +4,7 @@ import healpy as hp
 import numpy as np
 import pytest
 
-from patchsep.patch_classes import patch_classes, within_patches
+from patchsep.studies.patch_classes import patch_classes, within_patches
 
 NSIDE = 16
 N_PIXELS = hp.nside2npix(NSIDE)

@@ -7,18 +7,16 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from patchsep.patches import (
-    PARAMETERS,
+from patchsep.separation.partitions import configuration_patches, configurations, partition
+from patchsep.separation.patches import (
     STRATEGIES,
-    configuration_patches,
-    configurations,
     equal_width_bins,
     kmeans,
     kmeans_of_map,
     multiresolution,
-    partition,
     spherical_inertia,
 )
+from patchsep.sky.spectral_model import PARAMETERS
 
 
 def sky_above(nside, upper_fraction, lower_fraction=0.0):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from patchsep.fit import BOUNDS, separate
-from patchsep.patches import PARAMETERS
-from patchsep.prediction import propagate
+from patchsep.separation.fit import BOUNDS, separate
+from patchsep.separation.propagation import propagate
+from patchsep.sky.spectral_model import PARAMETERS
 
 TRIES = 4
 

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 
-from patchsep.provenance import code_fingerprint, fingerprint
+from patchsep.files.fingerprints import fingerprint
+from patchsep.running.provenance import code_fingerprint
 
 MODULES = {
     "script.py": "from tool.top import run\nfrom tool.logs import log\n",
     "tool/__init__.py": "",
-    "tool/top.py": '"""Top."""\n\nfrom .deep import VALUE\n\n\ndef run():\n    return VALUE\n',
-    "tool/deep.py": "VALUE = 1  # one\n",
+    "tool/top.py": '"""Top."""\n\nfrom .room.deep import VALUE\n\n\ndef run():\n    return VALUE\n',
+    "tool/room/deep.py": "from ..base import UNIT\nfrom . import beside\n\nVALUE = UNIT  # one\n",
+    "tool/room/beside.py": "BESIDE = 1\n",
+    "tool/base.py": "UNIT = 1\n",
     "tool/logs.py": "log = print\n",
     "tool/other.py": "OTHER = 1\n",
     "data.yaml": "a: 1\n",
@@ -20,7 +23,7 @@ MODULES = {
 def code(tmp_path):
     """Fingerprint of the script above after an edit."""
     for name, text in MODULES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
 
     def edited(name="script.py", old="", new=""):
@@ -40,7 +43,7 @@ def code(tmp_path):
 @pytest.mark.parametrize(
     "edit",
     [
-        ("tool/deep.py", "# one", "# two"),
+        ("tool/room/deep.py", "# one", "# two"),
         ("tool/top.py", "Top.", "The top."),
         ("tool/top.py", "\n\n\n", "\n"),
         ("tool/logs.py", "print", "repr"),
@@ -56,7 +59,9 @@ def test_what_does_not_matter(code, edit):
     [
         ("script.py", "run", "run as go"),
         ("tool/top.py", "return VALUE", "return -VALUE"),
-        ("tool/deep.py", "1", "2"),
+        ("tool/room/deep.py", "= UNIT", "= -UNIT"),
+        ("tool/room/beside.py", "1", "2"),
+        ("tool/base.py", "1", "2"),
         ("data.yaml", "1", "2"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from workflows import ROOT
 
-from patchsep.published import compare
+from patchsep.studies.published import compare
 
 NUMBER = {"number": "n", "published": 3, "source": "a table", "table": "t.csv", "column": "x"}
 

@@ -6,7 +6,7 @@ import pysm3
 import pysm3.units as u
 import pytest
 
-from patchsep.regions import (
+from patchsep.sky.regions import (
     HEMISPHERES,
     RINGS,
     draw_regions,

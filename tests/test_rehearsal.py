@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from patchsep.fit import BOUNDS, START, separate
-from patchsep.foreground_model import ForegroundModel, shrinkage_prior
-from patchsep.parameter_fields import PARAMETER_FIELDS, parameter_fields
-from patchsep.patches import PARAMETERS, kmeans
-from patchsep.rehearsal import behind, emission, rehearse, study
+from patchsep.inference.fit_foreground_model import study
+from patchsep.inference.foreground_model import ForegroundModel, shrinkage_prior
+from patchsep.inference.mocks import behind, emission, rehearse
+from patchsep.separation.fit import BOUNDS, START, separate
+from patchsep.separation.patches import kmeans
+from patchsep.sky.parameter_fields import PARAMETER_FIELDS, parameter_fields
+from patchsep.sky.spectral_model import PARAMETERS
 
 NSIDE, PIXELS = 16, np.arange(400, 1000)
 SETTINGS = {"bounds": BOUNDS, "start": START, "max_iterations": 200, "tolerance": 1e-3}

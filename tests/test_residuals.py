@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.residuals import cmb_variance, inverse_variance, residual_spectra, with_statistical
-from patchsep.spectra import Estimator
+from patchsep.spectra.estimator import Estimator
+from patchsep.spectra.pixel_weights import inverse_variance
+from patchsep.spectra.residuals import cmb_variance, residual_spectra, with_statistical
 
 NSIDE = 16
 ELL = np.arange(2, 2 * NSIDE + 2)

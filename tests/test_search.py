@@ -6,16 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.patches import configurations, partition
-from patchsep.rehearsal import rehearsal_skies, study
-from patchsep.search import (
+from patchsep.inference.fit_foreground_model import study
+from patchsep.inference.mocks import rehearsal_skies
+from patchsep.separation.partitions import configurations, partition
+from patchsep.spectra.estimator import Estimator
+from patchsep.studies.search import (
     SAMPLERS,
     compare_samplers,
     compare_with_fits,
     promised_r,
     search,
 )
-from patchsep.spectra import Estimator
 
 VALUES = {
     "beta_dust": [1, 3, 10, 30, 100, 300],

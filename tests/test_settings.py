@@ -11,9 +11,9 @@ import pytest
 import yaml
 from workflows import REMOVED, ROOT, with_changes
 
-from patchsep.patches import PARAMETERS
-from patchsep.regions import RINGS
-from patchsep.settings import SettingsError, load_settings
+from patchsep.running.settings import SettingsError, load_settings
+from patchsep.sky.regions import RINGS
+from patchsep.sky.spectral_model import PARAMETERS
 
 SOURCE = "my_config.yaml"
 # Multiresolution at the default run's nside is too fine for coarser maps.

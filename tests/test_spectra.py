@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.harmonics import gaussian_qu
-from patchsep.spectra import ESTIMATORS, Estimator, apodize, ell_max
+from patchsep.sky.harmonics import gaussian_qu
+from patchsep.spectra.estimator import ESTIMATORS, Estimator, apodize, ell_max
 
 NSIDE = 32
 LMAX = 3 * NSIDE - 1

@@ -5,17 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from patchsep.spectral import (
+from patchsep.separation.likelihood import (
     PAIRS,
     Bands,
-    dust_sed,
     expand,
     mixing,
     recover,
     second_moments,
-    synch_sed,
     whiten,
 )
+from patchsep.sky.spectral_model import dust_sed, synch_sed
 
 N_PIXELS = 5
 

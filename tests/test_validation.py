@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.spectra import Estimator
-from patchsep.spectral import cmb_noise
-from patchsep.validation import coverage, leakage, recover_r
+from patchsep.separation.likelihood import cmb_noise
+from patchsep.spectra.estimator import Estimator
+from patchsep.studies.validation import coverage, leakage, recover_r
 
 NSIDE = 16
 

@@ -14,9 +14,9 @@ import yaml
 from matplotlib import pyplot as plt
 from workflows import REMOVED, ROOT, new_folder, snakemake, tiny, with_changes
 
-from patchsep.browse import Run, look_at
-from patchsep.files import read_maps
-from patchsep.shards import status
+from patchsep.files.maps import read_maps
+from patchsep.running.browse import Run, look_at
+from patchsep.running.status import status
 
 pytestmark = pytest.mark.workflow
 
@@ -469,15 +469,15 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
     ("file", "edit", "expected"),
     [
         # No code
-        (f"{PACKAGE}/newton.py", ("# An interval grows", "# Grown"), {}),
-        (f"{PACKAGE}/newton.py", ('"""The optimiser:', '"""An optimiser:'), {}),
-        (f"{PACKAGE}/logs.py", ("level=logging.WARNING", "level=logging.ERROR"), {}),
+        (f"{PACKAGE}/separation/newton.py", ("# An interval grows", "# Grown"), {}),
+        (f"{PACKAGE}/separation/newton.py", ('"""The optimiser:', '"""An optimiser:'), {}),
+        (f"{PACKAGE}/running/logs.py", ("level=logging.WARNING", "level=logging.ERROR"), {}),
         # Code
-        (f"{PACKAGE}/newton.py", ("MAX_IDLE = 6", "MAX_IDLE = 5"), ALL_FITS),
-        (f"{PACKAGE}/noise.py", ("standard_normal", "normal"), ALL_FITS),
-        (f"{PACKAGE}/figures.py", ("import", "import os\nimport"),
+        (f"{PACKAGE}/separation/newton.py", ("MAX_IDLE = 6", "MAX_IDLE = 5"), ALL_FITS),
+        (f"{PACKAGE}/instrument/noise.py", ("standard_normal", "normal"), ALL_FITS),
+        (f"{PACKAGE}/figures/style.py", ("import", "import os\nimport"),
          dict.fromkeys([*DRAWN, "fig_regions"], 1)),
-        (f"{PACKAGE}/cmb.py", ("import", "import os\nimport"),
+        (f"{PACKAGE}/sky/cmb.py", ("import", "import os\nimport"),
          ALL_FITS | BINNED | {"compute_cmb_spectra": 1, "simulate_cmb": TRIALS}),
         ("scripts/summarize.py", ("def main", "import os\n\n\ndef main"),
          {"summarize": 1, "fig_criteria": 1}),

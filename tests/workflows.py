@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from patchsep.shards import read_progress
+from patchsep.files.progress import read_progress
 
 ROOT = Path(__file__).parents[1]
 

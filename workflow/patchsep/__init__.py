@@ -26,6 +26,6 @@ def __getattr__(name):
     # Only then is JAX imported, which takes seconds and which few stages need.
     if name not in __all__:
         raise AttributeError(f"module 'patchsep' has no attribute {name!r}")
-    from . import fit
+    from .separation import fit
 
     return getattr(fit, name)

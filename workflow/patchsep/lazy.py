@@ -16,5 +16,6 @@ class Lazy(ModuleType):
 
 fits = Lazy("astropy.io.fits")
 healpy = Lazy("healpy")
+jnp = Lazy("jax.numpy")
 optimize = Lazy("scipy.optimize")
 spatial = Lazy("scipy.spatial")

@@ -15,13 +15,15 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
-from patchsep.cost import describe_plan
-from patchsep.patches import GUIDED, TEMPLATED, configurations, values_of
-from patchsep.provenance import code_fingerprint
-from patchsep.regions import COMBINED, find_mask_file, region_names
-from patchsep.settings import SettingsError, load_settings, read_yaml
-from patchsep.shards import chunks, part_of, write_plan
-from patchsep.versions import describe_run
+from patchsep.running.cost import describe_plan
+from patchsep.separation.partitions import configurations, values_of
+from patchsep.separation.patches import GUIDED, TEMPLATED
+from patchsep.running.provenance import code_fingerprint
+from patchsep.sky.regions import COMBINED, find_mask_file, region_names
+from patchsep.running.settings import SettingsError, load_settings, read_yaml
+from patchsep.running.shards import chunks, part_of
+from patchsep.running.status import write_plan
+from patchsep.files.versions import describe_run
 
 CONFIG_SOURCES = [
     *workflow.configfiles,

@@ -1,0 +1,111 @@
+"""Files: HEALPix FITS maps and tables, written whole or not at all."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..lazy import fits
+from ..lazy import healpy as hp
+from .whole import checked, whole
+
+
+def write_maps(path: str | Path, maps: dict[str, np.ndarray], units: str | list[str], about: str):
+    """Write full-sky maps in RING order, Galactic coordinates, one column per map.
+
+    Parameters
+    ----------
+    maps : dict of str to array (n_pixels,)
+        Columns by name; floats in float64, integers in int32. NaN becomes UNSEEN.
+    units : str or list of str
+        One unit for all or one per column.
+    about : str
+        What the file holds, for the header; several lines make several cards.
+    """
+    columns = [
+        values.astype(np.int32)
+        if np.issubdtype(values.dtype, np.integer)
+        else np.where(np.isnan(values), hp.UNSEEN, values)
+        for values in maps.values()
+    ]
+    with whole(path) as temporary:
+        hp.write_map(
+            temporary,
+            columns,
+            nest=False,
+            coord="G",
+            column_names=list(maps),
+            column_units=units,
+            dtype=[column.dtype for column in columns],
+            extra_header=[("POLCCONV", "COSMO")]
+            + [("COMMENT", line) for line in about.splitlines()],
+            overwrite=True,
+        )
+        with fits.open(temporary, mode="update") as file:
+            for hdu in file:
+                hdu.add_checksum(when="written")
+
+
+def read_maps(path: str | Path) -> dict[str, np.ndarray]:
+    """Read the columns of a map file; UNSEEN becomes NaN in columns of floats.
+
+    Raises
+    ------
+    DamagedFile
+        If the file's checksums are not those of its content.
+    """
+    with checked(path):
+        with fits.open(path) as file:
+            if not all(hdu.verify_checksum() == hdu.verify_datasum() == 1 for hdu in file):
+                raise ValueError("its content is not what was written")
+        columns, header = hp.read_map(path, field=None, dtype=None, h=True)
+    names = [value for key, value in header if key.startswith("TTYPE")]
+    columns = np.atleast_2d(columns) if len(names) == 1 else columns
+    return {
+        name: np.where(column == hp.UNSEEN, np.nan, column)
+        if np.issubdtype(column.dtype, np.floating)
+        # FITS has the other order of bytes, which not every library reads.
+        else column.astype(column.dtype.newbyteorder("="))
+        for name, column in zip(names, columns, strict=True)
+    }
+
+
+def write_polarization(path: str | Path, maps: np.ndarray, names: list[str], about: str):
+    """Write Q, U maps (n_maps, 2, n_pixels) in µK_CMB as columns `name`_Q, `name`_U."""
+    columns = {
+        f"{name}_{stokes}": component
+        for name, qu in zip(names, maps, strict=True)
+        for stokes, component in zip("QU", qu, strict=True)
+    }
+    write_maps(path, columns, "uK_CMB", about)
+
+
+def read_polarization(path: str | Path) -> np.ndarray:
+    """Read what `write_polarization` wrote: array (n_maps, 2, n_pixels)."""
+    columns = np.stack(list(read_maps(path).values()))
+    return columns.reshape(-1, 2, columns.shape[-1])
+
+
+def read_parameter_map(path: str | Path, parameter: str) -> np.ndarray:
+    """A map of one spectral parameter, NaN where it is not known.
+
+    Of several columns it is the one with the parameter's name, as in `spectral_parameters.fits`.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be told which column is the parameter's.
+    """
+    columns, header = hp.read_map(path, field=None, dtype=float, h=True)
+    names = [value.lower() for key, value in header if key.startswith("TTYPE")]
+    if len(names) > 1 and parameter not in names:
+        raise ValueError(
+            f"{path} has the columns {', '.join(names)}; name one of them {parameter.upper()}"
+        )
+    values = columns[names.index(parameter)] if len(names) > 1 else columns
+    return np.where(values == hp.UNSEEN, np.nan, values)
+
+
+def read_guide(path: str | Path | None) -> dict[str, np.ndarray]:
+    """Maps of the spectral parameters by name, as in `patches.PARAMETERS`; none without a path."""
+    maps = read_maps(path) if path else {}
+    return {name.lower(): values for name, values in maps.items()}

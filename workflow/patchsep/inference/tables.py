@@ -1,0 +1,172 @@
+"""Tables of r: what was chosen and what it comes to, and every configuration."""
+
+from itertools import combinations
+
+import pandas as pd
+
+from ..separation.partitions import N_PATCHES
+from ..sky.regions import COMBINED
+from .r_likelihood import bias_and_width
+from .selection import CRITERIA
+from .sets import KINDS, LABEL, shown
+
+# Methods are compared within one of these.
+GAIN_OF = ["set", "criterion", "region", *KINDS]
+PUBLISHED_KIND = pd.Series({"pixel_weights": "uniform", "foreground_residual": "neglected"})
+CONFIGURATION_COLUMNS = [
+    "method",
+    "region",
+    "configuration",
+    *N_PATCHES,
+    "r_hat",
+    "sigma_r_minus",
+    "sigma_r_plus",
+    "foreground_residual",
+    *CRITERIA.values(),
+    "nll",
+    "f_sky",
+    "n_realizations",
+    "n_unconverged",
+    "n_unconverged_systematic",
+    "n_at_bounds",
+]
+
+
+def configuration_table(estimates: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    """All configurations: rows of the estimates of every (method, region), in that order."""
+    tables = [
+        table.assign(method=method, region=region) for (method, region), table in estimates.items()
+    ]
+    return pd.concat(tables, ignore_index=True)[CONFIGURATION_COLUMNS]
+
+
+def criteria_table(judged: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    """What every criterion chose: rows of `judging.judge` of every (set, method), in that order."""
+    tables = []
+    for (name, method), table in judged.items():
+        table = table.copy()
+        table.insert(0, "set", name)
+        table.insert(1, "method", method)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def summary_table(criteria: pd.DataFrame, criterion: str) -> pd.DataFrame:
+    """The choices of one criterion that are `judging.shown`, a row per set, method and region."""
+    return shown(criterion, criteria).reset_index(drop=True)
+
+
+def gains_table(
+    criteria: pd.DataFrame, samples: dict[tuple[str, str], pd.DataFrame]
+) -> pd.DataFrame:
+    """r_upper68 of every method over that of every later one.
+
+    Parameters
+    ----------
+    criteria : DataFrame
+        See `criteria_table`.
+    samples : dict of (str, str) to DataFrame
+        Bootstrap samples by (set, method); those of one set are paired.
+
+    Returns
+    -------
+    DataFrame
+        `GAIN_OF`, `method`, `reference`, `ratio` and its error.
+    """
+    by_label = {
+        key: dict(list(table.groupby(LABEL)["r_upper68"])) for key, table in samples.items()
+    }
+    rows = []
+    for key, group in criteria.groupby(GAIN_OF, sort=False):
+        for (_, one), (_, other) in combinations(group.iterrows(), 2):
+            drawn, reference = (
+                by_label[row["set"], row["method"]][tuple(row[LABEL])].to_numpy()
+                for row in (one, other)
+            )
+            rows.append(
+                {
+                    **dict(zip(GAIN_OF, key, strict=True)),
+                    "method": one["method"],
+                    "reference": other["method"],
+                    "ratio": one["r_upper68"] / other["r_upper68"],
+                    "ratio_error": (drawn / reference).std(ddof=1),
+                }
+            )
+    columns = [*GAIN_OF, "method", "reference", "ratio", "ratio_error"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def combined_rows(
+    criteria: pd.DataFrame, judged: list[tuple[str, str]], criterion: str, templates: str
+) -> pd.DataFrame:
+    """Rows of the criteria's table of all regions combined, of these (set, method)."""
+    shown = pd.MultiIndex.from_frame(criteria[["set", "method"]]).isin(judged)
+    return criteria[
+        shown
+        & criteria["criterion"].eq(criterion)
+        & criteria["region"].eq(COMBINED)
+        & criteria["templates"].eq(templates)
+    ]
+
+
+def relative_to_first(
+    criteria: pd.DataFrame, samples: dict[tuple[str, str], pd.DataFrame]
+) -> pd.DataFrame:
+    """Rows of the criteria's table with `ratio` of |r_hat - r_input| + sigma_+, and `ratio_error`.
+
+    It is that to the first method's, measured with what is nearest to what is published: uniform
+    weights and neglected residuals, where there are such.
+
+    Parameters
+    ----------
+    criteria : DataFrame
+        Of one criterion, region and templates.
+    samples :
+        See `gains_table`.
+    """
+
+    def drawn(row):
+        table = samples[row["set"], row["method"]]
+        return worth(table[table[LABEL].eq(row[LABEL]).all(axis=1)], row["r_input"]).to_numpy()
+
+    def worth(of, r_input):
+        return bias_and_width(of["r_hat"], of["sigma_r_plus"], r_input)
+
+    rows = []
+    for _, of_set in criteria.groupby("set", sort=False):
+        of_first = of_set[of_set["method"] == of_set["method"].iloc[0]]
+        published = of_first[PUBLISHED_KIND.index].eq(PUBLISHED_KIND).sum(axis=1)
+        first = of_first.loc[published.idxmax()]
+        reference = drawn(first)
+        for _, row in of_set.iterrows():
+            ratio = worth(row, row["r_input"]) / worth(first, first["r_input"])
+            # None of the first with itself.
+            error = (drawn(row) / reference).std(ddof=1)
+            rows.append(row.to_dict() | {"ratio": ratio, "ratio_error": error})
+    return pd.DataFrame(rows)
+
+
+def summary_text(summary: pd.DataFrame, run: str, templates: str, figures: str) -> str:
+    """The summary for a person to read, with r in units of 10⁻³."""
+    lines = [f"patchsep run '{run}': r x 1e3, {templates} templates"]
+    width = max(16, summary["method"].str.len().max() + 2)
+    for name, rows in summary.groupby("set", sort=False):
+        n_trials, n_realizations = rows["n_trials"].max(), rows["n_realizations"].max()
+        trials = f"{n_trials} trial" + ("s" if n_trials > 1 else "")
+        lines += [
+            "",
+            f"{name}: chosen by {rows['criterion'].iloc[0]}, {trials}, "
+            f"{n_realizations} noise realisations",
+            f"{'method':<{width}}{'region':<12}{'patches (bd/Td/bs)':<20}{'r_hat':>9}{'-sigma':>9}"
+            f"{'+sigma':>9}{'r_upper68':>11}{'+-':>8}{'unconverged':>13}",
+        ]
+        for row in rows.to_dict("records"):
+            patches = "/".join(str(row[key]) for key in N_PATCHES)
+            r = [1e3 * row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
+            upper = [1e3 * row[key] for key in ("r_upper68", "r_upper68_error")]
+            unconverged = sum(row[key] for key in row if key.startswith("n_unconverged"))
+            lines.append(
+                f"{row['method']:<{width}}{row['region']:<12}{patches:<20}{r[0]:>z9.3f}{r[1]:>9.3f}"
+                f"{r[2]:>9.3f}{upper[0]:>11.3f}{upper[1]:>8.3f}{unconverged:>13d}"
+            )
+    return "\n".join([*lines, "", f"figures: {figures}", ""])

@@ -1,0 +1,218 @@
+"""Settings: the configuration, checked as a whole before the first job runs."""
+
+import math
+import os
+from copy import deepcopy
+from itertools import chain
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
+
+from ..sky.regions import RINGS, region_names
+from ..sky.spectral_model import PARAMETERS
+from .checks import as_list, cross_check, suggest
+
+# Beside the package in a checkout, within it where it is installed.
+SCHEMAS = [folder / "schemas" for folder in Path(__file__).parents[1:3]]
+
+# The schema's types in the words of a message.
+TYPES = {
+    "object": "a section with keys of its own",
+    "array": "a list",
+    "integer": "a whole number",
+    "number": "a number, such as 0.5 or 1.0e-3",
+    "string": "text, in quotes where it looks like a number",
+    "boolean": "true or false",
+}
+
+
+def _is_whole(_, value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_, value) -> bool:
+    return _is_whole(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+# Whole numbers are written without a point; infinity and NaN are no numbers.
+Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_whole, "number": _is_number}
+    ),
+)
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message names the key, the file and the mend."""
+
+
+def load_settings(config: dict, source: str) -> dict:
+    """Check a configuration and fill in its defaults.
+
+    Parameters
+    ----------
+    config : dict
+        Content of the configuration file(s).
+    source : str
+        Name of the file(s), for messages.
+
+    Returns
+    -------
+    dict
+        The settings, complete; every method has, per ring, a list of scans, each with a list of
+        values per parameter.
+
+    Raises
+    ------
+    SettingsError
+        With one line for each thing that is wrong.
+    """
+    schema = read_schema("config")
+    config = _with_text_keys(config)
+    problems = _schema_problems(config, schema)
+    if not problems:
+        settings = _with_defaults(config, schema)
+        for method in settings["methods"].values():
+            maps = method.setdefault("maps", {})
+            maps |= {parameter: os.path.expandvars(path) for parameter, path in maps.items()}
+        for section in ("benchmark", "search"):
+            region = region_names(settings["regions"]["zones"])[-1]
+            settings[section].setdefault("region", region)
+        problems = cross_check(settings)
+    _raise(problems, source)
+    _check_instrument(settings["instrument"], source)
+    if settings["published"] and not Path(settings["published"]).is_file():
+        problem = f"published: {settings['published']!r} is not a file; remove this key, or see "
+        _raise([problem + "config/published/ for an example"], source)
+    for method in settings["methods"].values():
+        method["patches"] = _complete_patches(method)
+        method.setdefault("recovered_by", None)
+    settings["likelihood"]["templates"] = as_list(settings["likelihood"]["templates"])
+    for judged in settings["judging"].values():
+        judged.setdefault("r", settings["cmb"]["r"])
+        judged.setdefault("methods", list(settings["methods"]))
+    return settings
+
+
+def read_schema(name: str) -> dict:
+    """A schema of workflow/schemas/, by name."""
+    paths = (folder / f"{name}.schema.yaml" for folder in SCHEMAS)
+    return yaml.safe_load(next(path for path in paths if path.is_file()).read_text())
+
+
+def _with_text_keys(content):
+    """YAML reads keys such as 1 and yes as numbers and truth values."""
+    if isinstance(content, dict):
+        return {str(key): _with_text_keys(value) for key, value in content.items()}
+    return content
+
+
+def _raise(problems: list[str], source: str):
+    if problems:
+        raise SettingsError("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+def _schema_problems(content, schema) -> list[str]:
+    errors = sorted(Validator(schema).iter_errors(content), key=lambda e: list(e.path))
+    # There is an error for each missing key, and each names all of them.
+    return list(dict.fromkeys(chain.from_iterable(map(_explain, errors))))
+
+
+def _explain(error) -> list[str]:
+    """A schema error in the words of its reader."""
+    key = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = list(error.schema.get("properties", {}))
+        prefix = f"{key}." if key else ""
+        return [
+            f"{prefix}{name}: unknown key; {suggest(name, known)}"
+            for name in error.instance
+            if name not in known
+        ]
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return [f"{key + '.' if key else ''}{name}: missing; add this key" for name in missing]
+    if error.validator in ("anyOf", "pattern", "minProperties"):
+        about = error.schema.get("description", "see config/README.md for what it may be")
+        return [f"{key}: {error.instance!r} does not fit here. {' '.join(about.split())}"]
+    if error.validator == "enum":
+        mend = suggest(error.instance, error.validator_value)
+        return [f"{key}: {error.instance!r} is unknown; {mend}"]
+    if error.validator == "type":
+        needed = TYPES[error.validator_value]
+        given = "nothing" if error.instance is None else repr(error.instance)
+        return [f"{key or 'the file'}: {given} is given; needed is {needed}"]
+    mends = {
+        "minimum": "is below {limit}; use {limit} or more",
+        "exclusiveMinimum": "must be above {limit}",
+        "maximum": "is above {limit}; use {limit} or less",
+        "minItems": "has too few entries; at least {limit} are needed",
+        "maxItems": "has too many entries; at most {limit} are allowed",
+        "uniqueItems": "has an entry twice; give each once",
+    }
+    if error.validator in mends:
+        mend = mends[error.validator].format(limit=error.validator_value)
+        return [f"{key or 'the file'}: {error.instance!r} {mend}"]
+    return [f"{key}: {error.message}"]
+
+
+def _with_defaults(content, schema):
+    """Fill in the defaults of a schema's properties, all the way down."""
+    content = deepcopy(content)
+    for key, sub_schema in schema.get("properties", {}).items():
+        if key not in content and "default" in sub_schema:
+            content[key] = deepcopy(sub_schema["default"])
+        if isinstance(content.get(key), dict):
+            content[key] = _with_defaults(content[key], sub_schema)
+    for key in set(content) - set(schema.get("properties", {})):
+        if isinstance(schema.get("additionalProperties"), dict):
+            content[key] = _with_defaults(content[key], schema["additionalProperties"])
+    return content
+
+
+def _complete_patches(method) -> dict[str, list[dict[str, list[int]]]]:
+    """Scans of every ring, with lists of values for every parameter; uniform has the value 1."""
+    patches = method.get("patches", {ring: dict.fromkeys(PARAMETERS, 1) for ring in RINGS})
+    return {
+        ring: [
+            {parameter: as_list(scan[parameter]) for parameter in PARAMETERS}
+            for scan in as_list(scans)
+        ]
+        for ring, scans in patches.items()
+    }
+
+
+def read_yaml(path):
+    """Content of a YAML file.
+
+    Raises
+    ------
+    SettingsError
+        If it is none.
+    """
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        _raise([f"this is not YAML{where}; see {Path(path).parent} for examples"], path)
+
+
+def _check_instrument(path, source):
+    if not Path(path).is_file():
+        known = sorted(map(str, Path("config/instruments").glob("*.yaml")))
+        mend = suggest(path, known) if known else "paths are relative to the working directory"
+        _raise([f"instrument: {path!r} is not a file; {mend}"], source)
+    content = read_yaml(path)
+    problems = _schema_problems(content, read_schema("instrument"))
+    if not problems:
+        n_bands = len(content["frequency"])
+        problems = [
+            f"{key}: {len(content[key])} values for {n_bands} bands in frequency; give one per band"
+            for key in ("depth_p", "beam")
+            if len(content[key]) != n_bands
+        ]
+    _raise(problems, path)

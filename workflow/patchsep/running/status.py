@@ -1,0 +1,63 @@
+"""How far the shards of all runs are: `python -m patchsep.running.status`."""
+
+import json
+import sys
+from pathlib import Path
+from time import time
+
+from ..files.progress import read_progress
+from ..files.whole import whole
+
+# Beside the shards' logs, a list of all.
+PLAN = "plan.json"
+# Seconds without news after which a shard counts as silent.
+SILENCE = 600
+
+
+def write_plan(folder: str | Path, shards: list[str]):
+    """Note which shards, paths as in `read_progress`, there will be, for `status`."""
+    with whole(Path(folder) / PLAN) as temporary:
+        temporary.write_text(json.dumps(shards))
+
+
+def status(folder: str | Path) -> str:
+    """How far the shards of a run are, for a person to read, a line per method and region.
+
+    Shards that have had no news for `SILENCE` seconds and are not done are counted as silent:
+    they wait in a queue again, or something is wrong with them.
+    """
+    progress = {item["shard"]: item for item in read_progress(folder)}
+    plan = json.loads((Path(folder) / PLAN).read_text())
+    groups = {}
+    for shard in plan:
+        groups.setdefault(tuple(Path(shard).parts[:2]), []).append(progress.get(shard))
+    lines = [
+        f"{'method':<16}{'region':<12}{'shards':>7}{'done':>6}{'at work':>8}{'silent':>7}"
+        f"{'fits done':>11}{'of':>9}{'fits/s':>8}{'unconverged':>12}{'time left':>11}"
+    ]
+    for (method, region), members in groups.items():
+        started = [item for item in members if item]
+        open_ones = [item for item in started if item["fits_done"] < item["fits"]]
+        silent = [item for item in open_ones if time() - item["updated"] > SILENCE]
+        rate = sum(item["fits_per_second"] for item in open_ones if item not in silent)
+        done, of = (sum(item[key] for item in started) for key in ("fits_done", "fits"))
+        left = f"{(of - done) / rate:.0f} s" if rate else "" if done < of else "0 s"
+        lines.append(
+            f"{method:<16}{region:<12}{len(members):>7}{len(started) - len(open_ones):>6}"
+            f"{len(open_ones) - len(silent):>8}{len(silent):>7}{done:>11}{of:>9}{rate:>8.1f}"
+            f"{sum(item['unconverged'] for item in started):>12}{left:>11}"
+        )
+    return "\n".join([*lines, "Fits, rates and times are of the shards that have started."])
+
+
+def main(results: str = "results"):
+    """Print the status of every run below a folder."""
+    plans = sorted(Path(results).glob(f"*/logs/fit_patches/{PLAN}"))
+    if not plans:
+        sys.exit(f"There are no shards yet below {results}/.")
+    for plan in plans:
+        print(f"{plan.parents[2].name}\n{status(plan.parent)}\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

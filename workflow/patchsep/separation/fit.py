@@ -1,0 +1,368 @@
+"""Fits of the spectral parameters of every patch, many realisations at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..sky.spectral_model import PARAMETERS
+from .batches import batch_size, in_batches
+from .likelihood import Bands, expand, mixing, recover, second_moments, whiten
+from .newton import Minimum, batched_like, minimize, steps_asked
+from .peers import PEERS, Task
+from .problem import Problem
+
+BOUNDS = {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.0, -0.5)}
+START = {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0}
+COMPONENTS = ("cmb", "dust", "synch")
+OPTIMIZERS = ("newton", *PEERS)
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Fits of n_realizations data sets.
+
+    Attributes
+    ----------
+    parameters, errors : dict of str to array (n_realizations, n_patches)
+        beta_dust, temp_dust (K), beta_synch of every patch, and their errors from the
+        curvature with all other parameters fixed; NaN for a patch without pixels, and an
+        infinite error for one without signal.
+    nll : array (n_realizations,)
+        ½ Σ ‖P⊥ y‖² at the end.
+    maps : dict of str to array (n_realizations, 2, n_pixels)
+        Recovered components: `cmb` in µK_CMB, `dust` in µK_RJ at 160 GHz, `synch` in
+        µK_RJ at 20 GHz; those asked for.
+    iterations : int array (n_realizations,)
+    gradient : array (n_realizations,)
+        Largest step, over all parameters, that the curvature asks for within the bounds,
+        in units of that parameter's error.
+    converged : bool array (n_realizations,)
+        Whether `gradient` is below the tolerance.
+    n_at_bounds : int array (n_realizations,)
+        Parameters at a bound: nearer than a thousandth of their error, or of the interval
+        where that is smaller.
+    """
+
+    parameters: dict[str, np.ndarray]
+    errors: dict[str, np.ndarray]
+    nll: np.ndarray
+    maps: dict[str, np.ndarray]
+    iterations: np.ndarray
+    gradient: np.ndarray
+    converged: np.ndarray
+    n_at_bounds: np.ndarray
+
+    @property
+    def cmb(self) -> np.ndarray:
+        """Recovered CMB (n_realizations, 2, n_pixels) in µK_CMB."""
+        return self.maps["cmb"]
+
+
+def separate(
+    data: np.ndarray,
+    sigma: np.ndarray,
+    frequencies: np.ndarray,
+    patches: dict[str, np.ndarray],
+    bounds: dict[str, tuple[float, float]] = BOUNDS,
+    start: dict[str, float] = START,
+    max_iterations: int = 200,
+    tolerance: float = 1e-3,
+    components: Sequence[str] = ("cmb",),
+    memory: float = 2.0,
+    optimizer: str = "newton",
+    prior: dict[str, tuple[float, float]] | None = None,
+) -> Separation:
+    """Fit the spectral parameters of every patch and recover the components.
+
+    Parameters
+    ----------
+    data : array (n_realizations, n_bands, 2, n_pixels)
+        Q, U in µK_CMB.
+    sigma : array (n_bands,)
+        Noise rms per pixel in µK_CMB.
+    frequencies : array (n_bands,)
+        Band centres in GHz.
+    patches : dict of str to int array (n_pixels,)
+        Patch labels, from 0, for `beta_dust`, `temp_dust` and `beta_synch`.
+    bounds, start : dicts by parameter
+        Allowed interval and starting value, the same for all patches.
+    max_iterations : int
+        Iterations after which a fit is given up and marked as not converged.
+    tolerance : float
+        Largest `gradient` of a converged fit, in units of a parameter's error.
+    components : sequence of str
+        Components whose maps are returned, of `cmb`, `dust` and `synch`.
+    memory : float
+        GB that fits may use at once. Where it runs out all the same, fewer
+        realisations are fitted together.
+    optimizer : str
+        `newton`, or one of `peers.PEERS` to compare with.
+    prior : dict by parameter
+        Mean and standard deviation of a Gaussian that the patches' values are drawn from, of those
+        parameters that are to be shrunk towards a mean: the maximum of likelihood times prior is
+        found. `errors` and `gradient` are then those of the product, `nll` of the likelihood.
+
+    Returns
+    -------
+    Separation
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not agree or are empty, values that are not finite, sigma that is
+        not positive, labels that are negative, a start outside the bounds, unknown names, a
+        prior without width, or with an optimiser that has none, and JAX in single precision.
+    """
+    if not jax.config.jax_enable_x64:
+        raise ValueError(
+            "fits need double precision, which has been switched off: set jax_enable_x64"
+        )
+    data, sigma, frequencies = (np.asarray(a, dtype=float) for a in (data, sigma, frequencies))
+    _check(data, sigma, frequencies, patches, bounds, start)
+    for name, known in (*((c, COMPONENTS) for c in components), (optimizer, OPTIMIZERS)):
+        if name not in known:
+            raise ValueError(f"{name!r} is not known; there are {', '.join(known)}")
+    prior = prior or {}
+    if prior and optimizer != "newton":
+        raise ValueError(f"{optimizer} has no prior; only newton has")
+    for name, (_, scatter) in prior.items():
+        if name not in PARAMETERS or not scatter > 0:
+            raise ValueError(f"prior of {name!r} with standard deviation {scatter}")
+    problem = Problem.from_patches(patches, bounds, start, prior)
+    bands = Bands.of(frequencies, sigma)
+    solve = _newton if optimizer == "newton" else partial(_one_by_one, PEERS[optimizer])
+
+    def fit(batch):
+        return _fit(batch, bands, problem, solve, max_iterations, tolerance, components)
+
+    batches = in_batches(fit, data, batch_size(data, problem.labels.shape[1], memory))
+    stacked = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
+    return Separation(
+        **stacked
+        | {name: problem.by_parameter(stacked[name]) for name in ("parameters", "errors")},
+        converged=stacked["gradient"] < tolerance,
+    )
+
+
+def misfit(
+    parameters: np.ndarray, data: np.ndarray, sigma: np.ndarray, frequencies: np.ndarray
+) -> np.ndarray:
+    """½ Σ ‖P⊥ y‖² of data for parameters that are given, not fitted to them.
+
+    Parameters
+    ----------
+    parameters : array (n_realizations, 3, n_pixels)
+        As `parameter_maps` makes them.
+    data, sigma, frequencies :
+        See `separate`.
+
+    Returns
+    -------
+    array (n_realizations,)
+    """
+    bands = Bands.of(frequencies, sigma)
+    return np.array(
+        [recover(_mixing(p[None], bands)[0], d, bands).nll for p, d in zip(parameters, data)]
+    )
+
+
+def parameter_maps(parameters: dict[str, np.ndarray], patches: dict[str, np.ndarray]) -> np.ndarray:
+    """Patch values (..., n_patches) spread over pixels: array (..., 3, n_pixels)."""
+    return np.stack([parameters[name][..., patches[name]] for name in PARAMETERS], axis=-2)
+
+
+def _check(data, sigma, frequencies, patches, bounds, start):
+    if data.ndim != 4 or data.shape[2] != 2:
+        raise ValueError(
+            f"data has shape {data.shape}; needed is (n_realizations, n_bands, 2, n_pixels)"
+        )
+    if 0 in data.shape:
+        raise ValueError(f"data has shape {data.shape}: there is nothing to fit")
+    n_bands, n_pixels = data.shape[1], data.shape[3]
+    if n_bands < len(PARAMETERS) + 1:
+        raise ValueError(f"{n_bands} bands cannot constrain three components; needed are 4 or more")
+    for name, values in (("sigma", sigma), ("frequencies", frequencies)):
+        if values.shape != (n_bands,):
+            raise ValueError(f"{name} has shape {values.shape}; data has {n_bands} bands")
+        if not np.all(values > 0):
+            raise ValueError(f"{name} must be positive in every band, and is {values}")
+    if not np.isfinite(data).all():
+        bad = np.flatnonzero(~np.isfinite(data).all(axis=(0, 1, 2)))
+        raise ValueError(f"data is not finite in {len(bad)} pixels, the first {bad[0]}: mask them")
+    for name, mapping in (("patches", patches), ("bounds", bounds), ("start", start)):
+        if set(mapping) != set(PARAMETERS):
+            raise ValueError(
+                f"{name} are given for {sorted(mapping)}; needed: {sorted(PARAMETERS)}"
+            )
+    for name, (lower, upper) in bounds.items():
+        if not lower < start[name] < upper:
+            raise ValueError(f"start of {name}, {start[name]}, is not inside {lower} … {upper}")
+    for name, labels in patches.items():
+        labels = np.asarray(labels)
+        if labels.shape != (n_pixels,) or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(
+                f"patches of {name}: {labels.dtype} array of shape {labels.shape}; "
+                f"needed are integer labels of {n_pixels} pixels"
+            )
+        if labels.min() < 0:
+            raise ValueError(f"patches of {name}: negative label {labels.min()}; mask such pixels")
+
+
+def _fit(data, bands, problem, solve, max_iterations, tolerance, components):
+    """Fit one batch; returns the fields of `Separation`, unknowns for parameters."""
+    data = jnp.asarray(data)
+    statistics = prepare(data, bands, problem.blocks, problem.labels.shape[1])
+    found = solve(data, statistics, bands, problem, max_iterations, tolerance)
+    recovery = recover_maps(found.unknowns, problem, data, bands)
+    unknowns, errors, steps = map(np.asarray, (found.unknowns, found.errors, found.steps))
+    margin = np.minimum(unknowns - problem.lower, problem.upper - unknowns)
+    near = 1e-3 * np.minimum(errors, problem.upper - problem.lower)
+    return {
+        "parameters": unknowns,
+        "errors": errors,
+        "nll": np.asarray(recovery.nll),
+        "maps": {name: np.stack(getattr(recovery, name), axis=1) for name in components},
+        "iterations": np.asarray(found.iterations),
+        "gradient": steps.max(axis=1),
+        "n_at_bounds": np.sum(np.isfinite(errors) & (margin < near), axis=1),
+    }
+
+
+@partial(jax.jit, static_argnums=3)
+def prepare(data, bands, blocks, n_cells):
+    """What the likelihood needs of the data, for every cell of a `Problem`.
+
+    Parameters
+    ----------
+    data : array (n_realizations, n_bands, 2, n_pixels), µK_CMB
+    bands : Bands
+    blocks : see `Problem`
+    n_cells : int
+
+    Returns
+    -------
+    array
+        Whitened maps (n_realizations, n_bands, 2, n_cells), or of merged pixels second moments
+        (n_realizations, n_cells, n_bands, n_bands).
+    """
+    if blocks is None:
+        white = jax.vmap(whiten, in_axes=(0, None))(data, bands)
+        return jnp.pad(white, (*3 * ((0, 0),), (0, n_cells - data.shape[-1])))
+    pixels, cells = blocks
+
+    def moments(realization):
+        # A dark pixel at the end stands for none.
+        white = jnp.pad(whiten(realization, bands), ((0, 0), (0, 0), (0, 1)))
+        return jax.ops.segment_sum(
+            second_moments(white[:, :, pixels]), cells, n_cells, indices_are_sorted=True
+        )
+
+    return jax.lax.map(moments, data)
+
+
+def recover_maps(unknowns, problem, data, bands):
+    """`Recovery` of data (n_realizations, n_bands, 2, n_pixels) with unknowns of a `Problem`."""
+    columns = _spread(_mixing(_spread(unknowns, problem.labels), bands), problem.cells)
+    return _recover(columns, data, bands)
+
+
+@jax.jit
+def _spread(values, index):
+    # Apart from what uses it: XLA would gather anew for every band.
+    return values[..., index]
+
+
+def _for_each(function, *batched):
+    """vmap, but for a batch of one, whose pixels XLA then shares out among CPU cores."""
+    if len(batched[0]) == 1:
+        return jax.tree.map(lambda values: values[None], function(*(b[0] for b in batched)))
+    return jax.vmap(function)(*batched)
+
+
+@jax.jit
+def _mixing(by_cell, bands):
+    return jax.vmap(mixing, in_axes=(0, None))(by_cell, bands)
+
+
+@jax.jit
+def _recover(columns, data, bands):
+    return jax.vmap(recover, in_axes=(0, 0, None))(columns, data, bands)
+
+
+def _newton(data, statistics, bands, problem, max_iterations, tolerance):
+    """Fit the realisations of a batch together."""
+    return _minimize_batch(
+        statistics,
+        bands,
+        problem.prior,
+        problem.labels,
+        problem.start,
+        problem.lower,
+        problem.upper,
+        problem.reach,
+        max_iterations,
+        tolerance,
+        # One after the other, which would only hold up an accelerator.
+        n_parts=problem.n_parts if jax.default_backend() == "cpu" else 1,
+    )
+
+
+@partial(jax.jit, static_argnames="n_parts")
+def _minimize_batch(statistics, bands, prior, labels, start, *limits, n_parts):
+    def fit(realization):
+        divided = _divide(realization, n_parts)
+
+        def expand_in_parts(parameters):
+            if n_parts == 1:
+                return expand(parameters, realization, bands)
+            parts = (_divide(jnp.stack(parameters), n_parts), divided)
+            expansions = jax.lax.map(lambda part: expand(*part, bands), parts)
+            return jax.tree.map(jnp.ravel, expansions)
+
+        def with_prior(parameters):
+            return prior.add_to(expand_in_parts(parameters), parameters)
+
+        return minimize(
+            with_prior if prior else expand_in_parts,
+            labels,
+            batched_like(start, realization),
+            *limits,
+        )
+
+    return _for_each(fit, statistics)
+
+
+def _divide(by_cell, n_parts):
+    """(..., n_cells) as (n_parts, ..., n_cells / n_parts)."""
+    return jnp.moveaxis(by_cell.reshape(*by_cell.shape[:-1], n_parts, -1), -2, 0)
+
+
+def _one_by_one(peer, data, statistics, bands, problem, max_iterations, tolerance):
+    """Fit the realisations of a batch with another code's optimiser."""
+
+    def assess(unknowns):
+        by_cell = _spread(unknowns, problem.labels)
+        return _assess(
+            by_cell, unknowns, statistics, bands, problem.labels, problem.lower, problem.upper
+        )
+
+    errors, _ = assess(jnp.broadcast_to(problem.start, (len(data), len(problem.start))))
+    limits = (max_iterations, tolerance)
+    fits = [
+        peer(Task(problem, bands, data[i], statistics[i], np.asarray(errors[i]), *limits))
+        for i in range(len(data))
+    ]
+    unknowns, iterations = (np.stack(values) for values in zip(*fits, strict=True))
+    return Minimum(unknowns, iterations, *assess(unknowns))
+
+
+@jax.jit
+def _assess(by_cell, unknowns, statistics, bands, labels, lower, upper):
+    def assess(by_cell, unknowns, statistics):
+        return steps_asked(expand(by_cell, statistics, bands), labels, unknowns, lower, upper)
+
+    return _for_each(assess, by_cell, unknowns, statistics)

@@ -1,0 +1,179 @@
+"""Patches: the groups of pixels that share one value of a spectral parameter.
+
+A strategy is a function of the region's pixels that returns their patch labels. A new
+one is a function here and its name in `STRATEGIES`; the config then knows the word. Those
+that look at maps of the spectral parameters are named in `GUIDED` instead.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..lazy import healpy as hp
+from ..lazy import spatial
+
+Seed = int | Sequence[int]
+
+
+def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: Seed) -> np.ndarray:
+    """Spherical K-means of pixel directions (Dhillon & Modha 2001).
+
+    Centres are drawn by greedy k-means++ (Arthur & Vassilvitskii 2007) and moved to the
+    normalised mean direction of their pixels until no pixel changes patch. A centre
+    left without pixels moves to the pixel farthest from its own centre.
+
+    Parameters
+    ----------
+    nside : int
+    pixels : int array (n_pixels,)
+        The region's pixels, RING order.
+    n_patches : int
+        Number of patches; with as many as pixels, or more, each pixel is its own.
+    seed : int or sequence of int
+
+    Returns
+    -------
+    int array (n_pixels,)
+        Labels 0 … n_patches - 1, every one of them used.
+    """
+    if n_patches >= len(pixels):
+        return np.arange(len(pixels))
+    directions = np.stack(hp.pix2vec(nside, pixels), axis=1)
+    rng = np.random.default_rng([*np.atleast_1d(seed), n_patches])
+    # Few patches have many poor local minima and cost nothing: keep the best of several.
+    n_starts = 10 if n_patches <= 50 else 1
+    starts = [
+        _lloyd(directions, _spread_centres(directions, n_patches, rng)) for _ in range(n_starts)
+    ]
+    return min(starts, key=lambda labels: spherical_inertia(directions, labels))
+
+
+def spherical_inertia(directions: np.ndarray, labels: np.ndarray) -> float:
+    """Sum of squared chord distances of pixels (n_pixels, 3) to their patch's mean direction."""
+    sums = _patch_sums(directions, labels, labels.max() + 1)
+    return 2 * (len(directions) - np.linalg.norm(sums, axis=1).sum())
+
+
+def _patch_sums(directions, labels, n_patches):
+    return np.stack(
+        [np.bincount(labels, weights=axis, minlength=n_patches) for axis in directions.T], axis=1
+    )
+
+
+def _spread_centres(directions, n_patches, rng):
+    """Greedy k-means++: of a few pixels drawn by squared distance, the most useful one."""
+    n_trials = 2 + int(np.log(n_patches))
+    chosen = [rng.integers(len(directions))]
+    nearest = 2 - 2 * directions @ directions[chosen[0]]
+    while len(chosen) < n_patches:
+        cumulative = np.cumsum(np.maximum(nearest, 0))
+        draws = rng.random(n_trials) * cumulative[-1]
+        trials = np.minimum(np.searchsorted(cumulative, draws), len(directions) - 1)
+        # Squared chord distance on the unit sphere.
+        squared = np.minimum(nearest, 2 - 2 * directions[trials] @ directions.T)
+        best = np.argmin(squared.sum(axis=1))
+        chosen.append(trials[best])
+        nearest = squared[best]
+    return directions[chosen]
+
+
+def _lloyd(directions, centres, max_iterations=300):
+    """Move centres to their pixels' mean direction until no pixel changes patch."""
+    n_patches = len(centres)
+    labels = np.full(len(directions), -1)
+    for _ in range(max_iterations):
+        distance, nearest = spatial.cKDTree(centres).query(directions)
+        for empty in np.setdiff1d(np.arange(n_patches), nearest):
+            # Only a pixel that shares its patch may be given away.
+            shared = np.bincount(nearest, minlength=n_patches)[nearest] > 1
+            farthest = np.argmax(np.where(shared, distance, -1.0))
+            nearest[farthest], distance[farthest] = empty, 0.0
+        if np.array_equal(nearest, labels):
+            break
+        labels = nearest
+        centres = _patch_sums(directions, labels, n_patches)
+        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    return labels
+
+
+def multiresolution(nside: int, pixels: np.ndarray, coarse_nside: int, seed: Seed) -> np.ndarray:
+    """Patches are the HEALPix pixels of a coarser nside (arXiv:2202.02773); 0 is one patch.
+
+    Labels are numbered in RING order of the coarse pixels that the region touches.
+
+    Raises
+    ------
+    ValueError
+        If `coarse_nside` is finer than the maps.
+    """
+    if coarse_nside == 0:
+        return np.zeros(len(pixels), dtype=int)
+    if coarse_nside > nside:
+        raise ValueError(
+            f"multiresolution: patches of nside {coarse_nside} are finer than the maps' {nside}"
+        )
+    nested = hp.ring2nest(nside, pixels) // (nside // coarse_nside) ** 2
+    return np.unique(hp.nest2ring(coarse_nside, nested), return_inverse=True)[1]
+
+
+def uniform(nside: int, pixels: np.ndarray, value: int, seed: Seed) -> np.ndarray:
+    """One patch for the whole region."""
+    return np.zeros(len(pixels), dtype=int)
+
+
+# strategy(nside, pixels, value, seed) -> labels; `value` is the number in the config.
+STRATEGIES: dict[str, Callable[[int, np.ndarray, int, Seed], np.ndarray]] = {
+    "kmeans": kmeans,
+    "multiresolution": multiresolution,
+    "uniform": uniform,
+}
+
+
+def equal_width_bins(values: np.ndarray, n_bins: int) -> np.ndarray:
+    """Pixels whose values (n_pixels,) fall into one of `n_bins` equal intervals are a patch.
+
+    Intervals span the values; those without a pixel have no label. NaN, where the sky has no
+    such parameter, counts as one value.
+    """
+    values = np.nan_to_num(values)
+    low, high = values.min(), values.max()
+    if low == high:
+        return np.zeros(len(values), dtype=int)
+    bins = np.minimum((values - low) / (high - low) * n_bins, n_bins - 1).astype(int)
+    return np.unique(bins, return_inverse=True)[1]
+
+
+def kmeans_of_map(
+    values: np.ndarray, n_patches: int, directions: np.ndarray, weight: float, seed: Seed
+) -> np.ndarray:
+    """K-means of pixels that are near each other on the sky and in a map (scikit-learn's).
+
+    Parameters
+    ----------
+    values : array (n_pixels,)
+        The map; NaN counts as its mean.
+    n_patches : int
+    directions : array (n_pixels, 3)
+    weight : float
+        Distance on the unit sphere that a difference of one standard deviation of the map is
+        worth. With 0 patches are compact; large ones follow the map alone.
+    seed : int or sequence of int
+    """
+    # Importing it takes a second, at every start of the workflow.
+    from sklearn.cluster import KMeans
+
+    if n_patches >= len(values):
+        return np.arange(len(values))
+    deviation = np.nan_to_num(values - np.nanmean(values))
+    scale = deviation.std() or 1.0
+    features = np.column_stack([directions, weight * deviation / scale])
+    state = np.random.SeedSequence([*np.atleast_1d(seed), n_patches]).generate_state(1)[0]
+    return KMeans(n_patches, n_init=1, random_state=state).fit_predict(features)
+
+
+# Strategies whose patches follow maps of the parameters.
+GUIDED = ("true_parameters", "recovered_parameters", "template", "template_kmeans")
+
+
+# Those whose maps come from elsewhere.
+TEMPLATED = ("template", "template_kmeans")

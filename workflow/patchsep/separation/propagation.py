@@ -1,0 +1,141 @@
+"""Prediction: what a fit would make of noise, without a search.
+
+Near the minimum parameters answer linearly to noise, by the inverse of the likelihood's curvature
+(Stompor et al. 2016, arXiv:1609.03807; Rizzieri et al. 2025). The curvature is that expected of
+foregrounds with noise: noise adds to what a faint patch seems to emit and so to what holds its
+parameters. One linear system then stands for the search of a fit, and the CMB is recovered with
+the parameters that it gives.
+
+Of temp_dust it is the inverse that is taken to answer linearly, as dust's spectrum nearly does,
+x / (eˣ - 1) = 1 - x / 2 + … with x = hν / kT: warm dust looks the same at any temperature.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .fit import BOUNDS, prepare, recover_maps
+from .likelihood import PAIRS, Bands, expand, second_moments
+from .problem import Incidence, Problem
+
+# Part of the right-hand side that may be left of a linear system, and searches for less.
+TOLERANCE, MAX_GRADIENTS = 1e-3, 300
+# Linear systems, each with those parameters held that left their bounds in the one before; more of
+# them change less than a thousandth of the power.
+N_SYSTEMS = 2
+# Standard deviation that nothing constrains better, in widths of the bounds: one as wide as the
+# bounds would halve the power that is predicted.
+WIDE = 100.0
+
+
+def propagate(
+    parameters: dict[str, np.ndarray],
+    patches: dict[str, np.ndarray],
+    foregrounds: np.ndarray,
+    data: np.ndarray,
+    sigma: np.ndarray,
+    frequencies: np.ndarray,
+    bounds: dict[str, tuple[float, float]] = BOUNDS,
+    prior: dict[str, tuple[float, float]] | None = None,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Parameters and CMB that fits would find in data with noise, the parameters to first order.
+
+    Parameters
+    ----------
+    parameters : dict of str to array (n_patches,)
+        beta_dust, temp_dust (K), beta_synch that were fitted to the foregrounds.
+    patches : dict of str to int array (n_pixels,)
+    foregrounds : array (n_bands, 2, n_pixels), µK_CMB
+    data : array (n_realizations, n_bands, 2, n_pixels), µK_CMB
+        The foregrounds with noise of rms sigma, and if you like CMB.
+    sigma, frequencies, bounds, prior :
+        See `fit.separate`.
+
+    Returns
+    -------
+    parameters : dict of str to array (n_realizations, n_patches)
+        Within the bounds.
+    cmb : array (n_realizations, 2, n_pixels), µK_CMB
+    """
+    middle = {name: sum(ends) / 2 for name, ends in bounds.items()}
+    problem = Problem.from_patches(patches, bounds, middle, prior or {})
+    bands = Bands.of(frequencies, sigma)
+    n_cells = problem.labels.shape[1]
+    temperatures = np.isin(np.arange(len(problem.lower)), problem.places["temp_dust"])
+    unknowns = _propagate(
+        prepare(np.concatenate([foregrounds[None], data]), bands, problem.blocks, n_cells),
+        np.bincount(problem.cells, minlength=n_cells),
+        problem.vector(parameters),
+        temperatures,
+        problem.labels,
+        problem.lower,
+        problem.upper,
+        problem.prior,
+        bands,
+    )
+    recovery = recover_maps(unknowns, problem, data, bands)
+    return problem.by_parameter(np.asarray(unknowns)), np.stack(recovery.cmb, axis=1)
+
+
+def expected_moments(statistics, n_pixels, bands):
+    """Second moments (n_cells, n_bands, n_bands) to expect where noise is added to `prepare`d data.
+
+    Noise of unit variance, less what the CMB column explains of it, in Q and U of every pixel.
+    """
+    moments = second_moments(statistics[..., None]) if statistics.shape[1] == 2 else statistics
+    of_noise = jnp.eye(len(bands.cmb)) - jnp.outer(bands.cmb, bands.cmb)
+    return moments + 2 * n_pixels[:, None, None] * of_noise
+
+
+def _straight(unknowns, start, temperatures):
+    """Steps from `start` in 1 / temp_dust and other unknowns, in units of the unknowns there."""
+    return jnp.where(temperatures, start * (1 - start / unknowns), unknowns - start)
+
+
+def _bent(steps, start, temperatures):
+    """Unknowns after steps that `_straight` would give."""
+    return jnp.where(temperatures, start / (1 - steps / start), start + steps)
+
+
+@jax.jit
+def _propagate(statistics, n_pixels, start, temperatures, labels, lower, upper, prior, bands):
+    patches = Incidence(labels, len(start))
+    by_cell = patches.spread(start)
+    lowest, highest = (_straight(ends, start, temperatures) for ends in (lower, upper))
+
+    def expanded(statistics):
+        expansion = expand(by_cell, statistics, bands)
+        return prior.add_to(expansion, by_cell) if prior else expansion
+
+    matrix = expanded(expected_moments(statistics[0], n_pixels, bands)).hessian
+    entry = {pair: values for (k, m), values in zip(PAIRS, matrix) for pair in ((k, m), (m, k))}
+    precision = 1 / (WIDE * (upper - lower)) ** 2
+    # Unknowns in units of their error: bright patches would hide what is left of faint ones.
+    error = 1 / jnp.sqrt(jnp.maximum(patches.diagonal(matrix), 0.0) + precision)
+
+    def times(step):
+        along = patches.spread(step)
+        rows = [sum(entry[k, m] * along[m] for m in range(3)) for k in range(3)]
+        return patches.collect(rows) + precision * step
+
+    def one(statistics):
+        slope = patches.collect(expanded(statistics).gradient)
+
+        def system(_, found):
+            free, within = found
+            held = (1 - free) * within
+            scaled, _ = jax.scipy.sparse.linalg.cg(
+                lambda scaled: free * error * times(free * error * scaled) + (1 - free) * scaled,
+                -free * error * (slope + times(held)),
+                tol=TOLERANCE,
+                maxiter=MAX_GRADIENTS,
+            )
+            trial = held + free * error * scaled
+            outside = (trial < lowest) | (trial > highest)
+            return jnp.where(outside, 0.0, free), jnp.clip(trial, lowest, highest)
+
+        all_free = jnp.ones_like(start), jnp.zeros_like(start)
+        _, within = jax.lax.fori_loop(0, N_SYSTEMS, system, all_free)
+        return _bent(within, start, temperatures)
+
+    return jax.lax.map(one, statistics[1:])

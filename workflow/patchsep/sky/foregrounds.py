@@ -1,0 +1,112 @@
+"""Galactic foregrounds: PySM presets, or a seeded stand-in that needs no download."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pysm3
+import pysm3.units as u
+
+from ..lazy import healpy as hp
+from .embedded import embedded_sky
+
+# Frequency at which regions are drawn on dust intensity, GHz.
+INTENSITY_FREQUENCY = 353.0
+
+
+@dataclass(frozen=True)
+class Foregrounds:
+    """Simulated foregrounds of one sky.
+
+    Attributes
+    ----------
+    polarization : array (n_bands, 2, n_pixels)
+        Q, U per band in µK_CMB, RING order.
+    dust_intensity : array (n_pixels,)
+        Total intensity at 353 GHz in µK_RJ.
+    parameters : dict of str to array (n_pixels,)
+        True `beta_dust`, `temp_dust` (K) and `beta_synch`; NaN for a parameter that
+        the model does not have.
+    """
+
+    polarization: np.ndarray
+    dust_intensity: np.ndarray
+    parameters: dict[str, np.ndarray]
+
+
+def simulate_foregrounds(
+    model: str | list[str], frequencies: np.ndarray, nside: int, seed: int = 0
+) -> Foregrounds:
+    """Simulate dust and synchrotron in every band.
+
+    Parameters
+    ----------
+    model : "embedded" or list of PySM preset strings
+        Presets such as ["d1", "s1"] are read by PySM from PYSM_LOCAL_DATA or its own
+        download; see `embedded_sky` for the stand-in.
+    frequencies : array (n_bands,), GHz
+    seed : int
+        Seed of the embedded sky; PySM presets have none.
+    """
+    sky = foreground_sky(model, nside, seed)
+    intensity = sky.get_emission(INTENSITY_FREQUENCY * u.GHz)[0].to_value(u.uK_RJ)
+    return Foregrounds(
+        polarization=polarization(sky, frequencies),
+        dust_intensity=intensity,
+        parameters=true_parameters(sky),
+    )
+
+
+def foreground_sky(model: str | list[str], nside: int, seed: int = 0) -> pysm3.Sky:
+    """PySM's sky of a model, see `simulate_foregrounds`."""
+    if model == "embedded":
+        return embedded_sky(nside, seed)
+    return pysm3.Sky(nside=nside, preset_strings=list(model))
+
+
+def polarization(sky: pysm3.Sky, frequencies: np.ndarray) -> np.ndarray:
+    """Q, U of a sky at frequencies (n_bands,) in GHz: (n_bands, 2, n_pixels) in µK_CMB."""
+
+    def in_band(frequency):
+        band = frequency * u.GHz
+        emission = sky.get_emission(band)[1:]
+        return emission.to_value(u.uK_CMB, equivalencies=u.cmb_equivalencies(band))
+
+    return np.stack([in_band(frequency) for frequency in frequencies])
+
+
+# Where PySM's components keep their spectral parameters.
+ATTRIBUTES = {"beta_dust": "mbb_index", "temp_dust": "mbb_temperature", "beta_synch": "pl_index"}
+
+
+def set_parameters(sky: pysm3.Sky, parameters: dict[str, np.ndarray]):
+    """Replace spectral parameters of a sky by maps (n_pixels,), temperatures in K.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one component of the sky has such a parameter.
+    """
+    for name, values in parameters.items():
+        owners = [one for one in sky.components if hasattr(one, ATTRIBUTES[name])]
+        if len(owners) != 1:
+            raise ValueError(
+                f"{len(owners)} components of this model have a {name}; its parameters can be "
+                "replaced in models of one modified black body and one power law, such as [d1, s1]"
+            )
+        unit = getattr(owners[0], ATTRIBUTES[name]).unit
+        setattr(owners[0], ATTRIBUTES[name], np.asarray(values) << unit)
+
+
+def true_parameters(sky: pysm3.Sky) -> dict[str, np.ndarray]:
+    """Spectral parameter maps of a sky, each (n_pixels,); NaN where the model has none."""
+    n_pixels = hp.nside2npix(sky.nside)
+    maps = {}
+    for name, attribute in ATTRIBUTES.items():
+        values = [
+            getattr(component, attribute).value
+            for component in sky.components
+            if hasattr(component, attribute)
+        ]
+        known = len(values) == 1 and values[0].size in (1, n_pixels)
+        maps[name] = np.broadcast_to(values[0] if known else np.nan, n_pixels).astype(float)
+    return maps

@@ -1,0 +1,256 @@
+"""BB spectra of a masked sky: three estimators, and what each makes of a theory's spectrum.
+
+`pseudo` is the masked spectrum over f_sky, as published (arXiv:2604.08463); `decoupled` undoes the
+mask's coupling of multipoles and of E with B (MASTER, Hivon et al. 2002; polarization: Kogut et
+al. 2003); `pure` takes the B modes that no E mode can mimic under the mask (Smith 2006).
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from ducc0.misc import experimental
+
+from ..lazy import healpy as hp
+from ..sky.harmonics import analyze, gaussian_qu, n_cores, synthesize
+
+# Bins of fewer modes than this are not used, but by `pseudo`: on small pieces of the sky, those at
+# low ell.
+FEWEST_MODES = 5.0
+ESTIMATORS = ("pseudo", "decoupled", "pure")
+ELL_MIN = 2
+
+
+def ell_max(nside: int) -> int:
+    """Highest multipole of the analysis, 2 nside + 1 (129 at nside 64)."""
+    return 2 * nside + 1
+
+
+def apodize(mask: np.ndarray, width: float) -> np.ndarray:
+    """Weights that rise smoothly from the edge of a mask.
+
+    Parameters
+    ----------
+    mask : bool array (n_pixels,)
+        True where the sky is kept.
+    width : float
+        Distance from the edge in degrees within which the weights are below one.
+
+    Returns
+    -------
+    array (n_pixels,)
+        x - sin(2 π x) / 2 π of x² = (1 - cos θ) / (1 - cos width), θ being the distance to the
+        nearest masked pixel (Grain, Tristram & Stompor 2009, eq. 36).
+    """
+    if width == 0 or mask.all():
+        return mask.astype(float)
+    width = np.radians(width)
+    distance = hp.dist2holes(~mask, maxdist=1.1 * width)
+    x = np.minimum(np.sqrt((1 - np.cos(distance)) / (1 - np.cos(width))), 1)
+    return np.where(mask, x - np.sin(2 * np.pi * x) / (2 * np.pi), 0.0)
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """An estimator of BB on one piece of the sky.
+
+    Attributes
+    ----------
+    name : str
+        Of `ESTIMATORS`.
+    weights : array (n_pixels,)
+        Of the whole sky in RING order, 0 where masked.
+    bin_width : int
+        Multipoles per bin.
+    """
+
+    name: str
+    weights: np.ndarray
+    bin_width: int = 1
+
+    @classmethod
+    def of(
+        cls,
+        pixels: np.ndarray,
+        nside: int,
+        estimator: str,
+        apodization: float,
+        bin_width: int,
+        pixel_weights: np.ndarray | float = 1.0,
+    ) -> "Estimator":
+        """The estimator that the settings `spectra` describe, on the sky of these pixels.
+
+        With `pseudo`, as published, every multipole is a bin and no edge is apodized.
+        `pixel_weights` (n_pixels,) are 1 as published.
+        """
+        weights = np.zeros(hp.nside2npix(nside))
+        weights[pixels] = pixel_weights
+        if estimator == "pseudo":
+            return cls(estimator, weights)
+        return cls(estimator, weights * apodize(weights > 0, apodization), bin_width)
+
+    @cached_property
+    def nside(self) -> int:
+        return hp.npix2nside(len(self.weights))
+
+    @cached_property
+    def bins(self) -> np.ndarray:
+        """Averaging (n_bins, lmax + 1) over the multipoles of each bin, by 2 ell + 1.
+
+        Bins begin at ell = 2; the last may be wider than the others. What is expected of a bin
+        is this average of a theory's BB: couplings are undone before, multipole by multipole,
+        or ignored, as published, by `pseudo`.
+        """
+        ell = np.arange(ell_max(self.nside) + 1)
+        n_bins = (len(ell) - ELL_MIN) // self.bin_width
+        number = np.minimum((ell - ELL_MIN) // self.bin_width, n_bins - 1)
+        bins = (number == np.arange(n_bins)[:, None]) * (2 * ell + 1.0)
+        return bins / bins.sum(axis=1, keepdims=True)
+
+    @property
+    def ell(self) -> np.ndarray:
+        """Mean multipole of every bin."""
+        return self.bins @ np.arange(self.bins.shape[1])
+
+    @property
+    def effective_sky(self) -> float:
+        """Fraction of the sky, <w²>² / <w⁴>, whose modes the weighted map has (Hivon et al. 2002).
+
+        f_sky where all pixels weigh the same.
+        """
+        return np.mean(self.weights**2) ** 2 / np.mean(self.weights**4)
+
+    def n_modes(self, bb: np.ndarray, realizations: int, seed: int) -> np.ndarray:
+        """Independent modes of every bin, (n_bins,).
+
+        For `pseudo` f_sky (2 ell + 1), as published. Otherwise the number that the scatter of BB
+        over Gaussian skies stands for, 2 <C>² / var(C): it is smaller where the mask's edge or
+        the purification takes modes away.
+
+        Parameters
+        ----------
+        bb : array (> lmax,)
+            BB of those skies, which have no E modes.
+        realizations, seed : int
+        """
+        if self.name == "pseudo":
+            return self.effective_sky * (2 * self.ell + 1)
+        rng = np.random.default_rng(seed)
+        skies = [gaussian_qu(0 * bb, bb, self.nside, rng) for _ in range(realizations)]
+        with ThreadPoolExecutor(n_cores()) as pool:
+            spectra = np.stack(list(pool.map(lambda qu: self.spectrum(self.modes(qu)), skies)))
+        # The mean is known, and need not be taken from the same skies.
+        expected = self.bins @ bb[: self.bins.shape[1]]
+        return 2 * expected**2 / np.mean((spectra - expected) ** 2, axis=0)
+
+    def used(self, n_modes: np.ndarray) -> np.ndarray:
+        """Bins (n_bins,) that have modes enough; with `pseudo` all of them, as published."""
+        return (n_modes >= FEWEST_MODES) | (self.name == "pseudo")
+
+    def bands(self, templates, sky_templates, realizations: int, seed: int) -> pd.DataFrame:
+        """All that a likelihood needs to know of the bins.
+
+        Parameters
+        ----------
+        templates, sky_templates : DataFrame
+            `cmb.cmb_spectra` that r is measured with, and that the sky was drawn from, up to
+            3 nside - 1.
+        realizations, seed :
+            See `n_modes`.
+
+        Returns
+        -------
+        DataFrame
+            `ell`, `n_modes`, whether that is enough for the bin to be `used`, and in µK² what
+            is expected of `bb_lensing`, `bb_tensor` and `sky_bb_tensor` at r = 1.
+        """
+
+        def binned(table, name):
+            return self.bins @ table[name].to_numpy()[: self.bins.shape[1]]
+
+        n_modes = self.n_modes(templates["bb_lensing"].to_numpy(), realizations, seed)
+        return pd.DataFrame(
+            {
+                "ell": self.ell,
+                "n_modes": n_modes,
+                "used": self.used(n_modes),
+                "bb_lensing": binned(templates, "bb_lensing"),
+                "bb_tensor": binned(templates, "bb_tensor"),
+                "sky_bb_tensor": binned(sky_templates, "bb_tensor"),
+            }
+        )
+
+    def modes(self, qu: np.ndarray) -> np.ndarray:
+        """Coefficients of a map (2, n_pixels), linear in it: (1 or 2, n_alm), B last."""
+        # Couplings are undone over all multipoles that the map has.
+        lmax = ell_max(self.nside) if self.name == "pseudo" else 3 * self.nside - 1
+        weighted = analyze(self.weights * qu, 2, lmax)
+        if self.name == "pseudo":
+            return weighted[1:]
+        if self.name == "decoupled":
+            return weighted
+        lower, lowest = self._derivatives
+        ell = np.maximum(hp.Alm.getlm(lmax)[0], ELL_MIN)
+        first = analyze(_conjugate_product(lower, qu), 1, lmax)[1]
+        second = analyze(_conjugate_product(lowest, qu)[1:], 0, lmax)[0]
+        pure = (
+            weighted[1]
+            # ducc0's sign of odd spins.
+            - 2 * first / np.sqrt((ell - 1) * (ell + 2))
+            + second / np.sqrt((ell - 1) * ell * (ell + 1) * (ell + 2))
+        )
+        return pure[None]
+
+    @cached_property
+    def _harmonic_weights(self):
+        # Derivatives amplify what is left of an analysis's error by ell².
+        return analyze(self.weights[None], 0, 3 * self.nside - 1, iterations=10)[0]
+
+    @cached_property
+    def _derivatives(self):
+        """ð and ð² of the weights, maps of spin 1 and 2."""
+        alm = self._harmonic_weights
+        ell = hp.Alm.getlm(3 * self.nside - 1)[0].astype(float)
+        factors = (ell * (ell + 1), (ell - 1) * ell * (ell + 1) * (ell + 2))
+        return [
+            synthesize(np.stack([np.sqrt(np.maximum(f, 0)) * alm, 0 * alm]), spin, self.nside)
+            for spin, f in enumerate(factors, start=1)
+        ]
+
+    def spectrum(self, modes: np.ndarray) -> np.ndarray:
+        """BB (n_bins,) of `modes`."""
+        pseudo = np.stack([hp.alm2cl(alm) for alm in modes])
+        if self.name == "pseudo":
+            return self.bins @ pseudo[-1] / np.mean(self.weights**2)
+        return self._decouple @ pseudo[:, ELL_MIN:].ravel()
+
+    @cached_property
+    def _decouple(self):
+        """Matrix from pseudo-spectra, E's first where it is measured, to BB in bins."""
+        lmax = 3 * self.nside - 1
+        power = hp.alm2cl(self._harmonic_weights)[None]
+        kind, n_matrices = (4, 2) if self.name == "decoupled" else (0, 1)
+        coupling = np.empty((n_matrices, lmax + 1, lmax + 1))
+        experimental.coupling_matrix_rect(power, (kind,), coupling)
+        ell = np.arange(lmax + 1.0)
+        coupling = (coupling * (2 * ell + 1))[:, ELL_MIN:, ELL_MIN:]
+        if self.name == "decoupled":
+            plus, minus = coupling
+            matrix = np.block([[plus, minus], [minus, plus]])
+        else:
+            # Pure B modes are those of a scalar field whose power has this factor.
+            factor = ((ell - 1) * ell * (ell + 1) * (ell + 2))[ELL_MIN:]
+            matrix = coupling[0] * factor / factor[:, None]
+        averages = np.zeros((len(self.bins), len(matrix)))
+        first = len(matrix) - (lmax + 1 - ELL_MIN)
+        inside = self.bins[:, ELL_MIN:]
+        averages[:, first : first + inside.shape[1]] = inside
+        return np.linalg.solve(matrix.T, averages.T).T
+
+
+def _conjugate_product(derivative, qu):
+    """Real and imaginary part of conj(derivative) × (Q + iU)."""
+    (a, b), (q, u) = derivative, qu
+    return np.stack([a * q + b * u, a * u - b * q])

@@ -1,0 +1,150 @@
+"""Benchmarks: optimisers side by side on one problem."""
+
+import logging
+import platform
+import resource
+from pathlib import Path
+from time import perf_counter
+
+import jax
+import numpy as np
+import pandas as pd
+
+from ..files.versions import installed_version
+from ..observation.region_sky import RegionSky
+from ..separation.fit import separate
+from ..separation.partitions import N_PATCHES
+from ..separation.patches import kmeans
+from ..sky.harmonics import n_cores
+from ..sky.spectral_model import PARAMETERS
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("jax", "jaxlib", "optax", "scipy", "furax", "furax-cs")
+# Iteration limits at which a search is looked at, and how often the faster ones are timed.
+TRACED_ITERATIONS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
+REPEATS = 3
+# Seconds that repetitions may take.
+WORTH_REPEATING = 30
+
+
+def machine() -> dict[str, str]:
+    """What a speed depends on besides the code: processor, device and versions."""
+
+    cpu = Path("/proc/cpuinfo")
+    models = [line for line in cpu.read_text().splitlines() if line.startswith("model name")]
+    return {
+        "processor": models[0].split(":")[1].strip() if models else platform.processor(),
+        "n_cores": n_cores(),
+        "device": jax.devices()[0].device_kind,
+        "python": platform.python_version(),
+        **{package: installed_version(package) for package in PACKAGES},
+    }
+
+
+def draw_patches(sky: RegionSky, n_patches: tuple[int, int, int], seed: int) -> dict:
+    """K-means patches (n_pixels,) of every spectral parameter, of seeds of their own."""
+    return {
+        name: kmeans(sky.nside, sky.pixels, n, seed + i)
+        for i, (name, n) in enumerate(zip(PARAMETERS, n_patches, strict=True))
+    }
+
+
+def time_fits(
+    sky: RegionSky,
+    configurations: list[tuple[int, int, int]],
+    optimizers: dict[str, dict],
+    seed: int,
+) -> pd.DataFrame:
+    """Fit the same data with every optimiser and take the time.
+
+    Parameters
+    ----------
+    sky : RegionSky
+    configurations : list of (n_beta_dust, n_temp_dust, n_beta_synch)
+    optimizers : dict by name
+        `n_realizations` to fit and `max_iterations` of each.
+    seed : int
+        Of the patches.
+
+    Returns
+    -------
+    DataFrame
+        A row per configuration, optimiser and realisation: `nll`, `gradient`, `iterations`,
+        `converged`, and repeated in each `seconds_per_fit`, all of `separate` included and
+        compilation not, `seconds_first` with it, and `peak_memory_mb` of the process.
+    """
+    tables = []
+    for configuration in configurations:
+        patches = draw_patches(sky, configuration, seed)
+        for name, options in optimizers.items():
+            realizations = list(range(options["n_realizations"]))
+            data = np.stack([sky.observe(i) for i in realizations])
+            result, first = _timed(data, sky, patches, name, options["max_iterations"])
+            # Beside what takes longer compilation is nothing.
+            repeats = min(REPEATS, int(WORTH_REPEATING // first))
+            seconds = [first] + [
+                _timed(data, sky, patches, name, options["max_iterations"])[1]
+                for _ in range(repeats)
+            ]
+            table = pd.DataFrame({"realization": realizations, "optimizer": name})
+            for column in ("nll", "gradient", "iterations", "converged"):
+                table[column] = getattr(result, column)
+            table[N_PATCHES] = configuration
+            table["n_pixels"] = len(sky.pixels)
+            table["nside"] = sky.nside
+            table["seconds_per_fit"] = np.median(seconds[1:] or seconds) / len(data)
+            table["seconds_first"] = first
+            table["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            tables.append(table)
+            log.info(
+                "%s, %s: %.1f ms per fit, %.0f iterations, %d of %d converged",
+                configuration,
+                name,
+                1e3 * table["seconds_per_fit"][0],
+                result.iterations.mean(),
+                result.converged.sum(),
+                len(data),
+            )
+    return pd.concat(tables, ignore_index=True).assign(**machine())
+
+
+def _timed(data, sky, patches, optimizer, max_iterations):
+    start = perf_counter()
+    result = separate(
+        data,
+        sky.sigma,
+        sky.frequencies,
+        patches,
+        optimizer=optimizer,
+        max_iterations=max_iterations,
+    )
+    return result, perf_counter() - start
+
+
+def trace_fits(
+    sky: RegionSky, configuration: tuple[int, int, int], optimizers: dict[str, dict], seed: int
+) -> pd.DataFrame:
+    """NLL and projected gradient of one realisation against iterations, per optimiser.
+
+    Each point is a search of its own that was ended after so many iterations.
+    """
+    patches = draw_patches(sky, configuration, seed)
+    data = sky.observe(0)[None]
+    rows = []
+    for name, options in optimizers.items():
+        for limit in TRACED_ITERATIONS:
+            if limit > options["max_iterations"]:
+                break
+            result, _ = _timed(data, sky, patches, name, limit)
+            rows.append(
+                {
+                    "optimizer": name,
+                    "iterations": int(result.iterations[0]),
+                    "nll": result.nll[0],
+                    "gradient": result.gradient[0],
+                }
+            )
+            if result.converged[0]:
+                break
+    return pd.DataFrame(rows)

@@ -1,0 +1,230 @@
+"""Skies of known patches: do the criteria find them, and are fitted parameters the true ones?
+
+The validation of arXiv:2604.08463 (Fig. 6), repeated over seeds: dust and synchrotron of a model
+whose spectral parameters are replaced by constants within K-means patches.
+"""
+
+import numpy as np
+import pandas as pd
+import pysm3
+from scipy.stats import norm
+
+from ..inference.configurations import average, fit_configuration
+from ..inference.fit_foreground_model import study
+from ..inference.mocks import rehearsal_skies
+from ..inference.r_likelihood import measure_r
+from ..inference.selection import choose, with_rehearsals
+from ..instrument.instrument import Instrument
+from ..lazy import healpy as hp
+from ..observation.region_sky import RegionSky, observe, observe_halves
+from ..separation.fit import START, separate
+from ..separation.partitions import Partitions, configuration_patches
+from ..sky.foregrounds import polarization, set_parameters
+from ..sky.spectral_model import PARAMETERS
+from ..spectra.estimator import Estimator
+
+
+def values_around(true: list[int], factors: list[float]) -> dict[str, list[int]]:
+    """Numbers of patches to scan one by one, true ones first."""
+    return {
+        name: list(dict.fromkeys([n, *(max(round(factor * n), 1) for factor in factors)]))
+        for name, n in zip(PARAMETERS, true, strict=True)
+    }
+
+
+def draw_parameters(
+    patches: dict[str, np.ndarray], scatter: dict[str, float], seed: int
+) -> dict[str, np.ndarray]:
+    """Parameters of every patch: Gaussian around `fit.START`, none beyond twice the scatter.
+
+    Patches alone in the sky have the mean, as PySM's d0 and s0 have.
+    """
+    rng = np.random.default_rng(seed)
+    values = {}
+    for name in PARAMETERS:
+        n_patches = int(patches[name].max()) + 1
+        # Far from the bounds of the fit.
+        deviations = norm.ppf(rng.uniform(norm.cdf(-2), norm.cdf(2), n_patches))
+        values[name] = START[name] + scatter[name] * (n_patches > 1) * deviations
+    return values
+
+
+def make_sky(
+    galaxy: pysm3.Sky,
+    instrument: Instrument,
+    region: str,
+    pixels: np.ndarray,
+    patches: dict[str, np.ndarray],
+    scatter: dict[str, float],
+    seed: int,
+) -> tuple[RegionSky, dict[str, np.ndarray]]:
+    """A region whose spectral parameters are constant within patches, and their values.
+
+    Parameters
+    ----------
+    galaxy : pysm3.Sky
+        Its spectral parameters are replaced, those outside of the region by `fit.START`.
+    instrument : Instrument
+    region : str
+    pixels : int array (n_pixels,)
+    patches : dict of str to int array (n_pixels,)
+    scatter : dict of str to float
+        Of each spectral parameter from patch to patch.
+    seed : int
+        Of parameters and noise.
+
+    The sky has no CMB: fits do not depend on it, and residuals are what is left beside it.
+    """
+    truth = draw_parameters(patches, scatter, seed)
+    maps = {name: np.full(hp.nside2npix(galaxy.nside), START[name]) for name in truth}
+    for name, values in truth.items():
+        maps[name][pixels] = values[patches[name]]
+    set_parameters(galaxy, maps)
+    sky = RegionSky(
+        region=region,
+        nside=galaxy.nside,
+        pixels=pixels,
+        frequencies=instrument.frequency,
+        sigma=instrument.sigma(galaxy.nside),
+        foregrounds=polarization(galaxy, instrument.frequency)[:, :, pixels],
+        cmb=np.zeros((2, len(pixels))),
+        noise_seed=seed,
+    )
+    return sky, truth
+
+
+def scan(
+    sky: RegionSky,
+    members: list[Partitions],
+    names: list[str],
+    realizations: list[int],
+    estimator: Estimator,
+    bands: pd.DataFrame,
+    held_out: bool,
+    **settings,
+) -> pd.DataFrame:
+    """Metrics and r of every configuration of a region, a row each.
+
+    Parameters
+    ----------
+    sky, members, realizations, estimator, settings :
+        See `grid.fit_configuration`.
+    names : list of str
+    bands : DataFrame
+        See `likelihood.measure_r`.
+    held_out : bool
+        Whether to measure that criterion.
+    """
+    data = observe(sky, realizations)
+    halves = observe_halves(sky, realizations) if held_out else None
+    rows = []
+    for name in names:
+        table = fit_configuration(
+            name, members, sky, realizations, data, estimator, halves, **settings
+        )
+        row = average(name, members, sky, table)
+        estimate = measure_r(row.pop("total"), row.pop("statistical"), bands, r_input=0.0)
+        del row["systematic"]
+        rows.append(row | estimate.headline)
+    return pd.DataFrame(rows)
+
+
+def search(
+    sky: RegionSky,
+    members: list[Partitions],
+    names: list[str],
+    criteria: list[str],
+    realizations: list[int],
+    rehearsal: dict,
+    estimator: Estimator,
+    bands: pd.DataFrame,
+    **settings,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What every criterion chooses on one sky; the true configuration is the first of `names`.
+
+    Parameters
+    ----------
+    rehearsal : dict
+        `skies`, `realizations` and `seed` of them.
+
+    Other parameters are those of `scan`.
+
+    Returns
+    -------
+    estimates : DataFrame
+        See `scan`, with the column `rehearsal`.
+    chosen : DataFrame
+        `criterion`, `configuration`, whether it is the true one, and `loss`, its r_upper68 over
+        the lowest one.
+    """
+
+    def scanned(sky, realizations, held_out):
+        return scan(
+            sky, members, names, realizations, estimator, bands, held_out=held_out, **settings
+        )
+
+    estimates = scanned(sky, realizations, "held_out" in criteria)
+    rehearsals = []
+    if "rehearsal" in criteria:
+        seed = rehearsal["seed"]
+        model = study(sky, realizations[0], seed, **settings)
+        rehearsals = [
+            scanned(one, list(range(rehearsal["realizations"])), held_out=False)
+            for one in rehearsal_skies(
+                model, sky, rehearsal["skies"], seed, bounds=settings["bounds"]
+            )
+        ]
+    estimates = with_rehearsals(estimates, rehearsals, 0.0)
+    upper = estimates.set_index("configuration")["r_upper68"]
+    chosen = {criterion: choose(estimates, criterion) for criterion in criteria}
+    return estimates, pd.DataFrame(
+        {
+            "criterion": list(chosen),
+            "configuration": list(chosen.values()),
+            "true": [name == names[0] for name in chosen.values()],
+            "loss": [upper[name] / upper.min() for name in chosen.values()],
+        }
+    )
+
+
+def pulls(
+    sky: RegionSky,
+    configuration: str,
+    partitions: Partitions,
+    truth: dict[str, np.ndarray],
+    realizations: list[int],
+    **settings,
+) -> pd.DataFrame:
+    """Fitted parameters of every patch against the true ones, in the true configuration.
+
+    Parameters
+    ----------
+    truth : dict of str to array (n_patches,)
+
+    Returns
+    -------
+    DataFrame
+        `parameter`, `patch`, `true`, `mean` and `scatter` over realisations, the `error` from the
+        curvature with all other parameters fixed, and `pull`, of the mean in units of its error
+        by the scatter: Student's t of n_realizations - 1 degrees of freedom where fits are right.
+    """
+    patches = configuration_patches(configuration, partitions)
+    data = observe(sky, realizations)[1:]
+    result = separate(data, sky.sigma, sky.frequencies, patches, components=(), **settings)
+    tables = []
+    for name in PARAMETERS:
+        fitted = result.parameters[name]
+        mean, scatter = fitted.mean(axis=0), fitted.std(axis=0, ddof=1)
+        table = pd.DataFrame(
+            {
+                "parameter": name,
+                "patch": np.arange(len(mean)),
+                "true": truth[name],
+                "mean": mean,
+                "scatter": scatter,
+                "error": result.errors[name].mean(axis=0),
+                "pull": (mean - truth[name]) / (scatter / np.sqrt(len(fitted))),
+            }
+        )
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
