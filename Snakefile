@@ -17,46 +17,21 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 
 
-# Seconds of work each: not worth a place in a cluster's queue.
+# Seconds of work each: not worth a place in a cluster's queue. Figures are local rules too.
 localrules:
     compute_cmb_spectra,
     simulate_cmb,
     draw_regions,
     prepare_templates,
-    bin_templates,
+    bin_theory,
     gather_residuals,
-    estimate_r,
-    choose_configurations,
+    estimate_r_of_configurations,
+    select_configurations,
     summarize,
     measure_cost,
     compare_with_published,
-    fig_pipeline,
-    fig_regions,
-    fig_patches,
-    fig_kmeans_patches,
-    fig_binned_patches,
-    fig_parameters,
-    fig_residual_maps,
-    fig_distributions,
-    fig_scans,
-    fig_variance_and_r,
-    fig_r_and_patches,
-    fig_residual_spectra,
-    fig_binned_spectra,
-    fig_input_r_spectra,
-    fig_r_likelihoods,
-    fig_few_and_many_patches,
-    fig_input_r_likelihoods,
-    fig_methods,
-    fig_template_errors,
-    fig_criteria,
-    fig_leakage,
-    fig_known_patches,
     compare_samplers,
-    fig_search,
-    fig_prediction,
     classify_patches,
-    fig_patch_classes,
 
 
 rule all:
@@ -64,29 +39,26 @@ rule all:
     input:
         TABLES,
         FIGURE_FILES,
-        COMPARED,
+        [f"{RESULTS}/tables/published_vs_here.csv"] if PUBLISHED else [],
 
 
 include: "workflow/rules/simulate.smk"
 include: "workflow/rules/regions.smk"
-include: "workflow/rules/spectra.smk"
 include: "workflow/rules/patches.smk"
-include: "workflow/rules/rehearsal.smk"
+include: "workflow/rules/mocks.smk"
 include: "workflow/rules/fit.smk"
-include: "workflow/rules/residuals.smk"
-include: "workflow/rules/likelihood.smk"
-include: "workflow/rules/choice.smk"
-include: "workflow/rules/judging.smk"
-include: "workflow/rules/figures.smk"
+include: "workflow/rules/clean.smk"
+include: "workflow/rules/r.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/benchmark.smk"
 include: "workflow/rules/validation.smk"
 include: "workflow/rules/search.smk"
+include: "workflow/rules/figures.smk"
 
 
 onstart:
     # What `make status` compares the shards with that have started.
-    write_plan(f"{LOGS}/fit_patches", PLANNED_SHARDS)
+    write_plan(f"{LOGS}/fit_patches", PLAN.planned_shards)
 
 
 onsuccess:

@@ -7,14 +7,13 @@ import pytest
 import yaml
 
 from patchsep.running.settings import load_settings, read_schema
-from patchsep.sky.regions import RINGS
-from patchsep.sky.spectral_model import PARAMETERS
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 ROOT = Path(__file__).parents[1]
 CONFIG_FILES = sorted((ROOT / "config").glob("*.yaml"))
-# In these sections of a method rings and parameters all have the same row.
+# In these sections of a method all parameters have the same row.
 BY_PARAMETER = {"patches", "maps", "errors"}
-FREE = dict.fromkeys(RINGS, "<ring>") | dict.fromkeys(PARAMETERS, "<parameter>")
+FREE = dict.fromkeys(DUST_AND_SYNCHROTRON.names, "<parameter>")
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
 
@@ -36,7 +35,9 @@ def schema_keys():
     def walk(node, path, required):
         node = resolved(node)
         if isinstance(node.get("additionalProperties"), dict):
-            walk(node["additionalProperties"], [*path, "<name>"], False)
+            # Rings have the names that the configuration gives them, as methods and sets have.
+            own = "<ring>" if path[-1:] == ["patches"] else "<name>"
+            walk(node["additionalProperties"], [*path, own], False)
         elif "properties" in node:
             for name, child in node["properties"].items():
                 own = FREE.get(name, name) if BY_PARAMETER & set(path) else name

@@ -8,10 +8,10 @@ from patchsep.running.cost import describe_plan, measure_cost
 
 def test_costs_are_summed_by_stage_and_method(tmp_path):
     jobs = {
-        "judging/unseen/trial_0/clean_sky/kmeans": (3600, 1800, 500),
-        "fit_patches/kmeans/hi/realizations-00000-00009/part-000": (7200, 7200, 900),
-        "rehearsal/sky_0/fit_patches/kmeans/hi/realizations-00000-00009/part-000": (1800, 900, 950),
-        "fit_patches/uniform/hi/realizations-00000-00009/part-000": (36, 36, 300),
+        "test/unseen/sky_0/clean_sky/kmeans": (3600, 1800, 500),
+        "fit_patches/kmeans/hi/realizations-00000-00009/shard-000": (7200, 7200, 900),
+        "mocks/sky_0/fit_patches/kmeans/hi/realizations-00000-00009/shard-000": (1800, 900, 950),
+        "fit_patches/uniform/hi/realizations-00000-00009/shard-000": (36, 36, 300),
         "draw_regions": (3.6, 1.8, 100),
     }
     for name, (seconds, cpu, memory) in jobs.items():

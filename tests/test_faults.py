@@ -95,7 +95,7 @@ def test_two_drivers_at_once(folder, undisturbed):
 
 @pytest.mark.parametrize("damage", ["truncated", "one bit"])
 def test_a_damaged_result_is_named_and_made_anew(folder, undisturbed, damage):
-    name = f"results/tiny/fits/{SHARD}/part-000.parquet"
+    name = f"results/tiny/fits/{SHARD}/shard-000.parquet"
     snakemake(folder, scan(), name)
     shard = folder / name
     content = bytearray(shard.read_bytes())
@@ -105,7 +105,7 @@ def test_a_damaged_result_is_named_and_made_anew(folder, undisturbed, damage):
         content[len(content) // 3] ^= 1
     shard.write_bytes(content)
     printed = snakemake(folder, scan(), TABLE, succeeds=False)
-    assert "part-000.parquet is damaged" in printed
+    assert "shard-000.parquet is damaged" in printed
     assert "run the same command again" in printed
     snakemake(folder, scan(), TABLE)
     assert table_of(folder) == table_of(undisturbed)

@@ -12,10 +12,10 @@ import yaml
 from workflows import REMOVED, ROOT, with_changes
 
 from patchsep.running.settings import SettingsError, load_settings
-from patchsep.sky.regions import RINGS
-from patchsep.sky.spectral_model import PARAMETERS
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 SOURCE = "my_config.yaml"
+RINGS, PARAMETERS = ("hi", "mid", "low"), DUST_AND_SYNCHROTRON.names
 # Multiresolution at the default run's nside is too fine for coarser maps.
 UNIFORM = {"methods": {"uniform": {"strategy": "uniform"}}}
 JARGON = (
@@ -79,10 +79,10 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("nside", "sixty-four", "needed is a whole number"),
         ("nside", None, "needed is a whole number"),
         ("noise.realizations", [10], "needed is a whole number"),
-        ("methods.kmeans.own_patches", 1, "needed is true or false"),
-        ("methods.uniform.members", 8, "only for kmeans"),
+        ("methods.kmeans.independent_patches", 1, "needed is true or false"),
+        ("methods.uniform.n_draws", 8, "only for kmeans"),
         ("methods.kmeans.template_weight", 0.1, "only for template"),
-        ("rehearsal.skies", 1, "use 2 or more"),
+        ("mocks.skies", 1, "use 2 or more"),
         ("search.region", "high", "did you mean hi?"),
         ("methods.kmeans.shrinkage", ["temp"], "did you mean temp_dust?"),
         ("methods.uniform.maps", {"beta_dust": "true"}, "only for template"),
@@ -108,8 +108,8 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("foregrounds.model", "d1", "or a list of PySM 3 presets such as [d1, s1]"),
         # Wrong words
         ("regions.method", "planck", "did you mean planck_masks?"),
-        ("regions.zones", "thirds", "known are rings, north_south"),
-        ("likelihood.templates", "publish", "did you mean published?"),
+        ("regions.split_hemispheres", "north", "needed is true or false"),
+        ("likelihood.theory", "publish", "did you mean published?"),
         ("figures.projection", "molweide", "did you mean mollweide?"),
         ("methods.kmeans.strategy", "k-means", "did you mean kmeans?"),
         ("methods.kmeans.strategy", "healpix", "known are kmeans, multiresolution, uniform"),
@@ -127,21 +127,40 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("methods.kmeans.patchs", {}, "did you mean patches?"),
         ("methods.kmeans.patches.high", {}, "did you mean hi?"),
         ("methods.kmeans.patches.hi.beta", 1, "did you mean beta_dust?"),
+        # Keys and words of before
+        ("choice", {"criteria": ["oracle"]}, "is now selection"),
+        ("rehearsal", {"skies": 4}, "is now mocks"),
+        ("judging", {}, "is now test_sets"),
+        ("methods.kmeans.members", 8, "is now methods.kmeans.n_draws"),
+        ("methods.kmeans.own_patches", True, "is now methods.kmeans.independent_patches"),
+        ("regions.zones", "rings", "is now regions.split_hemispheres, false for rings"),
+        ("fit.parts", 2, "is now fit.configuration_shards"),
+        ("likelihood.templates", "consistent", "is now likelihood.theory"),
+        ("search", {"members": 2}, ".members: is now search.n_draws"),
+        ("search", {"draws": 2}, ".draws: is now search.mock_realizations"),
+        ("selection.criteria", ["rehearsal"], "it is now mocks"),
+        ("selection.criteria", ["information"], "it is now aic"),
+        ("selection.criteria", ["held_out"], "it is now cross_validation"),
+        ("figures.drawn", ["criteria"], "it is now selection"),
         # Keys that are missing
         ("nside", REMOVED, "missing; add this key"),
         ("noise.realizations", REMOVED, "missing; add this key"),
         ("foregrounds.model", REMOVED, "missing; add this key"),
-        ("judging.unseen.cmb_seeds", [2, 12], "2 is also cmb.seed, with which the choice is made"),
-        ("judging.unseen.noise_seeds", [22, 3], "3 is also noise.seed, with which"),
-        ("judging.unseen.patch_seeds", [4, 5], "4 is also methods.kmeans.seed, with which"),
-        ("judging.unseen.cmb_seeds", [12], "1 cmb_seeds, 2 noise_seeds, 2 patch_seeds; give one"),
-        ("judging.unseen.noise_seeds", [22, 22], "has an entry twice; give each once"),
-        ("judging.unseen.realizations", REMOVED, "missing; add this key"),
-        ("judging.unseen.foregrounds", {"model": ["d1x"]}, "did you mean d1?"),
-        ("judging.unseen.methods", ["kmaens"], "did you mean kmeans?"),
-        ("judging.unseen.r", -0.1, "is below 0; use 0 or more"),
-        ("likelihood.templates", ["published", "publish"], "did you mean published?"),
-        ("likelihood.templates", [], "has too few entries"),
+        (
+            "test_sets.unseen.cmb_seeds",
+            [2, 12],
+            "2 is also cmb.seed, with which the selection is made",
+        ),
+        ("test_sets.unseen.noise_seeds", [22, 3], "3 is also noise.seed, with which"),
+        ("test_sets.unseen.patch_seeds", [4, 5], "4 is also methods.kmeans.seed, with which"),
+        ("test_sets.unseen.cmb_seeds", [12], "1 cmb_seeds, 2 noise_seeds, 2 patch_seeds; give one"),
+        ("test_sets.unseen.noise_seeds", [22, 22], "has an entry twice; give each once"),
+        ("test_sets.unseen.realizations", REMOVED, "missing; add this key"),
+        ("test_sets.unseen.foregrounds", {"model": ["d1x"]}, "did you mean d1?"),
+        ("test_sets.unseen.methods", ["kmaens"], "did you mean kmeans?"),
+        ("test_sets.unseen.r", -0.1, "is below 0; use 0 or more"),
+        ("likelihood.theory", ["published", "publish"], "did you mean published?"),
+        ("likelihood.theory", [], "has too few entries"),
         ("figures.drawn", ["regoins"], "did you mean regions?"),
         ("figures.drawn", ["binned_patches"], "needs a method of strategy recovered_parameters"),
         ("figures.methods", {"patches": ["kmean"]}, "did you mean kmeans?"),
@@ -149,8 +168,8 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("published", "config/publshed.yaml", "is not a file; remove this key"),
         ("fit.fits_per_second", 0, "must be above 0"),
         ("benchmark", {"region": "lo"}, "benchmark.region: there is no 'lo'; did you mean low?"),
-        ("choice.criteria", ["oracel"], "did you mean oracle?"),
-        ("choice.criteria", [], "has too few entries"),
+        ("selection.criteria", ["oracel"], "did you mean oracle?"),
+        ("selection.criteria", [], "has too few entries"),
         ("methods.kmeans.strategy", REMOVED, "missing; add this key"),
         ("methods.kmeans.patches", REMOVED, "missing; give hi, mid and low"),
         ("methods.kmeans.patches.mid", REMOVED, "missing; add this key"),
@@ -190,7 +209,7 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("fit.start.temp_dust", 50, "not inside the bounds 10.0 … 40.0"),
         ("regions.sky_fractions", [0.6, 0.4, 0.2], "let them increase"),
         ("regions.sky_fractions", [0.2, 0.2, 0.6], "let them increase"),
-        ("regions.sky_fractions", [0.2, 0.4], "at least 3 are needed"),
+        ("regions.sky_fractions", [0.2, 0.4], "2 for 3 rings (hi, mid and low); give one per ring"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_key_its_file_and_the_mend(key, value, mend):
@@ -204,15 +223,18 @@ def test_all_problems_are_listed_at_once_one_line_each():
     assert [line.split(": ")[1] for line in lines] == ["cmb.r", "noise.seeds", "nside"]
 
 
-def test_criteria_that_count_free_parameters_do_not_choose_among_shrunk_ones():
+def test_criteria_that_count_free_parameters_do_not_select_among_shrunk_ones():
     grid = {"methods.kmeans.patches.hi.beta_dust": [4, 16]}
-    for criterion in ("information", "evidence"):
+    for criterion in ("aic", "evidence"):
         (line,) = problems_of(
             grid
-            | {"methods.kmeans.shrinkage": ["temp_dust"], "choice.criteria": ["oracle", criterion]}
+            | {
+                "methods.kmeans.shrinkage": ["temp_dust"],
+                "selection.criteria": ["oracle", criterion],
+            }
         )
         assert f"methods.kmeans.shrinkage: {criterion} counts free parameters" in line
-    # Nothing is chosen among one.
+    # Nothing is selected among one.
     load_settings(config_with({"methods.uniform.shrinkage": ["temp_dust"]}), SOURCE)
 
 
@@ -226,7 +248,7 @@ def test_paths_of_templates_may_have_variables(tmp_path, monkeypatch):
     assert f"'{tmp_path}/b.fits' is not a file" in line
 
 
-def test_patches_that_follow_the_observed_sky_cannot_be_rehearsed():
+def test_patches_that_follow_the_observed_sky_have_no_mocks():
     changes = {
         "likelihood.foreground_residual": ["neglected", "marginalised"],
         "methods.t": {"strategy": "true_parameters", "patches": BINS},
@@ -235,13 +257,25 @@ def test_patches_that_follow_the_observed_sky_cannot_be_rehearsed():
     assert "patches of methods.t follow the observed sky" in line
 
 
-def test_noise_of_rehearsals_is_not_used_for_judging():
-    lines = problems_of({"choice.criteria": ["rehearsal"], "rehearsal.seed": 22})
+def test_noise_of_mocks_is_not_that_of_test_skies():
+    lines = problems_of({"selection.criteria": ["mocks"], "mocks.seed": 22})
     assert [line.split(": ", 1)[1] for line in lines] == [
-        f"judging.unseen.noise_seeds: {seed} is also rehearsal.seed, with which the choice "
-        "is made; judge with another"
+        f"test_sets.unseen.noise_seeds: {seed} is also mocks.seed, with which the selection is "
+        "made; test with another"
         for seed in (22, 23)
     ]
+
+
+def test_rings_have_names_of_your_own():
+    rings = {"method": "dust_intensity", "rings": ["cap", "rest"], "sky_fractions": [0.3, 0.7]}
+    values = {"beta_dust": 4, "temp_dust": 2, "beta_synch": 2}
+    methods = {"kmeans": {"strategy": "kmeans", "patches": {"rest": values, "cap": values}}}
+    settings = load_settings(config_with({"regions": rings, "methods": methods}), SOURCE)
+    assert list(settings["methods"]["kmeans"]["patches"]) == ["cap", "rest"]
+    assert settings["benchmark"]["region"] == "rest"
+    del methods["kmeans"]["patches"]["cap"]
+    (line,) = problems_of({"regions": rings, "methods": methods})
+    assert line.endswith("methods.kmeans.patches.cap: missing; add this key")
 
 
 def test_a_configuration_that_is_not_a_mapping_is_refused():
@@ -466,12 +500,12 @@ def test_defaults_are_filled_in_all_the_way_down():
     }
     assert settings["fit"]["bounds"]["temp_dust"] == [10.0, 40.0]
     assert settings["fit"]["start"] == {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0}
-    assert settings["likelihood"]["templates"] == ["consistent"]
+    assert settings["likelihood"]["theory"] == ["consistent"]
     assert settings["likelihood"]["r_grid"] == {"n_points": 2001, "delta_chi2": 40.0}
     assert settings["methods"]["uniform"]["seed"] == 0
     assert settings["benchmark"]["region"] == "low"
-    zones = load_settings(config_with({"regions.zones": "north_south"}), SOURCE)
-    assert zones["benchmark"]["region"] == "low_south"
+    halves = load_settings(config_with({"regions.split_hemispheres": True}), SOURCE)
+    assert halves["benchmark"]["region"] == "low_south"
 
 
 def test_every_method_has_scans_with_a_list_of_values_per_ring_and_parameter():

@@ -21,7 +21,7 @@ from patchsep.running.status import status
 pytestmark = pytest.mark.workflow
 
 TABLES = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-FIGURES = ("regions", "patches", "parameters", "residual_spectra", "r_likelihoods", "criteria")
+FIGURES = ("regions", "patches", "parameters", "residual_spectra", "r_likelihoods", "selection")
 
 
 def test_a_run_ends_with_the_table_of_r_and_the_place_of_figures(finished):
@@ -32,12 +32,12 @@ def test_a_run_ends_with_the_table_of_r_and_the_place_of_figures(finished):
 
 def test_summary_has_a_row_per_method_and_region(results):
     summary = pd.read_csv(results / "tables" / "summary.csv")
-    areas, methods = ("hi", "mid", "low", "combined"), ("kmeans", "uniform")
-    expected = [(s, m, r) for s in ("choosing", "unseen") for m in methods for r in areas]
+    regions, methods = ("hi", "mid", "low", "combined"), ("kmeans", "uniform")
+    expected = [(s, m, r) for s in ("training", "unseen") for m in methods for r in regions]
     assert list(zip(summary["set"], summary["method"], summary["region"])) == expected
-    # Of one sky, or of two trials of two.
+    # Of one sky, or of two skies of two.
     assert (summary["n_realizations"] == 4).all()
-    assert list(summary["n_trials"]) == 8 * [1] + 8 * [2]
+    assert list(summary["n_skies"]) == 8 * [1] + 8 * [2]
     np.testing.assert_allclose(summary["r_upper68"], summary["r_hat"] + summary["sigma_r_plus"])
     np.testing.assert_array_equal(
         summary.to_numpy(), pd.read_parquet(results / "tables" / "summary.parquet").to_numpy()
@@ -50,32 +50,32 @@ def test_best_configuration_of_the_grid_is_kept(results):
     assert list(grid["configuration"]) == ["4-2-2", "16-2-2"]
     best = grid.loc[grid["r_upper68"].idxmin(), "configuration"]
     summary = pd.read_csv(results / "tables" / "summary.csv")
-    chosen = summary.set_index(["set", "method", "region"])["configuration"]
-    for name in ("choosing", "unseen"):
-        assert chosen[name, "kmeans", "hi"] == best
-        assert chosen[name, "kmeans", "combined"].split(" + ")[0] == best
+    selected = summary.set_index(["set", "method", "region"])["configuration"]
+    for name in ("training", "unseen"):
+        assert selected[name, "kmeans", "hi"] == best
+        assert selected[name, "kmeans", "combined"].split(" + ")[0] == best
 
 
-def test_every_criterion_is_judged_on_every_set(results):
-    table = pd.read_csv(results / "tables" / "criteria.csv")
-    assert set(table["criterion"]) == {"oracle", "variance", "information", "evidence"}
+def test_every_criterion_selects_and_is_tested_on_every_set(results):
+    table = pd.read_csv(results / "tables" / "selection.csv")
+    assert set(table["criterion"]) == {"oracle", "variance", "aic", "evidence"}
     assert (table.groupby(["set", "method", "region"])["criterion"].nunique() == 4).all()
     everything = pd.read_csv(results / "tables" / "configurations.csv")
     grid = everything.query("method == 'kmeans' and region == 'hi'").set_index("configuration")
-    chosen = table.query("set == 'unseen' and region == 'hi' and method == 'kmeans'")
-    for criterion, name in zip(chosen["criterion"], chosen["configuration"]):
+    selected = table.query("set == 'unseen' and region == 'hi' and method == 'kmeans'")
+    for criterion, name in zip(selected["criterion"], selected["configuration"]):
         column = "r_upper68" if criterion == "oracle" else criterion
         assert name == grid[column].idxmin()
 
 
-def test_on_the_sky_of_choosing_the_judged_r_is_that_of_the_grid(results):
-    """Two ways to the same number: shards and their averages, and the chosen fitted again."""
+def test_on_the_training_sky_r_of_what_is_selected_is_that_of_the_grid(results):
+    """Two ways to the same number: shards and their averages, and what is selected fitted again."""
     keys = ["method", "region", "configuration"]
     grid = pd.read_csv(results / "tables" / "configurations.csv").set_index(keys)
-    judged = pd.read_csv(results / "tables" / "summary.csv").query("set == 'choosing'")
-    judged = judged[judged["region"] != "combined"].set_index(keys)
+    selected = pd.read_csv(results / "tables" / "summary.csv").query("set == 'training'")
+    selected = selected[selected["region"] != "combined"].set_index(keys)
     for column in ("r_hat", "r_upper68", "variance"):
-        both = pd.concat([judged[column], grid.loc[judged.index, column]], axis=1)
+        both = pd.concat([selected[column], grid.loc[selected.index, column]], axis=1)
         np.testing.assert_allclose(*both.to_numpy().T, rtol=1e-5, err_msg=column)
 
 
@@ -92,15 +92,15 @@ def test_gains_are_ratios_of_the_table(results):
     assert row["ratio_error"] > 0
 
 
-def test_a_judged_sky_shares_no_seed_with_the_one_of_choosing(results):
+def test_a_test_sky_shares_no_seed_with_the_training_sky(results):
     own, seen = (
         pd.read_parquet(results / part / "residuals" / "kmeans_cleaned.parquet")
-        for part in (".", "judging/unseen/trial_0")
+        for part in (".", "test/unseen/sky_0")
     )
     assert not np.isin(np.stack(own["total"]), np.stack(seen["total"])).any()
     cmb = [
         hp.read_map(results / part / "maps" / "cmb.fits", field=0)
-        for part in (".", "judging/unseen/trial_0", "judging/unseen/trial_1")
+        for part in (".", "test/unseen/sky_0", "test/unseen/sky_1")
     ]
     for one, other in combinations(cmb, 2):
         assert abs(np.corrcoef(one, other)[0, 1]) < 0.5
@@ -151,7 +151,7 @@ def test_figures_may_show_some_methods_and_sets(finished, tmp_path):
     shutil.copytree(finished[0], folder)
     shown = {
         "methods": {"input_r_spectra": ["kmeans"], "residual_maps": ["uniform"]},
-        "sets": {"input_r_spectra": ["choosing", "unseen"]},
+        "sets": {"input_r_spectra": ["training", "unseen"]},
     }
     names = [
         "pipeline",
@@ -167,7 +167,7 @@ def test_figures_may_show_some_methods_and_sets(finished, tmp_path):
     snakemake(folder, with_changes(tiny(), {"figures": shown}), *targets)
     are_drawn(names, folder / "results" / "tiny")
     spectra = pd.read_csv(folder / "results" / "tiny" / "figures" / "input_r_spectra.csv")
-    assert set(spectra["set"]) == {"choosing", "unseen"}
+    assert set(spectra["set"]) == {"training", "unseen"}
     assert set(spectra["method"]) == {"kmeans"}
     maps = pd.read_parquet(folder / "results" / "tiny" / "figures" / "residual_maps.parquet")
     assert list(maps.columns) == ["uniform.Q", "uniform.U"]
@@ -181,16 +181,16 @@ def test_figures_may_show_some_methods_and_sets(finished, tmp_path):
 
 def test_same_configuration_gives_identical_tables(results, tmp_path):
     again = new_folder(tmp_path, "second")
-    table = "results/tiny/likelihood/kmeans/hi.csv"
+    table = "results/tiny/r/configurations/kmeans/hi.csv"
     snakemake(again, tiny(), table)
     assert (results.parents[1] / table).read_bytes() == (again / table).read_bytes()
 
 
-def test_same_configuration_is_judged_the_same(finished, tmp_path):
+def test_same_configuration_gives_the_same_r_of_a_set(finished, tmp_path):
     again = tmp_path / "again"
     shutil.copytree(finished[0], again)
-    table = "results/tiny/judged/unseen/kmeans.csv"
-    for made in ("judging/unseen/trial_0", "judging/unseen/trial_1", "judged/unseen"):
+    table = "results/tiny/r/sets/unseen/kmeans.csv"
+    for made in ("test/unseen/sky_0", "test/unseen/sky_1", "r/sets/unseen"):
         shutil.rmtree(again / "results" / "tiny" / made)
     snakemake(again, tiny(), table)
     assert (finished[0] / table).read_bytes() == (again / table).read_bytes()
@@ -231,7 +231,7 @@ def test_patches_may_follow_the_true_parameters(tmp_path):
 def test_published_numbers_are_put_beside_ours(finished, results, tmp_path):
     folder = tmp_path / "published"
     shutil.copytree(finished[0], folder)
-    where = {"set": "choosing", "method": "uniform", "region": "combined"}
+    where = {"set": "training", "method": "uniform", "region": "combined"}
     number = {"number": "r", "published": 1, "source": "-", "table": "tables/summary.csv"}
     numbers = [number | {"where": where, "column": "r_hat"}]
     (folder / "numbers.yaml").write_text(yaml.safe_dump(numbers))
@@ -264,7 +264,7 @@ def test_patches_may_follow_recovered_parameters(finished, tmp_path):
     np.testing.assert_array_equal(bins, labels[labels >= 0])
 
 
-def test_ensembles_and_templates_are_judged_like_any_method(finished, tmp_path):
+def test_ensembles_and_templates_are_methods_like_any(finished, tmp_path):
     folder = tmp_path / "past"
     shutil.copytree(finished[0], folder)
     values = {"beta_dust": 8, "temp_dust": 2, "beta_synch": 2}
@@ -272,8 +272,8 @@ def test_ensembles_and_templates_are_judged_like_any_method(finished, tmp_path):
     methods = {
         "methods.ensemble": {
             "strategy": "kmeans",
-            "members": 2,
-            "own_patches": True,
+            "n_draws": 2,
+            "independent_patches": True,
             "patches": patches,
         },
         "methods.templated": {
@@ -285,26 +285,24 @@ def test_ensembles_and_templates_are_judged_like_any_method(finished, tmp_path):
     }
     settings = with_changes(tiny(), methods)
     names = ("ensemble", "templated")
-    targets = [f"results/tiny/judged/unseen/{name}.csv" for name in names]
+    targets = [f"results/tiny/r/sets/unseen/{name}.csv" for name in names]
     snakemake(folder, settings, *targets, "results/tiny/patches/ensemble/hi.fits")
     results = folder / "results" / "tiny"
     for target in targets:
-        judged = pd.read_csv(folder / target)
-        assert np.isfinite(judged["r_upper68"]).all()
-        # Of one member, and of the bins of a template.
-        assert judged.query("region == 'hi'")["n_patches_temp_dust"].eq(2).all()
+        r = pd.read_csv(folder / target)
+        assert np.isfinite(r["r_upper68"]).all()
+        # Of one draw, and of the bins of a template.
+        assert r.query("region == 'hi'")["n_patches_temp_dust"].eq(2).all()
     columns = read_maps(results / "patches/ensemble/hi.fits")
-    assert "MEMBER_1_BETA_DUST_8" in columns
-    first, second = (columns[f"{member}BETA_DUST_8"] for member in ("", "MEMBER_1_"))
+    assert "DRAW_1_BETA_DUST_8" in columns
+    first, second = (columns[f"{draw}BETA_DUST_8"] for draw in ("", "DRAW_1_"))
     assert np.any(first != second)
     # Errors of the templates are drawn anew for every sky.
-    true = read_maps(results / "judging/unseen/maps/spectral_parameters.fits")["TEMP_DUST"]
+    true = read_maps(results / "test/unseen/maps/spectral_parameters.fits")["TEMP_DUST"]
     errors = [
-        read_maps(results / f"judging/unseen/trial_{trial}/maps/templates_templated.fits")[
-            "TEMP_DUST"
-        ]
+        read_maps(results / f"test/unseen/sky_{sky}/maps/templates_templated.fits")["TEMP_DUST"]
         - true
-        for trial in (0, 1)
+        for sky in (0, 1)
     ]
     np.testing.assert_allclose(np.std(errors, axis=1), 0.5, rtol=1e-6)
     assert abs(np.corrcoef(errors)[0, 1]) < 0.3
@@ -314,44 +312,49 @@ def test_status_counts_shards_and_fits(results):
     lines = status(results / "logs" / "fit_patches").splitlines()
     rows = {tuple(line.split()[:2]): line.split()[2:] for line in lines[1:-1]}
     assert list(rows) == [(m, r) for m in ("kmeans", "uniform") for r in ("hi", "mid", "low")]
-    # Two chunks of two realisations and the foregrounds, two configurations.
+    # Two shards of two realisations and the foregrounds, two configurations.
     assert rows["kmeans", "hi"] == ["2", "2", "0", "0", "12", "12", "0.0", "0", "0", "s"]
     assert rows["uniform", "low"][4:6] == ["6", "6"]
 
 
 # What runs again: dry runs over the finished one
 
-METHODS, REGIONS, CHUNKS = 2, 3, 2
-# The sky of choosing, and two trials of one judging set.
-TRIALS, SETS = 3, 2
+METHODS, REGIONS, SHARDS = 2, 3, 2
+# The training sky, and two skies of one test set.
+SKIES, SETS = 3, 2
 DRAWN = [f"fig_{name}" for name in FIGURES if name != "regions"]
 ENDS = dict.fromkeys(["summarize", *DRAWN], 1)
-# Figures of what is judged.
-OF_R = dict.fromkeys(["fig_residual_spectra", "fig_r_likelihoods", "fig_criteria"], 1)
-# K-means has a choice in one region, so that what is judged depends on r; uniform has none.
-CHOSEN = {"choose_configurations": 1, "clean_sky": TRIALS, "judge": SETS}
-# The fits on the sky of choosing, from noise or CMB to the end; uniform is judged anew there only.
+# Figures of r of sets.
+OF_R = dict.fromkeys(["fig_residual_spectra", "fig_r_likelihoods", "fig_selection"], 1)
+# K-means has a choice in one region, so that what is selected depends on r; uniform has none.
+SELECTED = {"select_configurations": 1, "clean_sky": SKIES, "estimate_r_of_set": SETS}
+# The fits to the training sky, from noise or CMB to the end; r of uniform is new there only.
 FROM_FITS = {
-    "fit_patches": METHODS * REGIONS * CHUNKS,
+    "fit_patches": METHODS * REGIONS * SHARDS,
     "gather_residuals": METHODS * REGIONS,
-    "estimate_r": METHODS * REGIONS,
-    "choose_configurations": 1,
-    "clean_sky": TRIALS + 1,
-    "judge": SETS + 1,
+    "estimate_r_of_configurations": METHODS * REGIONS,
+    "select_configurations": 1,
+    "clean_sky": SKIES + 1,
+    "estimate_r_of_set": SETS + 1,
     **ENDS,
 }
 # All fits, on all skies.
-ALL_FITS = FROM_FITS | {"clean_sky": METHODS * TRIALS, "judge": METHODS * SETS}
-FROM_R = {"estimate_r": METHODS * REGIONS, **CHOSEN, "judge": METHODS * SETS, **ENDS}
-# The templates of every region and of all together.
-BINNED = {"bin_templates": REGIONS + 1}
+ALL_FITS = FROM_FITS | {"clean_sky": METHODS * SKIES, "estimate_r_of_set": METHODS * SETS}
+FROM_R = {
+    "estimate_r_of_configurations": METHODS * REGIONS,
+    **SELECTED,
+    "estimate_r_of_set": METHODS * SETS,
+    **ENDS,
+}
+# The theory spectra of every region and of all together.
+BINNED = {"bin_theory": REGIONS + 1}
 # One region of one method: the shards that have a new configuration or one less.
 ONE_REGION = {
     "draw_patches": 1,
-    "fit_patches": CHUNKS,
+    "fit_patches": SHARDS,
     "gather_residuals": 1,
-    "estimate_r": 1,
-    **CHOSEN,
+    "estimate_r_of_configurations": 1,
+    **SELECTED,
     **ENDS,
 }
 
@@ -400,11 +403,11 @@ PACKAGE = "workflow/patchsep"
 INSTRUMENT = "tests/seven_bands.yaml"
 
 
-# What needs chosen configurations on rehearsals of every trial.
-REHEARSED = {
-    "study_sky": TRIALS,
-    "clean_sky": METHODS * TRIALS,
-    "judge": METHODS * SETS,
+# What needs selected configurations on mock skies of every sky.
+WITH_MOCKS = {
+    "fit_foreground_model": SKIES,
+    "clean_sky": METHODS * SKIES,
+    "estimate_r_of_set": METHODS * SETS,
     **ENDS,
 }
 
@@ -416,10 +419,10 @@ REHEARSED = {
         ({"figures.methods": {"r_likelihoods": ["kmeans"]}}, {"fig_r_likelihoods": 1}),
         ({"figures.drawn": ["regions", "scans"]}, {"fig_scans": 1}),
         ({"likelihood.r_grid.n_points": 501}, FROM_R),
-        ({"likelihood.templates": "published"}, FROM_R | BINNED),
-        # The choice is as it was.
-        ({"likelihood.templates": ["consistent", "published"]},
-         BINNED | {"judge": METHODS * SETS, "summarize": 1, **OF_R}),
+        ({"likelihood.theory": "published"}, FROM_R | BINNED),
+        # The selection is as it was.
+        ({"likelihood.theory": ["consistent", "published"]},
+         BINNED | {"estimate_r_of_set": METHODS * SETS, "summarize": 1, **OF_R}),
         ({"spectra.estimator": "pure"}, ALL_FITS | BINNED),
         # Another number of patches, one more to choose from, one less.
         ({f"{PATCHES}.mid.beta_dust": 8}, ONE_REGION),
@@ -427,34 +430,34 @@ REHEARSED = {
         ({f"{PATCHES}.hi.beta_dust": 16}, ONE_REGION),
         ({"methods.uniform": REMOVED}, ENDS),
         ({"methods.other": {"strategy": "uniform"}},
-         {"draw_patches": 3, "fit_patches": 6, "gather_residuals": 3, "estimate_r": 3, **CHOSEN,
+         {"draw_patches": 3, "fit_patches": 6, "gather_residuals": 3, "estimate_r_of_configurations": 3, **SELECTED,
           **ENDS}),
-        # Chunks of two.
+        # Shards of two.
         ({"noise.realizations": 5}, FROM_FITS | {"fit_patches": METHODS * REGIONS}),
         ({"noise.realizations": 2}, {key: FROM_FITS[key] for key in FROM_FITS if key[:3] != "fit"}),
         ({"noise.seed": 9}, FROM_FITS),
         ({"cmb.seed": 5}, FROM_FITS | {"simulate_cmb": 1}),
         ({"fit.tolerance": 1e-4}, ALL_FITS),
         ({"fit.memory": 1.0}, {}),
-        ({"choice.criteria": ["variance", "oracle"]},
-         {"choose_configurations": METHODS, "clean_sky": METHODS * TRIALS,
-          "judge": METHODS * SETS, **ENDS}),
-        # One method has a choice in one region: two skies of five chunks there.
-        ({"choice.criteria": ["oracle", "rehearsal"], "rehearsal.skies": 2},
-         {"study_sky": 1, "rehearse": 2, "fit_patches": 10, "gather_residuals": 2, "estimate_r": 3,
-          "choose_configurations": METHODS, "clean_sky": METHODS * TRIALS,
-          "judge": METHODS * SETS, **ENDS}),
-        ({"spectra.pixel_weights": ["uniform", "inverse_variance"]}, REHEARSED),
-        ({"likelihood.foreground_residual": ["neglected", "marginalised"]}, REHEARSED),
+        ({"selection.criteria": ["variance", "oracle"]},
+         {"select_configurations": METHODS, "clean_sky": METHODS * SKIES,
+          "estimate_r_of_set": METHODS * SETS, **ENDS}),
+        # One method has a choice in one region: two skies of five shards there.
+        ({"selection.criteria": ["oracle", "mocks"], "mocks.skies": 2},
+         {"fit_foreground_model": 1, "draw_mock": 2, "fit_patches": 10, "gather_residuals": 2, "estimate_r_of_configurations": 3,
+          "select_configurations": METHODS, "clean_sky": METHODS * SKIES,
+          "estimate_r_of_set": METHODS * SETS, **ENDS}),
+        ({"spectra.pixel_weights": ["uniform", "inverse_variance"]}, WITH_MOCKS),
+        ({"likelihood.foreground_residual": ["neglected", "marginalised"]}, WITH_MOCKS),
         ({"likelihood.statistical": "subtraction"}, FROM_R),
-        ({"judging.unseen.realizations": 3},
-         {"clean_sky": METHODS * (TRIALS - 1), "judge": METHODS, "summarize": 1,
-          "fig_criteria": 1}),
-        ({"judging": REMOVED}, {"summarize": 1, "fig_criteria": 1}),
-        ({"judging.unseen.r": 0.003},
-         {"simulate_cmb": TRIALS - 1, "clean_sky": METHODS * (TRIALS - 1), "judge": METHODS,
-          "summarize": 1, "fig_criteria": 1}),
-        ({"likelihood.bootstrap.seed": 1}, {"judge": METHODS * SETS, "summarize": 1, **OF_R}),
+        ({"test_sets.unseen.realizations": 3},
+         {"clean_sky": METHODS * (SKIES - 1), "estimate_r_of_set": METHODS, "summarize": 1,
+          "fig_selection": 1}),
+        ({"test_sets": REMOVED}, {"summarize": 1, "fig_selection": 1}),
+        ({"test_sets.unseen.r": 0.003},
+         {"simulate_cmb": SKIES - 1, "clean_sky": METHODS * (SKIES - 1), "estimate_r_of_set": METHODS,
+          "summarize": 1, "fig_selection": 1}),
+        ({"likelihood.bootstrap.seed": 1}, {"estimate_r_of_set": METHODS * SETS, "summarize": 1, **OF_R}),
         ({"foregrounds.seed": 8},
          ALL_FITS | BINNED | {"simulate_foregrounds": 1, "draw_regions": 1, "fig_regions": 1,
                       "draw_patches": METHODS * REGIONS}),
@@ -478,9 +481,9 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
         (f"{PACKAGE}/figures/style.py", ("import", "import os\nimport"),
          dict.fromkeys([*DRAWN, "fig_regions"], 1)),
         (f"{PACKAGE}/sky/cmb.py", ("import", "import os\nimport"),
-         ALL_FITS | BINNED | {"compute_cmb_spectra": 1, "simulate_cmb": TRIALS}),
+         ALL_FITS | BINNED | {"compute_cmb_spectra": 1, "simulate_cmb": SKIES}),
         ("scripts/summarize.py", ("def main", "import os\n\n\ndef main"),
-         {"summarize": 1, "fig_criteria": 1}),
+         {"summarize": 1, "fig_selection": 1}),
         (INSTRUMENT, ("24.94", "24.95"),
          ALL_FITS | BINNED | {"simulate_foregrounds": 2, "draw_regions": 1, "fig_regions": 1,
                       "draw_patches": METHODS * REGIONS}),
@@ -490,52 +493,52 @@ def test_an_edited_file_runs_again_what_it_computes(reruns, file, edit, expected
     assert reruns(files={file: edit}) == expected
 
 
-def test_the_grid_is_tried_out_on_rehearsals(finished, tmp_path):
-    folder = tmp_path / "rehearsal"
+def test_the_grid_is_fitted_to_mock_skies(finished, tmp_path):
+    folder = tmp_path / "mocks"
     shutil.copytree(finished[0], folder)
     changes = {
-        "choice.criteria": ["rehearsal", "held_out"],
+        "selection.criteria": ["mocks", "cross_validation"],
         "methods.uniform.shrinkage": ["temp_dust"],
-        "rehearsal": {"skies": 2, "realizations": 2},
+        "mocks": {"skies": 2, "realizations": 2},
         "likelihood.foreground_residual": ["marginalised", "neglected"],
-        # One trial is enough.
-        "judging.unseen.cmb_seeds": [12],
-        "judging.unseen.noise_seeds": [22],
-        "judging.unseen.patch_seeds": [32],
+        # One sky is enough.
+        "test_sets.unseen.cmb_seeds": [12],
+        "test_sets.unseen.noise_seeds": [22],
+        "test_sets.unseen.patch_seeds": [32],
     }
-    target = "results/tiny/likelihood/kmeans/hi.csv"
-    judged = "results/tiny/judged/unseen/kmeans.csv"
-    snakemake(folder, with_changes(tiny(), changes), target, judged)
-    chosen, *rehearsed = (
-        pd.read_csv(folder / "results/tiny" / sky / "likelihood/kmeans/hi.csv").set_index(
+    target = "results/tiny/r/configurations/kmeans/hi.csv"
+    of_set = "results/tiny/r/sets/unseen/kmeans.csv"
+    snakemake(folder, with_changes(tiny(), changes), target, of_set)
+    training, *mocks = (
+        pd.read_csv(folder / "results/tiny" / sky / "r/configurations/kmeans/hi.csv").set_index(
             "configuration"
         )
-        for sky in ("", "rehearsal/sky_0", "rehearsal/sky_1")
+        for sky in ("", "mocks/sky_0", "mocks/sky_1")
     )
-    expected = np.mean([one["r_hat"].abs() + one["sigma_r_plus"] for one in rehearsed], axis=0)
-    np.testing.assert_allclose(chosen["rehearsal"], expected, rtol=1e-12)
+    expected = np.mean([one["r_hat"].abs() + one["sigma_r_plus"] for one in mocks], axis=0)
+    np.testing.assert_allclose(training["mocks"], expected, rtol=1e-12)
     # Skies alike, but not the same.
-    assert np.all(chosen["rehearsal"] != chosen["r_upper68"])
-    np.testing.assert_allclose(chosen["rehearsal"], chosen["r_upper68"], rtol=1)
-    assert chosen["foreground_residual"].eq("marginalised").all()
+    assert np.all(training["mocks"] != training["r_upper68"])
+    np.testing.assert_allclose(training["mocks"], training["r_upper68"], rtol=1)
+    assert training["foreground_residual"].eq("marginalised").all()
     r_hat = (
-        pd.read_csv(folder / judged)
-        .query("criterion == 'rehearsal'")
+        pd.read_csv(folder / of_set)
+        .query("criterion == 'mocks'")
         .pivot(index="region", columns="foreground_residual", values="r_hat")
     )
     assert (r_hat["marginalised"] < r_hat["neglected"]).all()
 
 
-def test_a_run_may_have_nothing_to_judge_on(reruns):
-    jobs = reruns({"run": "alone", "judging": REMOVED})
+def test_a_run_may_have_no_test_sets(reruns):
+    jobs = reruns({"run": "alone", "test_sets": REMOVED})
     assert jobs["simulate_cmb"] == jobs["simulate_foregrounds"] == 1
-    assert jobs["clean_sky"] == jobs["judge"] == METHODS
+    assert jobs["clean_sky"] == jobs["estimate_r_of_set"] == METHODS
 
 
-def test_a_region_more_is_a_new_run_where_all_zones_change(reruns):
-    jobs = reruns({"run": "zones", "regions.zones": "north_south"})
+def test_regions_may_be_hemispheres_of_rings(reruns):
+    jobs = reruns({"run": "halves", "regions.split_hemispheres": True})
     assert jobs["draw_patches"] == METHODS * 6
-    assert jobs["estimate_r"] == METHODS * 6
+    assert jobs["estimate_r_of_configurations"] == METHODS * 6
 
 
 # A finished run, looked at from a notebook

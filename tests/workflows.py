@@ -98,7 +98,7 @@ def until(condition, what: str, timeout: float = 120):
 
 # A scan of many configurations in one shard, for whatever may happen to it.
 
-TABLE = "results/tiny/likelihood/kmeans/hi.csv"
+TABLE = "results/tiny/r/configurations/kmeans/hi.csv"
 SHARD = "kmeans/hi/realizations-00000-00001"
 N_CONFIGURATIONS = 12
 # Fits of each: two noise realisations and the foregrounds alone.
@@ -118,7 +118,7 @@ def without_fits(undisturbed: Path, name: str) -> Path:
     """A copy of a finished scan that lacks the fits and what follows from them."""
     copy = undisturbed.with_name(name)
     shutil.copytree(undisturbed, copy)
-    for part in ("fits", "residuals", "likelihood", "logs"):
+    for part in ("fits", "residuals", "r", "logs"):
         shutil.rmtree(copy / "results" / "tiny" / part)
     return copy
 

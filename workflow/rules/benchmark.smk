@@ -2,10 +2,7 @@
 # their figures.
 rule benchmark_fits:
     input:
-        instrument=ancient(SETTINGS["instrument"]),
-        regions=f"{RESULTS}/maps/regions.fits",
-        foregrounds=f"{RESULTS}/maps/foregrounds.fits",
-        cmb=f"{RESULTS}/maps/cmb.fits",
+        **TRAINING_SKY,
     output:
         times=f"{RESULTS}/benchmark/run_times.csv",
         traces=f"{RESULTS}/benchmark/optimizers.csv",
@@ -23,50 +20,14 @@ rule benchmark_fits:
     params:
         benchmark=SETTINGS["benchmark"],
         noise_seed=SETTINGS["noise"]["seed"],
-        zones=SETTINGS["regions"]["zones"],
-        code=code("benchmark_fits", SETTINGS["instrument"]),
+        code=code("benchmark_fits", INSTRUMENT),
     message:
         "Timing fits in {params.benchmark[region]}"
     script:
         "../../scripts/benchmark_fits.py"
 
 
-rule fig_run_times:
-    input:
-        table=rules.benchmark_fits.output.times,
-    output:
-        **figure_files("run_times", "7 Run times"),
-    log:
-        f"{LOGS}/fig_run_times.log",
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    params:
-        style=FIGURE_STYLE,
-        figure="run_times",
-        code=code("fig_benchmark"),
-    message:
-        "Drawing run times of fits"
-    script:
-        "../../scripts/fig_benchmark.py"
-
-
-use rule fig_run_times as fig_optimizers with:
-    input:
-        table=rules.benchmark_fits.output.traces,
-    output:
-        **figure_files("optimizers", "7 Run times"),
-    log:
-        f"{LOGS}/fig_optimizers.log",
-    params:
-        figure="optimizers",
-    message:
-        "Drawing optimisers' approach to the minimum"
-
-
 rule benchmark:
     input:
-        rules.fig_run_times.output,
-        rules.fig_optimizers.output,
+        multiext(f"{RESULTS}/figures/run_times", ".pdf", ".png"),
+        multiext(f"{RESULTS}/figures/optimizers", ".pdf", ".png"),

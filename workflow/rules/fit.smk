@@ -1,43 +1,63 @@
-# A shard is a part of one region's configurations of one method × some noise realisations.
-# Each finished configuration is kept in `folder`: a shard that runs again computes what is new.
+# A shard is some of one region's configurations of one method × some noise realisations. Each
+# finished configuration is kept in `folder`: a shard that runs again computes what is new.
 rule fit_patches:
     input:
-        # A prior, the same for the sky of choosing and its rehearsals.
-        unpack(foreground_model),
-        instrument=ancient(SETTINGS["instrument"]),
+        unpack(PLAN.prior),
+        instrument=ancient(INSTRUMENT),
         regions=f"{RESULTS}/maps/regions.fits",
-        foregrounds=f"{RESULTS}/{{grid}}maps/foregrounds.fits",
+        foregrounds=f"{RESULTS}/{{sky}}maps/foregrounds.fits",
         cmb=f"{RESULTS}/maps/cmb.fits",
         patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
     output:
-        shard=f"{RESULTS}/{{grid}}fits/{{method}}/{{region}}/{{chunk}}/{{part}}.parquet",
+        shard=f"{RESULTS}/{{sky}}fits/{{method}}/{{region}}/{{realizations}}/shard-{{shard}}.parquet",
     log:
-        f"{LOGS}/fit_patches/{{grid}}{{method}}/{{region}}/{{chunk}}/{{part}}.log",
+        f"{LOGS}/fit_patches/{{sky}}{{method}}/{{region}}/{{realizations}}/shard-{{shard}}.log",
     benchmark:
-        f"{BENCHMARKS}/fit_patches/{{grid}}{{method}}/{{region}}/{{chunk}}/{{part}}.tsv"
+        f"{BENCHMARKS}/fit_patches/{{sky}}{{method}}/{{region}}/{{realizations}}/shard-{{shard}}.tsv"
+    wildcard_constraints:
+        sky=one_of(PLAN.gridded),
     conda:
         "../../envs/environment.yaml"
     # One: several shards side by side are faster than one on several cores.
     threads: 1
-    # Each attempt has more memory and time than the one before, and fits fewer at once.
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
-        # Here and not in params: it does not change results.
-        fit_memory_mb=lambda wildcards, attempt: FIT_MEMORY_MB // attempt,
+        mem_mb=more_each_attempt(4000),
+        runtime=more_each_attempt(240),
+        fit_memory_mb=fit_memory,
     params:
-        configurations=shard_configurations,
-        realizations=lambda wildcards: CHUNKS[wildcards.grid][wildcards.chunk],
-        noise_seed=lambda wildcards: GRIDS[wildcards.grid]["noise_seed"],
-        zones=SETTINGS["regions"]["zones"],
-        fit=FIT | {"propagation": SETTINGS["fit"]["propagation"]},
-        shrinkage=lambda wildcards: METHODS[wildcards.method]["shrinkage"],
-        spectra=SPECTRA,
-        held_out=lambda wildcards: GRIDS[wildcards.grid]["held_out"],
-        folder=f"{RESULTS}/{{grid}}fits/{{method}}/{{region}}/{{chunk}}/configurations",
-        progress=f"{LOGS}/fit_patches/{{grid}}{{method}}/{{region}}/{{chunk}}/{{part}}.progress.json",
-        code=code("fit_patches", SETTINGS["instrument"]),
+        configurations=PLAN.shard_configurations,
+        realizations=lambda w: PLAN.realization_shards(w.sky)[w.realizations],
+        noise_seed=lambda wildcards: PLAN.gridded[wildcards.sky].noise_seed,
+        model=PLAN.limits,
+        fit=PLAN.fit | {"propagation": SETTINGS["fit"]["propagation"]},
+        shrinkage=lambda wildcards: PLAN.methods[wildcards.method]["shrinkage"],
+        spectra=PLAN.spectra,
+        cross_validation=lambda wildcards: PLAN.cross_validated(wildcards.sky),
+        folder=f"{RESULTS}/{{sky}}fits/{{method}}/{{region}}/{{realizations}}/configurations",
+        progress=f"{LOGS}/fit_patches/{{sky}}{{method}}/{{region}}/{{realizations}}/shard-{{shard}}.progress.json",
+        code=code("fit_patches", INSTRUMENT),
     message:
-        "Fitting {wildcards.region}, {wildcards.method}: {wildcards.chunk}, {wildcards.part} {wildcards.grid}"
+        "Fitting {wildcards.region}, {wildcards.method}: {wildcards.realizations}, shard {wildcards.shard} {wildcards.sky}"
     script:
         "../../scripts/fit_patches.py"
+
+
+rule gather_residuals:
+    input:
+        shards=PLAN.shard_files,
+    output:
+        spectra=f"{RESULTS}/{{sky}}residuals/{{method}}/{{region}}_spectra.parquet",
+        metrics=f"{RESULTS}/{{sky}}residuals/{{method}}/{{region}}_metrics.parquet",
+    log:
+        f"{LOGS}/{{sky}}gather_residuals/{{method}}/{{region}}.log",
+    wildcard_constraints:
+        sky=one_of(PLAN.gridded),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        configurations=lambda w: PLAN.configurations(w.method, w.region),
+        code=code("gather_residuals"),
+    message:
+        "Gathering residuals in {wildcards.region}: {wildcards.method} {wildcards.sky}"
+    script:
+        "../../scripts/gather_residuals.py"

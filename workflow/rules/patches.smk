@@ -1,35 +1,25 @@
 rule prepare_templates:
     input:
-        unpack(template_sources),
+        unpack(PLAN.template_sources),
     output:
-        templates=f"{RESULTS}/{{trial}}maps/templates_{{method}}.fits",
+        templates=f"{RESULTS}/{{sky}}maps/templates_{{method}}.fits",
     log:
-        f"{LOGS}/{{trial}}prepare_templates/{{method}}.log",
+        f"{LOGS}/{{sky}}prepare_templates/{{method}}.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
-        options=lambda wildcards: {
-            "nside": SETTINGS["nside"],
-            "errors": errors_to_add(wildcards.method),
-            **{
-                key: METHODS[wildcards.method][key]
-                for key in ("smoothing", "coherence")
-            },
-        },
-        seed=patch_seed,
+        options=PLAN.template_options,
+        seed=PLAN.patch_seed,
         code=code("prepare_templates"),
     message:
-        "Preparing templates: {wildcards.method} {wildcards.trial}"
+        "Preparing templates: {wildcards.method} {wildcards.sky}"
     script:
         "../../scripts/prepare_templates.py"
 
 
 rule draw_patches:
     input:
-        unpack(lambda wildcards: guide_map(wildcards.method, trial="", sky="")),
+        unpack(PLAN.templates),
         regions=f"{RESULTS}/maps/regions.fits",
     output:
         patches=f"{RESULTS}/patches/{{method}}/{{region}}.fits",
@@ -39,14 +29,10 @@ rule draw_patches:
         f"{BENCHMARKS}/draw_patches/{{method}}/{{region}}.tsv"
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
-        patches=lambda wildcards: patch_options(wildcards.method),
-        seed=lambda wildcards: METHODS[wildcards.method]["seed"],
-        values=lambda wildcards: values_of(region_configurations(wildcards)),
-        zones=SETTINGS["regions"]["zones"],
+        patches=PLAN.patch_options,
+        seed=PLAN.patch_seed,
+        values=PLAN.values,
         code=code("draw_patches"),
     message:
         "Dividing {wildcards.region} into patches: {wildcards.method}"

@@ -1,14 +1,6 @@
-# Planck's masks need no dust intensity: changing the foregrounds then leaves the regions.
-REGION_INPUT = (
-    {"intensity": f"{RESULTS}/maps/dust_intensity.fits"}
-    if SETTINGS["regions"]["method"] == "dust_intensity"
-    else {"masks": str(find_mask_file(SETTINGS["regions"]["mask_file"]))}
-)
-
-
 rule draw_regions:
     input:
-        **REGION_INPUT,
+        **PLAN.region_input(),
     output:
         regions=f"{RESULTS}/maps/regions.fits",
     log:
@@ -17,9 +9,6 @@ rule draw_regions:
         f"{BENCHMARKS}/draw_regions.tsv"
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=15,
     params:
         regions=SETTINGS["regions"],
         nside=SETTINGS["nside"],

@@ -1,26 +1,23 @@
+def table_in_report(name):
+    return report(
+        f"{RESULTS}/tables/{name}.csv",
+        caption=f"../report/{name}.rst",
+        category="8 Tables",
+    )
+
+
 rule summarize:
     input:
-        estimates=[
-            f"{RESULTS}/likelihood/{method}/{region}.csv"
-            for method in METHODS
-            for region in REGIONS
+        configurations=[
+            f"{RESULTS}/r/configurations/{method}/{region}.csv"
+            for method in PLAN.methods
+            for region in PLAN.regions
         ],
-        judged=judged_files(JUDGED, ".csv"),
-        samples=judged_files(JUDGED, "_samples.parquet"),
+        estimates=PLAN.r_of_sets(".csv"),
+        samples=PLAN.r_of_sets("_samples.parquet"),
     output:
-        summary=[
-            report(
-                f"{RESULTS}/tables/summary.csv",
-                caption="../report/summary.rst",
-                category="8 Tables",
-            ),
-            f"{RESULTS}/tables/summary.parquet",
-        ],
-        criteria=report(
-            f"{RESULTS}/tables/criteria.csv",
-            caption="../report/criteria.rst",
-            category="8 Tables",
-        ),
+        summary=[table_in_report("summary"), f"{RESULTS}/tables/summary.parquet"],
+        selection=table_in_report("selection"),
         gains=f"{RESULTS}/tables/gains.csv",
         configurations=multiext(f"{RESULTS}/tables/configurations", ".csv", ".parquet"),
         text=f"{RESULTS}/tables/summary.txt",
@@ -28,16 +25,13 @@ rule summarize:
         f"{LOGS}/summarize.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
-        regions=[(method, region) for method in METHODS for region in REGIONS],
-        sets=JUDGED,
-        criterion=CRITERIA[0],
+        grids=[(method, region) for method in PLAN.methods for region in PLAN.regions],
+        sets=PLAN.estimated,
+        criterion=PLAN.criteria[0],
         about={
             "run": SETTINGS["run"],
-            "templates": TEMPLATES[0],
+            "theory": PLAN.theory[0],
             "figures": f"{RESULTS}/figures/",
         },
         code=code("summarize"),
@@ -52,21 +46,14 @@ rule measure_cost:
         TABLES,
         FIGURE_FILES,
     output:
-        cost=report(
-            f"{RESULTS}/tables/cost.csv",
-            caption="../report/cost.rst",
-            category="8 Tables",
-        ),
+        cost=table_in_report("cost"),
     log:
         f"{LOGS}/measure_cost.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         benchmarks=BENCHMARKS,
-        methods=list(METHODS),
+        methods=list(PLAN.methods),
         code=code("measure_cost"),
     message:
         "Adding up what the run has cost"
@@ -78,22 +65,15 @@ rule measure_cost:
 rule compare_with_published:
     input:
         published=ancient(PUBLISHED),
-        tables=[f"{RESULTS}/{table}" for table in PUBLISHED_TABLES],
+        tables=PUBLISHED_TABLES,
     output:
-        table=report(
-            f"{RESULTS}/tables/published_vs_here.csv",
-            caption="../report/published_vs_here.rst",
-            category="8 Tables",
-        ),
+        table=table_in_report("published_vs_here"),
     log:
         f"{LOGS}/compare_with_published.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
-        results=lambda wildcards, output: str(Path(output.table).parents[1]),
+        results=RESULTS,
         code=code("compare_with_published", *PUBLISHED),
     message:
         "Comparing with published numbers"

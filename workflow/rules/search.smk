@@ -1,17 +1,13 @@
-# Which of many configurations promise most, without noise realisations: `snakemake search`, not part
-# of a run. All are evaluated, so that samplers can be compared by what they find among them.
+# Which of many configurations are predicted to be best, without fits to noise: `snakemake search`,
+# not part of a run. All are evaluated, so that samplers can be compared by what they find.
 SEARCH = SETTINGS["search"]
-SEARCH_REGION = SEARCH["region"]
 
 
 rule evaluate_configurations:
     input:
-        instrument=ancient(SETTINGS["instrument"]),
-        regions=f"{RESULTS}/maps/regions.fits",
-        foregrounds=f"{RESULTS}/maps/foregrounds.fits",
-        cmb=f"{RESULTS}/maps/cmb.fits",
-        model=f"{RESULTS}/maps/foreground_model.fits",
-        bands=f"{RESULTS}/spectra/bands/{TEMPLATES[0]}/{SEARCH_REGION}.csv",
+        **TRAINING_SKY,
+        foreground_model=f"{RESULTS}/maps/foreground_model.fits",
+        theory=f"{RESULTS}/spectra/theory/{PLAN.theory[0]}/{SEARCH['region']}.csv",
     output:
         evaluations=f"{RESULTS}/search/evaluations.csv",
     log:
@@ -22,23 +18,23 @@ rule evaluate_configurations:
         "../../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=more_each_attempt(4000),
+        runtime=more_each_attempt(240),
     params:
-        region=SEARCH_REGION,
-        zones=SETTINGS["regions"]["zones"],
+        region=SEARCH["region"],
         search={
             key: SEARCH[key]
-            for key in ("values", "members", "draws", "realizations", "seed")
+            for key in ("values", "n_draws", "mock_realizations", "realizations", "seed")
         },
-        rehearsal=REHEARSAL,
-        fit=FIT,
-        spectra=SPECTRA,
+        mocks=SETTINGS["mocks"],
+        model=PLAN.limits,
+        fit=PLAN.fit,
+        spectra=PLAN.spectra,
         amplitude_scatter=SETTINGS["likelihood"]["amplitude_scatter"],
         folder=f"{RESULTS}/search/configurations",
-        code=code("evaluate_configurations", SETTINGS["instrument"]),
+        code=code("evaluate_configurations", INSTRUMENT),
     message:
-        "Evaluating configurations of {SEARCH_REGION}"
+        "Evaluating configurations of {params.region}"
     script:
         "../../scripts/evaluate_configurations.py"
 
@@ -52,9 +48,6 @@ rule compare_samplers:
         f"{LOGS}/compare_samplers.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         search={
             "n_evaluations": SEARCH["evaluations"],
@@ -67,44 +60,7 @@ rule compare_samplers:
         "../../scripts/compare_samplers.py"
 
 
-rule fig_search:
-    input:
-        table=rules.compare_samplers.output.samplers,
-    output:
-        **figure_files("search", "6 Validation"),
-    log:
-        f"{LOGS}/fig_search.log",
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    params:
-        style=FIGURE_STYLE,
-        figure="search",
-        code=code("fig_search"),
-    message:
-        "Drawing what samplers find"
-    script:
-        "../../scripts/fig_search.py"
-
-
-use rule fig_search as fig_prediction with:
-    input:
-        table=rules.evaluate_configurations.output.evaluations,
-    output:
-        **figure_files("prediction", "6 Validation"),
-    log:
-        f"{LOGS}/fig_prediction.log",
-    params:
-        style=FIGURE_STYLE,
-        figure="prediction",
-        code=code("fig_search"),
-    message:
-        "Drawing predicted noise against fits"
-
-
 rule search:
     input:
-        rules.fig_search.output,
-        rules.fig_prediction.output,
+        multiext(f"{RESULTS}/figures/search", ".pdf", ".png"),
+        multiext(f"{RESULTS}/figures/prediction", ".pdf", ".png"),

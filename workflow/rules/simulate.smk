@@ -1,23 +1,20 @@
 rule simulate_foregrounds:
     input:
-        instrument=ancient(SETTINGS["instrument"]),
+        instrument=ancient(INSTRUMENT),
     output:
-        polarization=f"{RESULTS}/{{sky}}maps/foregrounds.fits",
-        intensity=f"{RESULTS}/{{sky}}maps/dust_intensity.fits",
-        parameters=f"{RESULTS}/{{sky}}maps/spectral_parameters.fits",
+        polarization=f"{RESULTS}/{{galaxy}}maps/foregrounds.fits",
+        intensity=f"{RESULTS}/{{galaxy}}maps/dust_intensity.fits",
+        parameters=f"{RESULTS}/{{galaxy}}maps/spectral_parameters.fits",
     log:
-        f"{LOGS}/{{sky}}simulate_foregrounds.log",
+        f"{LOGS}/{{galaxy}}simulate_foregrounds.log",
     benchmark:
-        f"{BENCHMARKS}/{{sky}}simulate_foregrounds.tsv"
+        f"{BENCHMARKS}/{{galaxy}}simulate_foregrounds.tsv"
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
-        foregrounds=lambda wildcards: FOREGROUNDS[wildcards.sky],
+        foregrounds=lambda wildcards: PLAN.galaxies[wildcards.galaxy],
         nside=SETTINGS["nside"],
-        code=code("simulate_foregrounds", SETTINGS["instrument"]),
+        code=code("simulate_foregrounds", INSTRUMENT),
     message:
         "Simulating foregrounds: {params.foregrounds}"
     script:
@@ -26,7 +23,7 @@ rule simulate_foregrounds:
 
 rule compute_cmb_spectra:
     output:
-        sky=f"{RESULTS}/spectra/cmb_consistent.csv",
+        consistent=f"{RESULTS}/spectra/cmb_consistent.csv",
         published=f"{RESULTS}/spectra/cmb_published.csv",
     log:
         f"{LOGS}/compute_cmb_spectra.log",
@@ -34,9 +31,6 @@ rule compute_cmb_spectra:
         f"{BENCHMARKS}/compute_cmb_spectra.tsv"
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         cosmology=SETTINGS["cmb"]["cosmology"],
         nside=SETTINGS["nside"],
@@ -51,19 +45,16 @@ rule simulate_cmb:
     input:
         spectra=f"{RESULTS}/spectra/cmb_consistent.csv",
     output:
-        cmb=f"{RESULTS}/{{trial}}maps/cmb.fits",
+        cmb=f"{RESULTS}/{{sky}}maps/cmb.fits",
     log:
-        f"{LOGS}/{{trial}}simulate_cmb.log",
+        f"{LOGS}/{{sky}}simulate_cmb.log",
     benchmark:
-        f"{BENCHMARKS}/{{trial}}simulate_cmb.tsv"
+        f"{BENCHMARKS}/{{sky}}simulate_cmb.tsv"
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
-        seed=lambda wildcards: TRIALS[wildcards.trial]["cmb_seed"],
-        r=lambda wildcards: TRIALS[wildcards.trial]["r"],
+        seed=lambda wildcards: PLAN.skies[wildcards.sky].cmb_seed,
+        r=lambda wildcards: PLAN.skies[wildcards.sky].r,
         nside=SETTINGS["nside"],
         code=code("simulate_cmb"),
     message:

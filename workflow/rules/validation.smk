@@ -1,22 +1,17 @@
 # What is true is known here: `snakemake validation`, not part of a run.
-# Of rings, the faintest, as published.
 VALIDATION = SETTINGS["validation"]
-VALIDATION_REGION = REGIONS[0]
-TRUTHS = {
-    "-".join(map(str, true)): true for true in VALIDATION["known_patches"]["truths"]
-}
 
 
 wildcard_constraints:
-    truth="|".join(TRUTHS),
+    truth="|".join(PLAN.truths),
 
 
 # Estimators, on skies without foregrounds.
 rule validate_estimators:
     input:
-        instrument=ancient(SETTINGS["instrument"]),
+        instrument=ancient(INSTRUMENT),
         regions=f"{RESULTS}/maps/regions.fits",
-        templates=f"{RESULTS}/spectra/cmb_consistent.csv",
+        theory=f"{RESULTS}/spectra/cmb_consistent.csv",
     output:
         leakage=f"{RESULTS}/validation/leakage.csv",
         coverage=f"{RESULTS}/validation/coverage.csv",
@@ -26,104 +21,57 @@ rule validate_estimators:
         "../../envs/environment.yaml"
     threads: workflow.cores
     resources:
-        mem_mb=4000,
         runtime=120,
     params:
-        spectra=SPECTRA,
+        spectra=PLAN.spectra,
         skies={key: VALIDATION[key] for key in ("realizations", "seed", "r")},
-        start=SETTINGS["fit"]["start"],
-        code=code("validate_estimators", SETTINGS["instrument"]),
+        model=PLAN.limits,
+        code=code("validate_estimators", INSTRUMENT),
     message:
         "Validating estimators of BB and r"
     script:
         "../../scripts/validate_estimators.py"
 
 
-rule fig_leakage:
+# Criteria and fits, on skies of known patches in the first region, of rings the faintest.
+rule validate_selection:
     input:
-        leakage=f"{RESULTS}/validation/leakage.csv",
-    output:
-        **figure_files("leakage", "6 Validation"),
-    log:
-        f"{LOGS}/fig_leakage.log",
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    params:
-        style=FIGURE_STYLE,
-        code=code("fig_leakage"),
-    message:
-        "Drawing what estimators leak"
-    script:
-        "../../scripts/fig_leakage.py"
-
-
-# Criteria and fits, on skies of known patches.
-rule validate_choices:
-    input:
-        instrument=ancient(SETTINGS["instrument"]),
+        instrument=ancient(INSTRUMENT),
         regions=f"{RESULTS}/maps/regions.fits",
-        bands=f"{RESULTS}/spectra/bands/{TEMPLATES[0]}/{VALIDATION_REGION}.csv",
+        theory=f"{RESULTS}/spectra/theory/{PLAN.theory[0]}/{PLAN.regions[0]}.csv",
     output:
         estimates=f"{RESULTS}/validation/known_patches/{{truth}}_estimates.csv",
-        choices=f"{RESULTS}/validation/known_patches/{{truth}}_choices.csv",
+        selected=f"{RESULTS}/validation/known_patches/{{truth}}_selected.csv",
         pulls=f"{RESULTS}/validation/known_patches/{{truth}}_pulls.csv",
     log:
-        f"{LOGS}/validate_choices/{{truth}}.log",
+        f"{LOGS}/validate_selection/{{truth}}.log",
     benchmark:
-        f"{BENCHMARKS}/validate_choices/{{truth}}.tsv"
+        f"{BENCHMARKS}/validate_selection/{{truth}}.tsv"
     # Long jobs first: at the end cores would wait for them.
     priority: 1
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=more_each_attempt(4000),
+        runtime=more_each_attempt(240),
     params:
-        true=lambda wildcards: TRUTHS[wildcards.truth],
+        true=lambda wildcards: PLAN.truths[wildcards.truth],
         known=VALIDATION["known_patches"],
-        region=VALIDATION_REGION,
-        zones=SETTINGS["regions"]["zones"],
+        region=PLAN.regions[0],
         foregrounds=SETTINGS["foregrounds"],
-        criteria=CRITERIA,
-        rehearsal=REHEARSAL,
-        spectra=SPECTRA,
-        fit=FIT,
-        code=code("validate_choices", SETTINGS["instrument"]),
+        criteria=PLAN.criteria,
+        mocks=SETTINGS["mocks"],
+        spectra=PLAN.spectra,
+        model=PLAN.limits,
+        fit=PLAN.fit,
+        code=code("validate_selection", INSTRUMENT),
     message:
-        "Looking for the known patches of {VALIDATION_REGION}: {wildcards.truth}"
+        "Looking for the known patches of {params.region}: {wildcards.truth}"
     script:
-        "../../scripts/validate_choices.py"
+        "../../scripts/validate_selection.py"
 
 
-rule fig_known_patches:
-    input:
-        estimates=expand(rules.validate_choices.output.estimates, truth=TRUTHS),
-        choices=expand(rules.validate_choices.output.choices, truth=TRUTHS),
-        pulls=expand(rules.validate_choices.output.pulls, truth=TRUTHS),
-    output:
-        **figure_files("known_patches", "6 Validation"),
-    log:
-        f"{LOGS}/fig_known_patches.log",
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    params:
-        style=FIGURE_STYLE,
-        truths=TRUTHS,
-        n_realizations=VALIDATION["known_patches"]["realizations"],
-        code=code("fig_known_patches"),
-    message:
-        "Drawing which patches are found"
-    script:
-        "../../scripts/fig_known_patches.py"
-
-
-# Patches of the choice, on the sky of choosing.
+# Patches of the selected configurations, on the training sky.
 rule classify_patches:
     input:
         regions=f"{RESULTS}/maps/regions.fits",
@@ -136,11 +84,8 @@ rule classify_patches:
         f"{LOGS}/classify_patches/{{method}}.log",
     conda:
         "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
-        spectra=SPECTRA,
+        spectra=PLAN.spectra,
         code=code("classify_patches"),
     message:
         "Measuring residuals by patch class: {wildcards.method}"
@@ -148,30 +93,15 @@ rule classify_patches:
         "../../scripts/classify_patches.py"
 
 
-rule fig_patch_classes:
-    input:
-        classes=f"{RESULTS}/validation/patch_classes/{{method}}.csv",
-    output:
-        **figure_files("patch_classes/{method}", "6 Validation", label="patch_classes"),
-    log:
-        f"{LOGS}/fig_patch_classes/{{method}}.log",
-    conda:
-        "../../envs/environment.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    params:
-        style=FIGURE_STYLE,
-        code=code("fig_patch_classes"),
-    message:
-        "Drawing residuals by patch class: {wildcards.method}"
-    script:
-        "../../scripts/fig_patch_classes.py"
-
-
 rule validation:
     input:
         rules.validate_estimators.output,
-        rules.fig_leakage.output,
-        rules.fig_known_patches.output,
-        expand(rules.fig_patch_classes.output, method=METHODS),
+        expand(
+            f"{RESULTS}/figures/{{name}}.{{suffix}}",
+            name=[
+                "leakage",
+                "known_patches",
+                *(f"patch_classes/{method}" for method in PLAN.methods),
+            ],
+            suffix=["pdf", "png"],
+        ),

@@ -11,13 +11,14 @@ STAGES = (
     "simulate_cmb",
     "draw_regions",
     "draw_patches",
-    "rehearse",
+    "fit_foreground_model",
+    "draw_mock",
     "fit_patches",
-    "estimate_r",
+    "estimate_r_of_configurations",
     "clean_sky",
-    "judge",
-    "validate_choices",
-    "benchmark_fits",
+    "estimate_r_of_set",
+    "validate_selection",
+    "evaluate_configurations",
 )
 
 

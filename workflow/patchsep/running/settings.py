@@ -10,12 +10,28 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
-from ..sky.regions import RINGS, region_names
-from ..sky.spectral_model import PARAMETERS
-from .checks import as_list, cross_check, suggest
+from ..figures.registry import FIGURES
+from ..inference.selection import CRITERIA
+from ..separation.patches import STRATEGIES
+from ..sky.regions import region_names
+from ..sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
+from ..spectra.estimator import ESTIMATORS
+from ..spectra.pixel_weights import PIXEL_WEIGHTS
+from .checks import cross_check
+from .messages import as_list, suggest
 
 # Beside the package in a checkout, within it where it is installed.
 SCHEMAS = [folder / "schemas" for folder in Path(__file__).parents[1:3]]
+
+# What the code has of every kind, by the schema's word for it.
+NAMES = {
+    "criteria": CRITERIA,
+    "estimators": ESTIMATORS,
+    "figures": FIGURES,
+    "parameters": MODEL.names,
+    "pixel_weights": PIXEL_WEIGHTS,
+    "strategies": STRATEGIES,
+}
 
 # The schema's types in the words of a message.
 TYPES = {
@@ -75,12 +91,13 @@ def load_settings(config: dict, source: str) -> dict:
     problems = _schema_problems(config, schema)
     if not problems:
         settings = _with_defaults(config, schema)
+        regions = settings["regions"]
         for method in settings["methods"].values():
             maps = method.setdefault("maps", {})
             maps |= {parameter: os.path.expandvars(path) for parameter, path in maps.items()}
         for section in ("benchmark", "search"):
-            region = region_names(settings["regions"]["zones"])[-1]
-            settings[section].setdefault("region", region)
+            last = region_names(regions["rings"], regions["split_hemispheres"])[-1]
+            settings[section].setdefault("region", last)
         problems = cross_check(settings)
     _raise(problems, source)
     _check_instrument(settings["instrument"], source)
@@ -88,19 +105,58 @@ def load_settings(config: dict, source: str) -> dict:
         problem = f"published: {settings['published']!r} is not a file; remove this key, or see "
         _raise([problem + "config/published/ for an example"], source)
     for method in settings["methods"].values():
-        method["patches"] = _complete_patches(method)
+        method["patches"] = _complete_patches(method, regions["rings"])
         method.setdefault("recovered_by", None)
-    settings["likelihood"]["templates"] = as_list(settings["likelihood"]["templates"])
-    for judged in settings["judging"].values():
-        judged.setdefault("r", settings["cmb"]["r"])
-        judged.setdefault("methods", list(settings["methods"]))
+    settings["likelihood"]["theory"] = as_list(settings["likelihood"]["theory"])
+    for test_set in settings["test_sets"].values():
+        test_set.setdefault("r", settings["cmb"]["r"])
+        test_set.setdefault("methods", list(settings["methods"]))
     return settings
 
 
 def read_schema(name: str) -> dict:
-    """A schema of workflow/schemas/, by name."""
+    """A schema of workflow/schemas/, by name, with what the code knows filled in.
+
+    `names: <kind>` is an enumeration of what the code has of a kind, `by_parameter: <schema>` a
+    section with a key for every spectral parameter.
+    """
     paths = (folder / f"{name}.schema.yaml" for folder in SCHEMAS)
-    return yaml.safe_load(next(path for path in paths if path.is_file()).read_text())
+    return _filled(yaml.safe_load(next(path for path in paths if path.is_file()).read_text()))
+
+
+def _filled(node):
+    if isinstance(node, list):
+        return [_filled(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _filled(value) for key, value in node.items()}
+    if isinstance(node.get("names"), str):
+        node["enum"] = list(NAMES[node.pop("names")])
+    if "by_parameter" in node:
+        return _by_parameter(**node)
+    return node
+
+
+def _by_parameter(by_parameter, defaults=None, all_required=False, **node):
+    """Schema of a section with a key for every spectral parameter.
+
+    `defaults` are by name of the parameter, or the attribute of `Parameter` that has them.
+    """
+    properties = {name: dict(by_parameter) for name in MODEL.names}
+    if defaults is not None:
+        known = getattr(MODEL, defaults) if isinstance(defaults, str) else defaults
+        lowest = by_parameter.get("minimum", 0.0)
+        for name, of_parameter in properties.items():
+            default = known.get(name, lowest)
+            of_parameter["default"] = list(default) if isinstance(default, tuple) else default
+        node.setdefault("default", {})
+    required = list(properties) if all_required else []
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        "required": required,
+    } | node
 
 
 def _with_text_keys(content):
@@ -125,10 +181,12 @@ def _explain(error) -> list[str]:
     """A schema error in the words of its reader."""
     key = ".".join(str(part) for part in error.absolute_path)
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = list(error.schema.get("properties", {}))
+        known, renamed = list(error.schema.get("properties", {})), error.schema.get("renamed", {})
         prefix = f"{key}." if key else ""
         return [
-            f"{prefix}{name}: unknown key; {suggest(name, known)}"
+            f"{prefix}{name}: is now {prefix}{renamed[name]}; give it that name"
+            if name in renamed
+            else f"{prefix}{name}: unknown key; {suggest(name, known)}"
             for name in error.instance
             if name not in known
         ]
@@ -139,7 +197,8 @@ def _explain(error) -> list[str]:
         about = error.schema.get("description", "see config/README.md for what it may be")
         return [f"{key}: {error.instance!r} does not fit here. {' '.join(about.split())}"]
     if error.validator == "enum":
-        mend = suggest(error.instance, error.validator_value)
+        renamed = error.schema.get("renamed", {}).get(error.instance)
+        mend = f"it is now {renamed}" if renamed else suggest(error.instance, error.validator_value)
         return [f"{key}: {error.instance!r} is unknown; {mend}"]
     if error.validator == "type":
         needed = TYPES[error.validator_value]
@@ -160,28 +219,33 @@ def _explain(error) -> list[str]:
 
 
 def _with_defaults(content, schema):
-    """Fill in the defaults of a schema's properties, all the way down."""
-    content = deepcopy(content)
-    for key, sub_schema in schema.get("properties", {}).items():
-        if key not in content and "default" in sub_schema:
-            content[key] = deepcopy(sub_schema["default"])
-        if isinstance(content.get(key), dict):
-            content[key] = _with_defaults(content[key], sub_schema)
-    for key in set(content) - set(schema.get("properties", {})):
-        if isinstance(schema.get("additionalProperties"), dict):
-            content[key] = _with_defaults(content[key], schema["additionalProperties"])
-    return content
+    """Fill in the defaults of a schema's properties, all the way down, in the schema's order."""
+    known, others = schema.get("properties", {}), schema.get("additionalProperties")
+    complete = {}
+    for key, sub_schema in known.items():
+        if key in content or "default" in sub_schema:
+            value = content.get(key, sub_schema.get("default"))
+            complete[key] = _with_defaults_of(value, sub_schema)
+    for key in content:
+        if key not in known:
+            complete[key] = _with_defaults_of(content[key], others)
+    return complete
 
 
-def _complete_patches(method) -> dict[str, list[dict[str, list[int]]]]:
+def _with_defaults_of(value, schema):
+    is_section = isinstance(value, dict) and isinstance(schema, dict)
+    return _with_defaults(value, schema) if is_section else deepcopy(value)
+
+
+def _complete_patches(method, rings) -> dict[str, list[dict[str, list[int]]]]:
     """Scans of every ring, with lists of values for every parameter; uniform has the value 1."""
-    patches = method.get("patches", {ring: dict.fromkeys(PARAMETERS, 1) for ring in RINGS})
+    patches = method.get("patches", {ring: dict.fromkeys(MODEL.names, 1) for ring in rings})
     return {
         ring: [
-            {parameter: as_list(scan[parameter]) for parameter in PARAMETERS}
-            for scan in as_list(scans)
+            {parameter: as_list(scan[parameter]) for parameter in MODEL.names}
+            for scan in as_list(patches[ring])
         ]
-        for ring, scans in patches.items()
+        for ring in rings
     }
 
 

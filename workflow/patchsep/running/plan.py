@@ -1,0 +1,396 @@
+"""The plan of a run: its skies, sets and shards, and what every rule needs of them.
+
+Files lie below the run's folder. A sky has a folder of its own below it, with the same layout: the
+training sky, on which configurations are selected, has the run's folder itself, `""`; mock skies,
+drawn from a model of its foregrounds, have `mocks/sky_<n>/`, and the skies of a test set
+`test/<set>/sky_<n>/`. Methods that take `wildcards` are input functions and params of rules.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+
+from ..separation.partitions import configurations, values_of
+from ..separation.patches import STRATEGIES
+from ..sky.regions import COMBINED, find_mask_file, region_names
+from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
+from .checks import TRAINING
+from .settings import read_yaml
+from .shards import configuration_shard, realization_shards
+
+
+@dataclass(frozen=True)
+class Sky:
+    """What a sky is drawn with.
+
+    Attributes
+    ----------
+    noise_seed, realizations : int
+        Of its noise.
+    cmb_seed : int or None
+        None for mock skies, which have the CMB of the training sky.
+    r : float
+    patch_seed : int or None
+        None where patches are drawn with the seed of their method.
+    """
+
+    noise_seed: int
+    realizations: int
+    cmb_seed: int | None = None
+    r: float = 0.0
+    patch_seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of a run.
+
+    Attributes
+    ----------
+    settings : dict
+        See `settings.load_settings`.
+    """
+
+    settings: Mapping
+
+    # Names
+
+    @property
+    def results(self) -> str:
+        """Folder of the run."""
+        return f"results/{self.settings['run']}"
+
+    @property
+    def model(self) -> SpectralModel:
+        """Components, spectral parameters, their bounds and starts."""
+        return DUST_AND_SYNCHROTRON.with_limits(**self.limits)
+
+    @property
+    def limits(self) -> dict[str, dict]:
+        """Bounds and starts of the spectral parameters, as settings have them."""
+        return {key: self.settings["fit"][key] for key in ("bounds", "start")}
+
+    @property
+    def fit(self) -> dict:
+        """How long a fit searches, and when it has converged."""
+        return {key: self.settings["fit"][key] for key in ("max_iterations", "tolerance")}
+
+    @property
+    def spectra(self) -> dict:
+        """How BB is estimated, as `Estimator.of` has it."""
+        return {
+            key: self.settings["spectra"][key] for key in ("estimator", "apodization", "bin_width")
+        }
+
+    @cached_property
+    def regions(self) -> list[str]:
+        """Names of the regions."""
+        regions = self.settings["regions"]
+        return region_names(regions["rings"], regions["split_hemispheres"])
+
+    @property
+    def methods(self) -> dict[str, dict]:
+        return self.settings["methods"]
+
+    @property
+    def criteria(self) -> list[str]:
+        """Criteria of selection; the first is that of summary and figures."""
+        return self.settings["selection"]["criteria"]
+
+    @property
+    def theory(self) -> list[str]:
+        """Theory spectra that r is measured with; the first are those of selection."""
+        return self.settings["likelihood"]["theory"]
+
+    # Skies and sets
+
+    @cached_property
+    def sets(self) -> dict[str, list[str]]:
+        """Skies, by folder, of every set: the training sky, and the test sets."""
+        tests = {
+            name: [f"test/{name}/sky_{n}/" for n in range(len(one["cmb_seeds"]))]
+            for name, one in self.settings["test_sets"].items()
+        }
+        return {TRAINING: [""]} | tests
+
+    @cached_property
+    def skies(self) -> dict[str, Sky]:
+        """The training sky and all test skies, by folder."""
+        cmb, noise = self.settings["cmb"], self.settings["noise"]
+        skies = {"": Sky(noise["seed"], noise["realizations"], cmb["seed"], cmb["r"])}
+        for name, one in self.settings["test_sets"].items():
+            seeds = zip(one["noise_seeds"], one["cmb_seeds"], one["patch_seeds"], strict=True)
+            for folder, (noise_seed, cmb_seed, patch_seed) in zip(self.sets[name], seeds):
+                skies[folder] = Sky(noise_seed, one["realizations"], cmb_seed, one["r"], patch_seed)
+        return skies
+
+    @cached_property
+    def mocks(self) -> list[str]:
+        """Mock skies that the whole grid is fitted to, by folder, where selection needs them."""
+        needed = "mocks" in self.criteria or self._selection_is_marginalised
+        n_skies = self.settings["mocks"]["skies"] if needed else 0
+        return [f"mocks/sky_{number}/" for number in range(n_skies)]
+
+    @cached_property
+    def gridded(self) -> dict[str, Sky]:
+        """Skies that the whole grid is fitted to, by folder: training and mock skies."""
+        mocks = self.settings["mocks"]
+        return {"": self.skies[""]} | {
+            folder: Sky(mocks["seed"] + number, mocks["realizations"])
+            for number, folder in enumerate(self.mocks)
+        }
+
+    @cached_property
+    def galaxies(self) -> dict[str, dict]:
+        """Settings of simulated foregrounds, by folder: the skies of a test set share them."""
+        return {"": self.settings["foregrounds"]} | {
+            f"test/{name}/": one["foregrounds"]
+            for name, one in self.settings["test_sets"].items()
+            if "foregrounds" in one
+        }
+
+    def galaxy_of(self, sky: str) -> str:
+        """Folder of the foregrounds of a sky: its set's, or that of the training sky."""
+        galaxy = f"{Path(sky).parent}/" if sky else ""
+        return galaxy if galaxy in self.galaxies else ""
+
+    def r_input(self, name: str) -> float:
+        """Tensor-to-scalar ratio of the skies of a set."""
+        return self.skies[self.sets[name][0]].r
+
+    @cached_property
+    def estimated(self) -> list[tuple[str, str]]:
+        """Every (set, method) whose r is estimated."""
+        tests = self.settings["test_sets"]
+        return [
+            (name, method)
+            for name in self.sets
+            for method in (tests[name]["methods"] if name in tests else self.methods)
+        ]
+
+    @property
+    def _selection_is_marginalised(self):
+        return self.settings["likelihood"]["foreground_residual"][0] == "marginalised"
+
+    @property
+    def mocks_everywhere(self) -> bool:
+        """Whether selected configurations are fitted to mock skies of every sky."""
+        return (
+            "marginalised" in self.settings["likelihood"]["foreground_residual"]
+            or "inverse_variance" in self.settings["spectra"]["pixel_weights"]
+        )
+
+    # Configurations of patches
+
+    def configurations(self, method: str, region: str) -> list[str]:
+        """All configurations of a method in a region."""
+        settings = self.methods[method]
+        return configurations(settings["patches"][region.split("_")[0]], settings["grid"])
+
+    def has_choice(self, method: str, region: str) -> bool:
+        return len(self.configurations(method, region)) > 1
+
+    def values(self, wildcards) -> dict[str, list[int]]:
+        """Numbers of patches of every parameter that the configurations need."""
+        names = self.configurations(wildcards.method, wildcards.region)
+        return values_of(names, self.model.names)
+
+    def patch_options(self, wildcards) -> dict:
+        """How the patches of a method are drawn, as `partitions.partition` has it."""
+        keys = ("strategy", "n_draws", "independent_patches", "template_weight")
+        return {key: self.methods[wildcards.method][key] for key in keys}
+
+    def patch_seed(self, wildcards) -> int:
+        """Seed of the patches of a sky; on the training sky, that of the method."""
+        seed = self.skies[wildcards.get("sky", "")].patch_seed
+        return self.methods[wildcards.method]["seed"] if seed is None else seed
+
+    # Maps that patches follow
+
+    def _maps_from(self, method):
+        return STRATEGIES[self.methods[method]["strategy"]].maps_from
+
+    def template_sources(self, wildcards) -> dict[str, str]:
+        """Map files of a method's templates, by parameter; `true` is what the sky has."""
+        true = f"{self.results}/{self.galaxy_of(wildcards.sky)}maps/spectral_parameters.fits"
+        maps = self.methods[wildcards.method]["maps"]
+        return {name: true if path == "true" else path for name, path in maps.items()}
+
+    def template_options(self, wildcards) -> dict:
+        """How a method's templates are prepared; errors are added to those that are true maps."""
+        method = self.methods[wildcards.method]
+        errors = {
+            name: error
+            for name, error in method["errors"].items()
+            if method["maps"][name] == "true"
+        }
+        options = {key: method[key] for key in ("smoothing", "coherence")}
+        return {"nside": self.settings["nside"], "errors": errors, **options}
+
+    def templates(self, wildcards) -> dict[str, str]:
+        """The maps of spectral parameters that the patches of a method follow on a sky."""
+        method, sky = wildcards.method, wildcards.get("sky", "")
+        source = {
+            None: None,
+            "template": f"{sky}maps/templates_{method}.fits",
+            "recovered": f"{sky}maps/recovered_{self.methods[method]['recovered_by']}.fits",
+            "true": f"{self.galaxy_of(sky)}maps/spectral_parameters.fits",
+        }[self._maps_from(method)]
+        return {"templates": f"{self.results}/{source}"} if source else {}
+
+    # What is fitted, in shards
+
+    def shards(self, sky: str, method: str, region: str) -> list[str]:
+        """Shards of a method in a region: of those of configurations that have any."""
+        n_shards = self.settings["fit"]["configuration_shards"]
+        names = self.configurations(method, region)
+        numbers = [n for n in range(n_shards) if configuration_shard(names, n, n_shards)]
+        return [
+            f"{realizations}/shard-{number:03d}"
+            for realizations, number in product(self.realization_shards(sky), numbers)
+        ]
+
+    def realization_shards(self, sky: str) -> dict[str, list[int]]:
+        """Realisations of a sky that the grid is fitted to, by name of their shard."""
+        per_shard = self.settings["fit"]["realizations_per_shard"]
+        return realization_shards(self.gridded[sky].realizations, per_shard)
+
+    def shard_files(self, wildcards) -> list[str]:
+        """Tables of all shards of a method in a region."""
+        sky, method, region = wildcards.sky, wildcards.method, wildcards.region
+        folder = f"{self.results}/{sky}fits/{method}/{region}"
+        return [f"{folder}/{shard}.parquet" for shard in self.shards(sky, method, region)]
+
+    def shard_configurations(self, wildcards) -> list[str]:
+        """The configurations of a shard."""
+        names = self.configurations(wildcards.method, wildcards.region)
+        n_shards = self.settings["fit"]["configuration_shards"]
+        return configuration_shard(names, int(wildcards.shard), n_shards)
+
+    def cross_validated(self, sky: str) -> bool:
+        """Whether halves of the data of a sky are fitted too."""
+        return sky == "" and "cross_validation" in self.criteria
+
+    @cached_property
+    def _grids(self):
+        """Every (sky, method, region) whose grid is fitted; mocks only where there is a choice."""
+        return [
+            (sky, method, region)
+            for sky, method, region in product(self.gridded, self.methods, self.regions)
+            if sky == "" or self.has_choice(method, region)
+        ]
+
+    @property
+    def planned_shards(self) -> list[str]:
+        """All shards of the run, as paths below a folder of all fits."""
+        return [
+            f"{sky}{method}/{region}/{shard}"
+            for sky, method, region in self._grids
+            for shard in self.shards(sky, method, region)
+        ]
+
+    @property
+    def n_fits(self) -> int:
+        """Fits of the grid: to all noise realisations and, in every shard, to foregrounds alone."""
+        return sum(self._n_fits(*grid) for grid in self._grids)
+
+    def _n_fits(self, sky, method, region):
+        n_data = len(self.realization_shards(sky))
+        if self.settings["fit"]["propagation"] == "nonlinear":
+            n_data += self.gridded[sky].realizations
+        n_configurations = len(self.configurations(method, region))
+        n_draws = self.methods[method]["n_draws"]
+        return n_configurations * n_draws * n_data * (1 + self.cross_validated(sky))
+
+    # Foreground models and mock skies
+
+    def _foreground_model(self, sky):
+        return {"foreground_model": f"{self.results}/{sky}maps/foreground_model.fits"}
+
+    def prior(self, wildcards) -> dict[str, str]:
+        """Where the grid's prior is from: that of the training sky, for its mock skies too."""
+        return self._foreground_model("") if self.methods[wildcards.method]["shrinkage"] else {}
+
+    def foreground_model(self, wildcards) -> dict[str, str]:
+        """The foreground model of a sky, for mock skies like it or a prior."""
+        needed = self.mocks_everywhere or self.methods[wildcards.method]["shrinkage"]
+        return self._foreground_model(wildcards.sky) if needed else {}
+
+    def mock_options(self, wildcards) -> dict:
+        """How mock skies are drawn for a method, as `mocks.mock_data` has it."""
+        if not self.mocks_everywhere:
+            return {}
+        options = {key: self.settings["mocks"][key] for key in ("skies", "seed")}
+        if self._maps_from(wildcards.method) == "template":
+            method = self.methods[wildcards.method]
+            options |= {key: method[key] for key in ("smoothing", "errors", "coherence")}
+        return options
+
+    def mock_estimates(self, wildcards) -> list[str]:
+        """Estimates of r on mock skies, of a region where a method has a choice."""
+        needed = wildcards.sky == "" and "mocks" in self.criteria
+        if not (needed and self.has_choice(wildcards.method, wildcards.region)):
+            return []
+        path = f"r/configurations/{wildcards.method}/{wildcards.region}.csv"
+        return [f"{self.results}/{sky}{path}" for sky in self.mocks]
+
+    def mock_spectra(self, wildcards) -> list[str]:
+        """Residual spectra on all other mock skies, where a selection allows for them."""
+        needed = self._selection_is_marginalised
+        if not (needed and self.has_choice(wildcards.method, wildcards.region)):
+            return []
+        path = f"residuals/{wildcards.method}/{wildcards.region}_spectra.parquet"
+        return [f"{self.results}/{sky}{path}" for sky in self.mocks if sky != wildcards.sky]
+
+    # r
+
+    def contested_estimates(self, wildcards) -> list[str]:
+        """Estimates of r in those regions where a method has a choice of configurations."""
+        folder = f"{self.results}/r/configurations/{wildcards.method}"
+        return [
+            f"{folder}/{region}.csv"
+            for region in self.regions
+            if self.has_choice(wildcards.method, region)
+        ]
+
+    def cleaned_skies(self, wildcards) -> list[str]:
+        """Spectra of all skies of a set."""
+        return [
+            f"{self.results}/{sky}residuals/{wildcards.method}_cleaned.parquet"
+            for sky in self.sets[wildcards.set]
+        ]
+
+    def r_of_sets(self, suffix: str) -> list[str]:
+        """Files of r of every set and method."""
+        return [f"{self.results}/r/sets/{name}/{m}{suffix}" for name, m in self.estimated]
+
+    def theory_files(self) -> list[str]:
+        """Binned theory spectra of all regions and of all of them together."""
+        regions = [*self.regions, COMBINED]
+        return [
+            f"{self.results}/spectra/theory/{theory}/{region}.csv"
+            for theory, region in product(self.theory, regions)
+        ]
+
+    @cached_property
+    def truths(self) -> dict[str, list[int]]:
+        """True numbers of known patches by name: "100-15-5" and the like."""
+        truths = self.settings["validation"]["known_patches"]["truths"]
+        return {"-".join(map(str, true)): true for true in truths}
+
+    # Files from elsewhere
+
+    def region_input(self) -> dict[str, str]:
+        """What the regions are drawn from; with Planck's masks not the foregrounds."""
+        regions = self.settings["regions"]
+        if regions["method"] == "dust_intensity":
+            return {"intensity": f"{self.results}/maps/dust_intensity.fits"}
+        return {"masks": str(find_mask_file(regions["mask_file"]))}
+
+    def published(self) -> tuple[list[str], list[str]]:
+        """Files of published numbers, and the tables of the run that have ours."""
+        files = [self.settings["published"]] if self.settings["published"] else []
+        tables = sorted({number["table"] for path in files for number in read_yaml(path)})
+        return files, [f"{self.results}/{table}" for table in tables]

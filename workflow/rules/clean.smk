@@ -1,0 +1,40 @@
+# Every configuration that some criterion has selected is fitted to a training or test sky, and the
+# regions are put together to one map.
+rule clean_sky:
+    input:
+        unpack(PLAN.templates),
+        unpack(PLAN.foreground_model),
+        instrument=ancient(INSTRUMENT),
+        regions=f"{RESULTS}/maps/regions.fits",
+        foregrounds=foregrounds_of,
+        cmb=f"{RESULTS}/{{sky}}maps/cmb.fits",
+        selected=f"{RESULTS}/selected/{{method}}.csv",
+    output:
+        spectra=f"{RESULTS}/{{sky}}residuals/{{method}}_cleaned.parquet",
+        maps=f"{RESULTS}/{{sky}}maps/recovered_{{method}}.fits",
+    log:
+        f"{LOGS}/{{sky}}clean_sky/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/{{sky}}clean_sky/{{method}}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=more_each_attempt(8000),
+        runtime=more_each_attempt(60),
+        fit_memory_mb=fit_memory,
+    params:
+        patches=PLAN.patch_options,
+        patch_seed=PLAN.patch_seed,
+        n_realizations=lambda wildcards: PLAN.skies[wildcards.sky].realizations,
+        noise_seed=lambda wildcards: PLAN.skies[wildcards.sky].noise_seed,
+        model=PLAN.limits,
+        fit=PLAN.fit,
+        shrinkage=lambda wildcards: PLAN.methods[wildcards.method]["shrinkage"],
+        spectra=PLAN.spectra,
+        pixel_weights=SETTINGS["spectra"]["pixel_weights"],
+        mocks=PLAN.mock_options,
+        code=code("clean_sky", INSTRUMENT),
+    message:
+        "Cleaning the whole sky: {wildcards.method} {wildcards.sky}"
+    script:
+        "../../scripts/clean_sky.py"
