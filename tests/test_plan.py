@@ -1,5 +1,6 @@
 """The plan of a run: skies, sets, shards, and the files that rules need."""
 
+from itertools import chain
 from types import SimpleNamespace
 
 import pytest
@@ -84,7 +85,7 @@ def test_shards_have_all_configurations_and_realisations_once(plan_of):
     ]
     assert sorted(found) == sorted(plan.configurations("kmeans", "hi"))
     realizations = plan.realization_shards("")
-    assert sum(realizations.values(), []) == [0, 1, 2, 3]
+    assert [*chain.from_iterable(realizations.values())] == [0, 1, 2, 3]
     # One configuration is in one shard: the others have nothing to do.
     assert len(plan.shards("", "uniform", "hi")) == 2
 
@@ -104,7 +105,8 @@ def test_fits_are_counted(plan_of):
 @pytest.mark.parametrize(
     ("method", "on_training", "on_test"),
     [
-        ({"strategy": "true_parameters"}, "spectral_parameters", "test/unseen/maps/spectral_parameters"),
+        ({"strategy": "true_parameters"}, "spectral_parameters",
+         "test/unseen/maps/spectral_parameters"),
         ({"strategy": "recovered_parameters", "recovered_by": "kmeans"}, "recovered_kmeans",
          "test/unseen/sky_0/maps/recovered_kmeans"),
         ({"strategy": "template", "maps": {"temp_dust": "true"}}, "templates_m",
@@ -162,7 +164,7 @@ def test_bounds_and_starts_of_the_model_are_those_of_the_settings(plan_of):
 def test_a_configuration_stays_in_its_shard_when_others_come_and_go():
     names = [f"{n}-2-2" for n in range(50)]
     shards = [configuration_shard(names, number, 3) for number in range(3)]
-    assert sorted(sum(shards, [])) == sorted(names)
+    assert sorted(chain.from_iterable(shards)) == sorted(names)
     few = names[::2]
     for number, shard in enumerate(shards):
         assert configuration_shard(few, number, 3) == [name for name in shard if name in few]

@@ -149,7 +149,7 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         (
             "test_sets.unseen.cmb_seeds",
             [2, 12],
-            "2 is also cmb.seed, with which the selection is made",
+            "2 is also cmb.seed, with which the",
         ),
         ("test_sets.unseen.noise_seeds", [22, 3], "3 is also noise.seed, with which"),
         ("test_sets.unseen.patch_seeds", [4, 5], "4 is also methods.kmeans.seed, with which"),

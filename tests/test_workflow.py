@@ -319,6 +319,7 @@ def test_status_counts_shards_and_fits(results):
 
 # What runs again: dry runs over the finished one
 
+R_OF_GRID, R_OF_SET = "estimate_r_of_configurations", "estimate_r_of_set"
 METHODS, REGIONS, SHARDS = 2, 3, 2
 # The training sky, and two skies of one test set.
 SKIES, SETS = 3, 2
@@ -327,23 +328,23 @@ ENDS = dict.fromkeys(["summarize", *DRAWN], 1)
 # Figures of r of sets.
 OF_R = dict.fromkeys(["fig_residual_spectra", "fig_r_likelihoods", "fig_selection"], 1)
 # K-means has a choice in one region, so that what is selected depends on r; uniform has none.
-SELECTED = {"select_configurations": 1, "clean_sky": SKIES, "estimate_r_of_set": SETS}
+SELECTED = {"select_configurations": 1, "clean_sky": SKIES, R_OF_SET: SETS}
 # The fits to the training sky, from noise or CMB to the end; r of uniform is new there only.
 FROM_FITS = {
     "fit_patches": METHODS * REGIONS * SHARDS,
     "gather_residuals": METHODS * REGIONS,
-    "estimate_r_of_configurations": METHODS * REGIONS,
+    R_OF_GRID: METHODS * REGIONS,
     "select_configurations": 1,
     "clean_sky": SKIES + 1,
-    "estimate_r_of_set": SETS + 1,
+    R_OF_SET: SETS + 1,
     **ENDS,
 }
 # All fits, on all skies.
-ALL_FITS = FROM_FITS | {"clean_sky": METHODS * SKIES, "estimate_r_of_set": METHODS * SETS}
+ALL_FITS = FROM_FITS | {"clean_sky": METHODS * SKIES, R_OF_SET: METHODS * SETS}
 FROM_R = {
-    "estimate_r_of_configurations": METHODS * REGIONS,
+    R_OF_GRID: METHODS * REGIONS,
     **SELECTED,
-    "estimate_r_of_set": METHODS * SETS,
+    R_OF_SET: METHODS * SETS,
     **ENDS,
 }
 # The theory spectra of every region and of all together.
@@ -353,7 +354,7 @@ ONE_REGION = {
     "draw_patches": 1,
     "fit_patches": SHARDS,
     "gather_residuals": 1,
-    "estimate_r_of_configurations": 1,
+    R_OF_GRID: 1,
     **SELECTED,
     **ENDS,
 }
@@ -407,7 +408,7 @@ INSTRUMENT = "tests/seven_bands.yaml"
 WITH_MOCKS = {
     "fit_foreground_model": SKIES,
     "clean_sky": METHODS * SKIES,
-    "estimate_r_of_set": METHODS * SETS,
+    R_OF_SET: METHODS * SETS,
     **ENDS,
 }
 
@@ -422,7 +423,7 @@ WITH_MOCKS = {
         ({"likelihood.theory": "published"}, FROM_R | BINNED),
         # The selection is as it was.
         ({"likelihood.theory": ["consistent", "published"]},
-         BINNED | {"estimate_r_of_set": METHODS * SETS, "summarize": 1, **OF_R}),
+         BINNED | {R_OF_SET: METHODS * SETS, "summarize": 1, **OF_R}),
         ({"spectra.estimator": "pure"}, ALL_FITS | BINNED),
         # Another number of patches, one more to choose from, one less.
         ({f"{PATCHES}.mid.beta_dust": 8}, ONE_REGION),
@@ -430,7 +431,7 @@ WITH_MOCKS = {
         ({f"{PATCHES}.hi.beta_dust": 16}, ONE_REGION),
         ({"methods.uniform": REMOVED}, ENDS),
         ({"methods.other": {"strategy": "uniform"}},
-         {"draw_patches": 3, "fit_patches": 6, "gather_residuals": 3, "estimate_r_of_configurations": 3, **SELECTED,
+         {"draw_patches": 3, "fit_patches": 6, "gather_residuals": 3, R_OF_GRID: 3, **SELECTED,
           **ENDS}),
         # Shards of two.
         ({"noise.realizations": 5}, FROM_FITS | {"fit_patches": METHODS * REGIONS}),
@@ -441,23 +442,23 @@ WITH_MOCKS = {
         ({"fit.memory": 1.0}, {}),
         ({"selection.criteria": ["variance", "oracle"]},
          {"select_configurations": METHODS, "clean_sky": METHODS * SKIES,
-          "estimate_r_of_set": METHODS * SETS, **ENDS}),
+          R_OF_SET: METHODS * SETS, **ENDS}),
         # One method has a choice in one region: two skies of five shards there.
         ({"selection.criteria": ["oracle", "mocks"], "mocks.skies": 2},
-         {"fit_foreground_model": 1, "draw_mock": 2, "fit_patches": 10, "gather_residuals": 2, "estimate_r_of_configurations": 3,
-          "select_configurations": METHODS, "clean_sky": METHODS * SKIES,
-          "estimate_r_of_set": METHODS * SETS, **ENDS}),
+         {"fit_foreground_model": 1, "draw_mock": 2, "fit_patches": 10, "gather_residuals": 2,
+          R_OF_GRID: 3, "select_configurations": METHODS, "clean_sky": METHODS * SKIES,
+          R_OF_SET: METHODS * SETS, **ENDS}),
         ({"spectra.pixel_weights": ["uniform", "inverse_variance"]}, WITH_MOCKS),
         ({"likelihood.foreground_residual": ["neglected", "marginalised"]}, WITH_MOCKS),
         ({"likelihood.statistical": "subtraction"}, FROM_R),
         ({"test_sets.unseen.realizations": 3},
-         {"clean_sky": METHODS * (SKIES - 1), "estimate_r_of_set": METHODS, "summarize": 1,
+         {"clean_sky": METHODS * (SKIES - 1), R_OF_SET: METHODS, "summarize": 1,
           "fig_selection": 1}),
         ({"test_sets": REMOVED}, {"summarize": 1, "fig_selection": 1}),
         ({"test_sets.unseen.r": 0.003},
-         {"simulate_cmb": SKIES - 1, "clean_sky": METHODS * (SKIES - 1), "estimate_r_of_set": METHODS,
+         {"simulate_cmb": SKIES - 1, "clean_sky": METHODS * (SKIES - 1), R_OF_SET: METHODS,
           "summarize": 1, "fig_selection": 1}),
-        ({"likelihood.bootstrap.seed": 1}, {"estimate_r_of_set": METHODS * SETS, "summarize": 1, **OF_R}),
+        ({"likelihood.bootstrap.seed": 1}, {R_OF_SET: METHODS * SETS, "summarize": 1, **OF_R}),
         ({"foregrounds.seed": 8},
          ALL_FITS | BINNED | {"simulate_foregrounds": 1, "draw_regions": 1, "fig_regions": 1,
                       "draw_patches": METHODS * REGIONS}),
@@ -532,13 +533,13 @@ def test_the_grid_is_fitted_to_mock_skies(finished, tmp_path):
 def test_a_run_may_have_no_test_sets(reruns):
     jobs = reruns({"run": "alone", "test_sets": REMOVED})
     assert jobs["simulate_cmb"] == jobs["simulate_foregrounds"] == 1
-    assert jobs["clean_sky"] == jobs["estimate_r_of_set"] == METHODS
+    assert jobs["clean_sky"] == jobs[R_OF_SET] == METHODS
 
 
 def test_regions_may_be_hemispheres_of_rings(reruns):
     jobs = reruns({"run": "halves", "regions.split_hemispheres": True})
     assert jobs["draw_patches"] == METHODS * 6
-    assert jobs["estimate_r_of_configurations"] == METHODS * 6
+    assert jobs[R_OF_GRID] == METHODS * 6
 
 
 # A finished run, looked at from a notebook

@@ -24,7 +24,13 @@ rule evaluate_configurations:
         region=SEARCH["region"],
         search={
             key: SEARCH[key]
-            for key in ("values", "n_draws", "mock_realizations", "realizations", "seed")
+            for key in (
+                "values",
+                "n_draws",
+                "mock_realizations",
+                "realizations",
+                "seed",
+            )
         },
         mocks=SETTINGS["mocks"],
         model=PLAN.limits,
