@@ -8,18 +8,18 @@ import re
 import signal
 import subprocess
 
-import psutil
 import pytest
 from workflows import (
     N_CONFIGURATIONS,
     SHARD,
     TABLE,
+    fitting,
     kept,
     n_fitted,
     running,
+    same_table,
     scan,
     snakemake,
-    table_of,
     until,
     without_fits,
 )
@@ -32,12 +32,6 @@ def folder(undisturbed, request):
     return without_fits(undisturbed, re.sub(r"\W", "_", request.node.name))
 
 
-def shard_process(driver) -> psutil.Process:
-    """The process that fits: of the driver's descendants the last that has its script."""
-    descendants = psutil.Process(driver.pid).children(recursive=True)
-    return [p for p in descendants if any("fit_patches" in word for word in p.cmdline())][-1]
-
-
 def finish(folder):
     """The README's rerun: the same command, once the lock of a killed driver is removed."""
     snakemake(folder, scan(), TABLE, "--unlock")
@@ -47,13 +41,13 @@ def finish(folder):
 def test_a_killed_process_of_a_shard(folder, undisturbed):
     with running(folder, scan(), TABLE) as driver:
         until(lambda: len(kept(folder)) >= 3, "no configuration is done")
-        shard_process(driver).kill()
+        fitting(folder).kill()
         assert driver.wait(60) != 0
     n_kept = len(kept(folder))
     assert n_kept < N_CONFIGURATIONS
     assert not (folder / TABLE).exists()
     finish(folder)
-    assert table_of(folder) == table_of(undisturbed)
+    assert same_table(folder, undisturbed)
     assert n_fitted(folder) == N_CONFIGURATIONS - n_kept
 
 
@@ -65,31 +59,31 @@ def test_a_killed_driver_whose_jobs_live_on(folder, undisturbed):
         driver.wait()
         assert "--unlock" in snakemake(folder, scan(), TABLE, succeeds=False)
         finish(folder)
-    assert table_of(folder) == table_of(undisturbed)
+    assert same_table(folder, undisturbed)
     assert n_fitted(folder) == 0
 
 
 def test_a_killed_driver_with_all_its_jobs(folder, undisturbed):
     with running(folder, scan(), TABLE) as driver:
         until(lambda: len(kept(folder)) >= 2, "no configuration is done")
-        shard = shard_process(driver)
+        shard = fitting(folder)
         os.killpg(driver.pid, signal.SIGKILL)
         shard.wait()
     n_kept = len(kept(folder))
     finish(folder)
-    assert table_of(folder) == table_of(undisturbed)
+    assert same_table(folder, undisturbed)
     assert n_fitted(folder) == N_CONFIGURATIONS - n_kept
 
 
 def test_two_drivers_at_once(folder, undisturbed):
     with running(folder, scan(), TABLE) as driver:
         until(lambda: len(kept(folder)) >= 1, "no configuration is done")
-        shard = shard_process(driver)
+        shard = fitting(folder)
         shard.suspend()
         assert "lock" in snakemake(folder, scan(), TABLE, succeeds=False)
         shard.resume()
         assert driver.wait(120) == 0
-    assert table_of(folder) == table_of(undisturbed)
+    assert same_table(folder, undisturbed)
     assert n_fitted(folder) == N_CONFIGURATIONS
 
 
@@ -108,7 +102,7 @@ def test_a_damaged_result_is_named_and_made_anew(folder, undisturbed, damage):
     assert "shard-000.parquet is damaged" in printed
     assert "run the same command again" in printed
     snakemake(folder, scan(), TABLE)
-    assert table_of(folder) == table_of(undisturbed)
+    assert same_table(folder, undisturbed)
     assert n_fitted(folder) == 0
 
 
@@ -127,7 +121,7 @@ def test_a_full_disk(folder, undisturbed):
         assert 0 < n_kept < N_CONFIGURATIONS
         subprocess.run(["mount", "-o", "remount,size=80m", results], check=True)
         snakemake(folder, scan(), TABLE)
-        assert table_of(folder) == table_of(undisturbed)
+        assert same_table(folder, undisturbed)
         assert n_fitted(folder) == N_CONFIGURATIONS - n_kept
     finally:
         subprocess.run(["umount", results], check=True)

@@ -4,18 +4,18 @@ import shutil
 import signal
 
 import cluster
-import psutil
 import pytest
 from workflows import (
     N_CONFIGURATIONS,
     ROOT,
     TABLE,
+    fitting,
     kept,
     n_fitted,
     running,
+    same_table,
     scan,
     snakemake,
-    table_of,
     until,
     without_fits,
 )
@@ -58,7 +58,7 @@ def scanned(slurm, undisturbed):
 
 
 def test_r_is_that_of_a_local_run_bit_for_bit(scanned, undisturbed):
-    assert table_of(scanned) == table_of(undisturbed)
+    assert same_table(scanned, undisturbed)
 
 
 def test_fits_asked_for_a_gpu_and_got_it_and_others_did_not(slurm, scanned):
@@ -92,26 +92,22 @@ def test_a_shard_outlives_what_slurm_does_to_it(slurm, undisturbed):
         (now,) = (other for other in slurm.jobs() if other["JobId"] == job["JobId"])
         return now["JobState"]
 
-    def fitting():
+    def fitting_again():
         """The process that fits, once it has fitted something more."""
         n_kept = len(kept(folder))
         until(lambda: len(kept(folder)) > n_kept, "nothing is fitted")
-        processes = [p for p in psutil.process_iter(["cmdline", "cwd"]) if p.info["cmdline"]]
-        here = [p for p in processes if p.info["cwd"] == str(folder)]
-        # Snakemake's own arguments name the rule too, and numbers of processes start over.
-        scripts = [p for p in here if any(w.endswith("fit_patches.py") for w in p.info["cmdline"])]
-        return max(scripts, key=psutil.Process.create_time)
+        return fitting(folder)
 
     resources = ("--set-resources", "fit_patches:mem_mb=150 if attempt == 3 else 4000")
     options = (TABLE, *PROFILE, "--retries", "3", *resources)
     with running(folder, scan(), *options) as driver:
         cancelled = attempt(1)
-        fitting()
+        fitting_again()
         slurm.run("scancel", cancelled["JobId"])
 
         late = attempt(2)
         # It hangs, a minute is all it gets, and SLURM looks every half minute.
-        fitting().suspend()
+        fitting_again().suspend()
         slurm.run("scontrol", "update", f"JobId={late['JobId']}", "TimeLimit=1")
         until(lambda: state(late) == "TIMEOUT", "no time limit", timeout=180)
 
@@ -119,7 +115,7 @@ def test_a_shard_outlives_what_slurm_does_to_it(slurm, undisturbed):
         until(lambda: state(starved) not in ("RUNNING", "COMPLETING"), "no memory limit")
 
         survivor = attempt(4)
-        fitting()
+        fitting_again()
         cluster.kill("slurmd", signal.SIGKILL)
         slurm.start_node()
         assert driver.wait(180) == 0
@@ -129,6 +125,6 @@ def test_a_shard_outlives_what_slurm_does_to_it(slurm, undisturbed):
         "COMPLETED",
     ]
     assert state(starved) in ("OUT_OF_MEMORY", "CANCELLED", "FAILED")
-    assert table_of(folder) == table_of(undisturbed)
+    assert same_table(folder, undisturbed)
     # Two attempts before the last had time to finish a configuration or more.
     assert n_fitted(folder) <= N_CONFIGURATIONS - 2

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import yaml
 
 from patchsep.files.progress import read_progress
@@ -128,11 +129,21 @@ def kept(folder) -> list[Path]:
     return sorted((folder / "results/tiny/fits" / SHARD / "configurations").glob("[!.]*.parquet"))
 
 
-def table_of(folder) -> bytes:
-    return (folder / TABLE).read_bytes()
+def fitting(folder: Path) -> psutil.Process | None:
+    """The process that fits in a folder, the youngest one; None if there is none."""
+    processes = [p for p in psutil.process_iter(["cmdline", "cwd"]) if p.info["cmdline"]]
+    here = [p for p in processes if p.info["cwd"] == str(folder)]
+    # Snakemake's own arguments name the rule too, and numbers of processes start over.
+    scripts = [p for p in here if any(w.endswith("fit_patches.py") for w in p.info["cmdline"])]
+    return max(scripts, key=psutil.Process.create_time, default=None)
 
 
 def n_fitted(folder) -> int:
     """Configurations that the last attempt at the shard has fitted: all others were kept."""
     (progress,) = read_progress(folder / "results/tiny/logs/fit_patches")
     return N_CONFIGURATIONS - progress["fits_kept"] // N_DATA
+
+
+def same_table(folder: Path, undisturbed: Path) -> bool:
+    """Whether a scan has ended with the table of one that nothing happened to, bit for bit."""
+    return (folder / TABLE).read_bytes() == (undisturbed / TABLE).read_bytes()
