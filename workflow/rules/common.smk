@@ -14,7 +14,7 @@ os.environ.setdefault(
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
-from patchsep.figures.registry import FIGURES
+from patchsep.figures.registry import FIGURES, figure_files
 from patchsep.files.versions import describe_run
 from patchsep.running.cost import describe_plan
 from patchsep.running.plan import Plan
@@ -116,8 +116,8 @@ TABLES = multiext(
     "gains.csv",
     "summary.txt",
 )
-FIGURE_FILES = expand(
-    f"{RESULTS}/figures/{{name}}.{{suffix}}",
-    name=SETTINGS["figures"]["drawn"],
-    suffix=["pdf", "png"],
-)
+FIGURE_FILES = [
+    path
+    for name in SETTINGS["figures"]["drawn"]
+    for path in figure_files(PLAN, name)
+]

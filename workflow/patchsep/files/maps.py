@@ -9,7 +9,13 @@ from ..lazy import healpy as hp
 from .whole import checked, whole
 
 
-def write_maps(path: str | Path, maps: dict[str, np.ndarray], units: str | list[str], about: str):
+def write_maps(
+    path: str | Path,
+    maps: dict[str, np.ndarray],
+    units: str | list[str],
+    about: str,
+    header: dict[str, str] | None = None,
+):
     """Write full-sky maps in RING order, Galactic coordinates, one column per map.
 
     Parameters
@@ -20,6 +26,8 @@ def write_maps(path: str | Path, maps: dict[str, np.ndarray], units: str | list[
         One unit for all or one per column.
     about : str
         What the file holds, for the header; several lines make several cards.
+    header : dict of str to str, optional
+        More of the header, by keyword.
     """
     columns = [
         values.astype(np.int32)
@@ -37,6 +45,7 @@ def write_maps(path: str | Path, maps: dict[str, np.ndarray], units: str | list[
             column_units=units,
             dtype=[column.dtype for column in columns],
             extra_header=[("POLCCONV", "COSMO")]
+            + list((header or {}).items())
             + [("COMMENT", line) for line in about.splitlines()],
             overwrite=True,
         )
@@ -105,7 +114,7 @@ def read_parameter_map(path: str | Path, parameter: str) -> np.ndarray:
     return np.where(values == hp.UNSEEN, np.nan, values)
 
 
-def read_guide(path: str | Path | None) -> dict[str, np.ndarray]:
-    """Maps of the spectral parameters by name, as in `patches.PARAMETERS`; none without a path."""
+def read_parameter_maps(path: str | Path | None) -> dict[str, np.ndarray]:
+    """Maps of spectral parameters by name; none without a path."""
     maps = read_maps(path) if path else {}
     return {name.lower(): values for name, values in maps.items()}

@@ -7,6 +7,7 @@ import numpy as np
 import yaml
 
 from ..lazy import healpy as hp
+from .noise import WhiteNoise
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Instrument:
         """Names of the bands in map files."""
         return [f"{frequency:g}GHZ".replace(".", "P") for frequency in self.frequency]
 
-    def sigma(self, nside: int) -> np.ndarray:
-        """Noise rms per pixel, (n_bands,), in µK_CMB: depth over pixel side."""
-        return self.depth_p / hp.nside2resol(nside, arcmin=True)
+    def noise(self, nside: int) -> WhiteNoise:
+        """White noise at a resolution: its rms per pixel is depth over pixel side."""
+        return WhiteNoise(self.depth_p / hp.nside2resol(nside, arcmin=True))
 
 
 def read_instrument(path: str | Path) -> Instrument:

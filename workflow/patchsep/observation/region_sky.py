@@ -1,15 +1,14 @@
-"""The simulated sky of one region: what an observation of it is made of."""
+"""The sky of one region, and observations of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..files.maps import read_maps, read_polarization
+from ..files.maps import read_polarization
 from ..instrument.instrument import read_instrument
-from ..instrument.noise import FOREGROUNDS_ONLY, simulate_noise
-from ..lazy import healpy as hp
-from ..sky.regions import region_pixels
+from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
+from ..sky.regions import Regions
 
 
 @dataclass(frozen=True)
@@ -21,8 +20,8 @@ class RegionSky:
     region : str
     nside : int
     pixels : int array (n_pixels,), RING order
-    frequencies, sigma : arrays (n_bands,)
-        GHz; noise rms per pixel in µK_CMB.
+    frequencies : array (n_bands,), GHz
+    noise : WhiteNoise
     foregrounds : array (n_bands, 2, n_pixels), µK_CMB
     cmb : array (2, n_pixels), µK_CMB
     noise_seed : int
@@ -32,29 +31,28 @@ class RegionSky:
     nside: int
     pixels: np.ndarray
     frequencies: np.ndarray
-    sigma: np.ndarray
+    noise: WhiteNoise
     foregrounds: np.ndarray
     cmb: np.ndarray
     noise_seed: int
 
     @classmethod
-    def read(cls, region: str, zones: str, noise_seed: int, files: Mapping) -> "RegionSky":
+    def read(cls, region: str, noise_seed: int, files: Mapping) -> "RegionSky":
         """Read a region's part of the map files.
 
         `files` has the paths `instrument`, `regions`, `foregrounds` and `cmb`; without the
-        last the CMB is zero. `zones` is the setting that the regions were drawn with.
+        last the CMB is zero.
         """
         bands = read_instrument(files["instrument"])
-        labels = read_maps(files["regions"])["REGION"]
-        nside = hp.npix2nside(len(labels))
-        pixels = region_pixels(labels, region, zones)
+        regions = Regions.read(files["regions"])
+        pixels = regions.pixels(region)
         cmb = files.get("cmb")
         return cls(
             region=region,
-            nside=nside,
+            nside=regions.nside,
             pixels=pixels,
             frequencies=bands.frequency,
-            sigma=bands.sigma(nside),
+            noise=bands.noise(regions.nside),
             foregrounds=read_polarization(files["foregrounds"])[:, :, pixels],
             cmb=read_polarization(cmb)[0][:, pixels] if cmb else np.zeros((2, len(pixels))),
             noise_seed=noise_seed,
@@ -67,21 +65,19 @@ class RegionSky:
         """
         if realization == FOREGROUNDS_ONLY:
             return self.foregrounds
-        noise = simulate_noise(
-            self.sigma, len(self.pixels), self.noise_seed, realization, self.region
-        )
+        noise = self.noise.draw(len(self.pixels), self.noise_seed, realization, self.region)
         return self.foregrounds + self.cmb + noise
 
     def halves(self, realization: int) -> np.ndarray:
         """Two splits (2, n_bands, 2, n_pixels) whose mean is the realisation, as `observe` has it.
 
-        Their noise is independent, with an rms of √2 sigma; `FOREGROUNDS_ONLY` has none.
+        Their noise is independent, and √2 times as large; `FOREGROUNDS_ONLY` has none.
         """
         if realization == FOREGROUNDS_ONLY:
             return np.stack([self.foregrounds, self.foregrounds])
-        difference = simulate_noise(
-            self.sigma, len(self.pixels), self.noise_seed, realization, f"{self.region} halves"
-        )
+        # The name is part of the seed.
+        stream = f"{self.region} halves"
+        difference = self.noise.draw(len(self.pixels), self.noise_seed, realization, stream)
         both = self.observe(realization)
         return np.stack([both + difference, both - difference])
 

@@ -117,8 +117,8 @@ def load_settings(config: dict, source: str) -> dict:
 def read_schema(name: str) -> dict:
     """A schema of workflow/schemas/, by name, with what the code knows filled in.
 
-    `names: <kind>` is an enumeration of what the code has of a kind, `by_parameter: <schema>` a
-    section with a key for every spectral parameter.
+    `names: <kind>` is an enumeration of what the code has of a kind, `one_per: <kind>` a list of as
+    many items, and `by_parameter: <schema>` a section with a key for every spectral parameter.
     """
     paths = (folder / f"{name}.schema.yaml" for folder in SCHEMAS)
     return _filled(yaml.safe_load(next(path for path in paths if path.is_file()).read_text()))
@@ -132,6 +132,8 @@ def _filled(node):
     node = {key: _filled(value) for key, value in node.items()}
     if isinstance(node.get("names"), str):
         node["enum"] = list(NAMES[node.pop("names")])
+    if isinstance(node.get("one_per"), str):
+        node["minItems"] = node["maxItems"] = len(NAMES[node.pop("one_per")])
     if "by_parameter" in node:
         return _by_parameter(**node)
     return node

@@ -1,8 +1,8 @@
 """Cleaning: one configuration's CMB from the data of a region, by one fit or an ensemble of them.
 
-The members of an ensemble differ in the random numbers that their patches are drawn with. All are
-fitted to the same data, and the mean of their CMB maps is taken: what a fit makes of the noise at
-the edges of its patches differs from member to member, the CMB does not.
+An ensemble has patches of several draws, which differ in their random numbers. All are fitted to
+the same data, and the mean of their CMB maps is taken: what a fit makes of the noise at the edges
+of its patches differs from draw to draw, the CMB does not.
 """
 
 from dataclasses import dataclass, fields
@@ -10,7 +10,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..observation.region_sky import RegionSky
-from .fit import BOUNDS, Separation, misfit, parameter_maps, separate
+from ..sky.spectral_model import SpectralModel
+from .fit import Separation, misfit, parameter_maps, separate
 from .partitions import Partitions, configuration_patches
 from .propagation import propagate
 
@@ -22,104 +23,102 @@ class Cleaned:
     Attributes
     ----------
     cmb : array (n_realizations, 2, n_pixels), µK_CMB
-    parameters : array (n_realizations, 3, n_pixels)
-        beta_dust, temp_dust (K), beta_synch of every pixel.
-    nll, n_at_bounds, information, evidence : arrays (n_realizations,)
-        As the maps, means over members: of `fit.Separation`, and the criteria `information` and
-        `evidence`.
+    parameters : array (n_realizations, n_parameters, n_pixels)
+        Spectral parameters of every pixel, in the order of the model.
+    nll, n_at_bounds, aic, evidence : arrays (n_realizations,)
+        As the maps, means over draws: of `fit.Separation`, and the criteria `aic` and `evidence`.
     iterations, gradient : arrays (n_realizations,)
-        The largest of any member.
+        The largest of any draw.
     converged : bool array (n_realizations,)
-        Whether all members did.
+        Whether the fits of all draws did.
     """
 
     cmb: np.ndarray
     parameters: np.ndarray
     nll: np.ndarray
     n_at_bounds: np.ndarray
-    information: np.ndarray
+    aic: np.ndarray
     evidence: np.ndarray
     iterations: np.ndarray
     gradient: np.ndarray
     converged: np.ndarray
 
 
-# How an ensemble's figure comes from those of its members; the others are means.
+# How an ensemble's figure comes from those of its draws; the others are means.
 EXTREMES = {"iterations": np.maximum, "gradient": np.maximum, "converged": np.logical_and}
 
 
 def clean(
     configuration: str,
-    members: list[Partitions],
+    draws: list[Partitions],
     sky: RegionSky,
     data: np.ndarray,
-    bounds: dict[str, tuple[float, float]] = BOUNDS,
+    model: SpectralModel,
     propagation: str = "nonlinear",
     prior: dict[str, tuple[float, float]] | None = None,
     **settings,
 ) -> Cleaned:
-    """Fit one configuration to data of `observe`.
+    """Fit one configuration to data of `region_sky.observe`.
 
     Parameters
     ----------
     configuration : str
-    members : list of dict
-        Partitions of every member, see `patches.partition`.
+    draws : list of dict
+        Partitions of every draw, see `partitions.partition`.
     propagation : str
         With `linear` only the first data, those of foregrounds alone, are fitted. Parameters of
-        the others follow from theirs to first order, see `prediction.propagate`. What only a fit
-        can tell of them, `nll`, `information` and `evidence`, is NaN.
-    bounds, prior, settings :
+        the others follow from theirs to first order, see `propagation.propagate`. What only a fit
+        can tell of them, `nll`, `aic` and `evidence`, is NaN.
+    model, prior, settings :
         Those of `fit.separate`.
     """
     recover = {"nonlinear": _fitted, "linear": _propagated}[propagation]
     ensemble = None
-    for partitions in members:
+    for partitions in draws:
         patches = configuration_patches(configuration, partitions)
-        member = recover(patches, sky, data, bounds, prior=prior, **settings)
-        ensemble = member if ensemble is None else _together(ensemble, member)
+        one = recover(patches, sky, data, model, prior=prior, **settings)
+        ensemble = one if ensemble is None else _together(ensemble, one)
     means = {f.name: getattr(ensemble, f.name) for f in fields(Cleaned)}
-    return Cleaned(
-        **{name: v if name in EXTREMES else v / len(members) for name, v in means.items()}
-    )
+    return Cleaned(**{name: v if name in EXTREMES else v / len(draws) for name, v in means.items()})
 
 
-def _fitted(patches, sky, data, bounds, **settings):
-    fits = separate(data, sky.sigma, sky.frequencies, patches, bounds, **settings)
-    return _cleaned(fits, patches, bounds)
+def _fitted(patches, sky, data, model, **settings):
+    fits = separate(data, sky.noise, sky.frequencies, patches, model, **settings)
+    return _cleaned(fits, patches, model)
 
 
-def _cleaned(fits, patches, bounds):
+def _cleaned(fits, patches, model):
     return Cleaned(
         cmb=fits.cmb,
         parameters=parameter_maps(fits.parameters, patches),
         nll=fits.nll,
         n_at_bounds=fits.n_at_bounds,
-        information=information(fits),
-        evidence=evidence(fits, bounds),
+        aic=aic(fits),
+        evidence=evidence(fits, model),
         iterations=fits.iterations,
         gradient=fits.gradient,
         converged=fits.converged,
     )
 
 
-def _propagated(patches, sky, data, bounds, prior, **settings):
-    fit = separate(data[:1], sky.sigma, sky.frequencies, patches, bounds, prior=prior, **settings)
-    alone = _cleaned(fit, patches, bounds)
+def _propagated(patches, sky, data, model, prior, **settings):
+    fit = separate(data[:1], sky.noise, sky.frequencies, patches, model, prior=prior, **settings)
+    of_foregrounds = _cleaned(fit, patches, model)
     parameters, cmb = propagate(
         {name: values[0] for name, values in fit.parameters.items()},
         patches,
         data[0],
         data[1:],
-        sky.sigma,
+        sky.noise,
         sky.frequencies,
-        bounds,
+        model,
         prior,
     )
     repeated = {
-        f.name: np.repeat(getattr(alone, f.name), len(data), axis=0) for f in fields(Cleaned)
+        f.name: np.repeat(getattr(of_foregrounds, f.name), len(data), axis=0)
+        for f in fields(Cleaned)
     }
-    for name in ("nll", "information", "evidence"):
+    for name in ("nll", "aic", "evidence"):
         repeated[name][1:] = np.nan
     repeated["cmb"][1:] = cmb
     repeated["parameters"][1:] = parameter_maps(parameters, patches)
@@ -133,34 +132,39 @@ def _together(one: Cleaned, other: Cleaned) -> Cleaned:
     )
 
 
-def held_out_misfit(
-    configuration: str, members: list[Partitions], sky: RegionSky, halves: np.ndarray, **settings
+def cross_validation_misfit(
+    configuration: str,
+    draws: list[Partitions],
+    sky: RegionSky,
+    halves: np.ndarray,
+    model: SpectralModel,
+    **settings,
 ) -> np.ndarray:
     """Misfit (1 + n_realizations,) of one half of the data for parameters fitted to the other half.
 
     It knows nothing of the truth: too few patches miss what varies, too many follow the noise of
-    the half that they were fitted to. Of an ensemble it is the mean over members.
+    the half that they were fitted to. Of an ensemble it is the mean over draws.
     """
     fitted, scored = halves
-    sigma = np.sqrt(2) * sky.sigma
+    noise = sky.noise.scaled(np.sqrt(2))
     misfits = []
-    for partitions in members:
+    for partitions in draws:
         patches = configuration_patches(configuration, partitions)
         parameters = separate(
-            fitted, sigma, sky.frequencies, patches, components=(), **settings
+            fitted, noise, sky.frequencies, patches, model, components=(), **settings
         ).parameters
         maps = parameter_maps(parameters, patches)
-        misfits.append(misfit(maps, scored, sigma, sky.frequencies))
+        misfits.append(misfit(maps, scored, noise, sky.frequencies, model))
     return np.mean(misfits, axis=0)
 
 
-def information(result: Separation) -> np.ndarray:
+def aic(result: Separation) -> np.ndarray:
     """Half of Akaike's criterion, NLL + free parameters (Akaike 1974), (n_realizations,)."""
     constrained = sum(np.isfinite(errors).sum(axis=1) for errors in result.errors.values())
     return result.nll + constrained - result.n_at_bounds
 
 
-def evidence(result: Separation, bounds: dict[str, tuple[float, float]]) -> np.ndarray:
+def evidence(result: Separation, model: SpectralModel) -> np.ndarray:
     """-ln of the evidence in Laplace's approximation, (n_realizations,).
 
     The prior is flat within the bounds, and the curvature's elements off the diagonal are left
@@ -168,7 +172,7 @@ def evidence(result: Separation, bounds: dict[str, tuple[float, float]]) -> np.n
     """
     total = result.nll.copy()
     for name, errors in result.errors.items():
-        lower, upper = bounds[name]
+        lower, upper = model.bounds[name]
         volume = np.sqrt(2 * np.pi) * errors / (upper - lower)
         total -= np.nansum(np.log(np.minimum(volume, 1)), axis=1)
     return total

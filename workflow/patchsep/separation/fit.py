@@ -8,16 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..sky.spectral_model import PARAMETERS
+from ..instrument.noise import WhiteNoise
+from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
 from .batches import batch_size, in_batches
 from .likelihood import Bands, expand, mixing, recover, second_moments, whiten
 from .newton import Minimum, batched_like, minimize, steps_asked
 from .peers import PEERS, Task
 from .problem import Problem
 
-BOUNDS = {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.0, -0.5)}
-START = {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0}
-COMPONENTS = ("cmb", "dust", "synch")
 OPTIMIZERS = ("newton", *PEERS)
 
 
@@ -28,14 +26,14 @@ class Separation:
     Attributes
     ----------
     parameters, errors : dict of str to array (n_realizations, n_patches)
-        beta_dust, temp_dust (K), beta_synch of every patch, and their errors from the
-        curvature with all other parameters fixed; NaN for a patch without pixels, and an
-        infinite error for one without signal.
+        Spectral parameters of every patch, and their errors from the curvature with all other
+        parameters fixed; NaN for a patch without pixels, and an infinite error for one without
+        signal.
     nll : array (n_realizations,)
         ½ Σ ‖P⊥ y‖² at the end.
     maps : dict of str to array (n_realizations, 2, n_pixels)
-        Recovered components: `cmb` in µK_CMB, `dust` in µK_RJ at 160 GHz, `synch` in
-        µK_RJ at 20 GHz; those asked for.
+        Recovered components, those asked for: `cmb` in µK_CMB, the others in µK_RJ at their
+        reference frequency.
     iterations : int array (n_realizations,)
     gradient : array (n_realizations,)
         Largest step, over all parameters, that the curvature asks for within the bounds,
@@ -64,11 +62,10 @@ class Separation:
 
 def separate(
     data: np.ndarray,
-    sigma: np.ndarray,
+    noise: WhiteNoise,
     frequencies: np.ndarray,
     patches: dict[str, np.ndarray],
-    bounds: dict[str, tuple[float, float]] = BOUNDS,
-    start: dict[str, float] = START,
+    model: SpectralModel = DUST_AND_SYNCHROTRON,
     max_iterations: int = 200,
     tolerance: float = 1e-3,
     components: Sequence[str] = ("cmb",),
@@ -82,20 +79,19 @@ def separate(
     ----------
     data : array (n_realizations, n_bands, 2, n_pixels)
         Q, U in µK_CMB.
-    sigma : array (n_bands,)
-        Noise rms per pixel in µK_CMB.
+    noise : WhiteNoise
     frequencies : array (n_bands,)
         Band centres in GHz.
     patches : dict of str to int array (n_pixels,)
-        Patch labels, from 0, for `beta_dust`, `temp_dust` and `beta_synch`.
-    bounds, start : dicts by parameter
-        Allowed interval and starting value, the same for all patches.
+        Patch labels, from 0, for every parameter of the model.
+    model : SpectralModel
+        Components with their parameters, whose bounds and starts are those of all patches.
     max_iterations : int
         Iterations after which a fit is given up and marked as not converged.
     tolerance : float
         Largest `gradient` of a converged fit, in units of a parameter's error.
     components : sequence of str
-        Components whose maps are returned, of `cmb`, `dust` and `synch`.
+        Components whose maps are returned: `cmb`, and names of the model's.
     memory : float
         GB that fits may use at once. Where it runs out all the same, fewer
         realisations are fitted together.
@@ -113,7 +109,7 @@ def separate(
     Raises
     ------
     ValueError
-        For shapes that do not agree or are empty, values that are not finite, sigma that is
+        For shapes that do not agree or are empty, values that are not finite, noise that is
         not positive, labels that are negative, a start outside the bounds, unknown names, a
         prior without width, or with an optimiser that has none, and JAX in single precision.
     """
@@ -121,19 +117,21 @@ def separate(
         raise ValueError(
             "fits need double precision, which has been switched off: set jax_enable_x64"
         )
-    data, sigma, frequencies = (np.asarray(a, dtype=float) for a in (data, sigma, frequencies))
-    _check(data, sigma, frequencies, patches, bounds, start)
-    for name, known in (*((c, COMPONENTS) for c in components), (optimizer, OPTIMIZERS)):
+    data, frequencies = (np.asarray(a, dtype=float) for a in (data, frequencies))
+    noise = WhiteNoise(np.asarray(noise.sigma, dtype=float))
+    _check(data, noise, frequencies, patches, model)
+    known_components = ("cmb", *model.component_names)
+    for name, known in (*((c, known_components) for c in components), (optimizer, OPTIMIZERS)):
         if name not in known:
             raise ValueError(f"{name!r} is not known; there are {', '.join(known)}")
     prior = prior or {}
     if prior and optimizer != "newton":
         raise ValueError(f"{optimizer} has no prior; only newton has")
     for name, (_, scatter) in prior.items():
-        if name not in PARAMETERS or not scatter > 0:
+        if name not in model.names or not scatter > 0:
             raise ValueError(f"prior of {name!r} with standard deviation {scatter}")
-    problem = Problem.from_patches(patches, bounds, start, prior)
-    bands = Bands.of(frequencies, sigma)
+    problem = Problem.from_patches(patches, model, prior)
+    bands = Bands.of(frequencies, noise, model)
     solve = _newton if optimizer == "newton" else partial(_one_by_one, PEERS[optimizer])
 
     def fit(batch):
@@ -149,33 +147,37 @@ def separate(
 
 
 def misfit(
-    parameters: np.ndarray, data: np.ndarray, sigma: np.ndarray, frequencies: np.ndarray
+    parameters: np.ndarray,
+    data: np.ndarray,
+    noise: WhiteNoise,
+    frequencies: np.ndarray,
+    model: SpectralModel,
 ) -> np.ndarray:
     """½ Σ ‖P⊥ y‖² of data for parameters that are given, not fitted to them.
 
     Parameters
     ----------
-    parameters : array (n_realizations, 3, n_pixels)
+    parameters : array (n_realizations, n_parameters, n_pixels)
         As `parameter_maps` makes them.
-    data, sigma, frequencies :
+    data, noise, frequencies, model :
         See `separate`.
 
     Returns
     -------
     array (n_realizations,)
     """
-    bands = Bands.of(frequencies, sigma)
+    bands = Bands.of(frequencies, noise, model)
     return np.array(
         [recover(_mixing(p[None], bands)[0], d, bands).nll for p, d in zip(parameters, data)]
     )
 
 
 def parameter_maps(parameters: dict[str, np.ndarray], patches: dict[str, np.ndarray]) -> np.ndarray:
-    """Patch values (..., n_patches) spread over pixels: array (..., 3, n_pixels)."""
-    return np.stack([parameters[name][..., patches[name]] for name in PARAMETERS], axis=-2)
+    """Patch values (..., n_patches) spread over pixels: array (..., n_parameters, n_pixels)."""
+    return np.stack([values[..., patches[name]] for name, values in parameters.items()], axis=-2)
 
 
-def _check(data, sigma, frequencies, patches, bounds, start):
+def _check(data, noise, frequencies, patches, model):
     if data.ndim != 4 or data.shape[2] != 2:
         raise ValueError(
             f"data has shape {data.shape}; needed is (n_realizations, n_bands, 2, n_pixels)"
@@ -183,9 +185,13 @@ def _check(data, sigma, frequencies, patches, bounds, start):
     if 0 in data.shape:
         raise ValueError(f"data has shape {data.shape}: there is nothing to fit")
     n_bands, n_pixels = data.shape[1], data.shape[3]
-    if n_bands < len(PARAMETERS) + 1:
-        raise ValueError(f"{n_bands} bands cannot constrain three components; needed are 4 or more")
-    for name, values in (("sigma", sigma), ("frequencies", frequencies)):
+    n_components = 1 + len(model.components)
+    if n_bands <= n_components:
+        raise ValueError(
+            f"{n_bands} bands cannot constrain {n_components} components; needed are "
+            f"{n_components + 1} or more"
+        )
+    for name, values in (("sigma", noise.sigma), ("frequencies", frequencies)):
         if values.shape != (n_bands,):
             raise ValueError(f"{name} has shape {values.shape}; data has {n_bands} bands")
         if not np.all(values > 0):
@@ -193,14 +199,12 @@ def _check(data, sigma, frequencies, patches, bounds, start):
     if not np.isfinite(data).all():
         bad = np.flatnonzero(~np.isfinite(data).all(axis=(0, 1, 2)))
         raise ValueError(f"data is not finite in {len(bad)} pixels, the first {bad[0]}: mask them")
-    for name, mapping in (("patches", patches), ("bounds", bounds), ("start", start)):
-        if set(mapping) != set(PARAMETERS):
-            raise ValueError(
-                f"{name} are given for {sorted(mapping)}; needed: {sorted(PARAMETERS)}"
-            )
-    for name, (lower, upper) in bounds.items():
-        if not lower < start[name] < upper:
-            raise ValueError(f"start of {name}, {start[name]}, is not inside {lower} … {upper}")
+    if set(patches) != set(model.names):
+        raise ValueError(f"patches are given for {sorted(patches)}; needed: {sorted(model.names)}")
+    for one in model.parameters:
+        lower, upper = one.bounds
+        if not lower < one.start < upper:
+            raise ValueError(f"start of {one.name}, {one.start}, is not inside {lower} … {upper}")
     for name, labels in patches.items():
         labels = np.asarray(labels)
         if labels.shape != (n_pixels,) or not np.issubdtype(labels.dtype, np.integer):
@@ -218,6 +222,9 @@ def _fit(data, bands, problem, solve, max_iterations, tolerance, components):
     statistics = prepare(data, bands, problem.blocks, problem.labels.shape[1])
     found = solve(data, statistics, bands, problem, max_iterations, tolerance)
     recovery = recover_maps(found.unknowns, problem, data, bands)
+    maps = {"cmb": recovery.cmb} | dict(
+        zip(bands.model.component_names, recovery.components, strict=True)
+    )
     unknowns, errors, steps = map(np.asarray, (found.unknowns, found.errors, found.steps))
     margin = np.minimum(unknowns - problem.lower, problem.upper - unknowns)
     near = 1e-3 * np.minimum(errors, problem.upper - problem.lower)
@@ -225,7 +232,7 @@ def _fit(data, bands, problem, solve, max_iterations, tolerance, components):
         "parameters": unknowns,
         "errors": errors,
         "nll": np.asarray(recovery.nll),
-        "maps": {name: np.stack(getattr(recovery, name), axis=1) for name in components},
+        "maps": {name: np.stack(maps[name], axis=1) for name in components},
         "iterations": np.asarray(found.iterations),
         "gradient": steps.max(axis=1),
         "n_at_bounds": np.sum(np.isfinite(errors) & (margin < near), axis=1),

@@ -1,10 +1,9 @@
-"""The spectral likelihood: data = A(beta_dust, temp_dust, beta_synch) s + noise, per pixel.
+"""The spectral likelihood: data = A(β) s + noise, per pixel, with β the spectral parameters.
 
-A has one column each for the CMB (ones), dust (modified black body) and synchrotron
-(power law), in µK_CMB per µK_CMB of CMB and per µK_RJ of foreground at its reference
-frequency. Noise is white and diagonal in pixels, so everything here is closed form, pixel
-by pixel. The likelihood is that of Stompor et al. 2009 (arXiv:0804.2645); equation numbers
-are those of the first draft of arXiv:2604.08463.
+A has a column of ones for the CMB and one for each component of a `SpectralModel`, in µK_CMB per
+µK_CMB of CMB and per µK_RJ of foreground at its reference frequency. Noise is white and diagonal in
+pixels, so everything here is closed form, pixel by pixel. The likelihood is that of Stompor et al.
+2009 (arXiv:0804.2645); equation numbers are those of the first draft of arXiv:2604.08463.
 
 Arrays have bands first and pixels last. Inside, a column of A is a list over bands of
 arrays (n_pixels,), and a matrix per pixel a list of its entries: written out that way, sums
@@ -14,29 +13,24 @@ Importing this module switches JAX to float64: the minimum of the likelihood is 
 resolved in float32.
 """
 
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..sky.spectral_model import (
-    DUST_REFERENCE,
-    PLANCK_OVER_BOLTZMANN,
-    SYNCH_REFERENCE,
-    dust_sed,
-    rj_per_cmb,
-    synch_sed,
-)
+from ..instrument.noise import WhiteNoise
+from ..sky.spectral_model import SpectralModel, rj_per_cmb
 
 jax.config.update("jax_enable_x64", True)
 
-DUST_PHOTON = PLANCK_OVER_BOLTZMANN * DUST_REFERENCE
 
-# The component whose spectrum each parameter shapes: 0 is dust, 1 synchrotron.
-COMPONENT = (0, 0, 1)
-# Pairs of parameters in the order in which symmetric 3 × 3 matrices are stored.
-PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+def pairs(n_parameters: int) -> list[tuple[int, int]]:
+    """Pairs of parameters in the order in which symmetric matrices are stored."""
+    return list(combinations_with_replacement(range(n_parameters), 2))
 
 
 def whiten(data, bands):
@@ -73,42 +67,45 @@ def second_moments(white_data):
     return vectors @ jnp.matrix_transpose(vectors)
 
 
-class Bands(NamedTuple):
-    """What the likelihood needs of each band, arrays (n_bands,).
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["constants", "white", "cmb"],
+    meta_fields=["model"],
+)
+@dataclass(frozen=True)
+class Bands:
+    """What the likelihood needs of each band.
 
     Attributes
     ----------
-    photon : hν / k, K
-    dust_slope, synch_slope : ln(ν / ν_reference)
-    dust_unit, synch_unit : noise rms per µK_RJ at the reference, but for the powers of ν / ν_ref
-    white : noise rms per µK_CMB, 1 / sigma
-    cmb : the whitened CMB column, of unit length
+    constants : tuple of tuples of arrays (n_bands,)
+        See `Component.constants`, of every component.
+    white : array (n_bands,)
+        Noise rms per µK_CMB, 1 / sigma.
+    cmb : array (n_bands,)
+        The whitened CMB column, of unit length.
+    model : SpectralModel
     """
 
-    photon: jax.Array
-    dust_slope: jax.Array
-    synch_slope: jax.Array
-    dust_unit: jax.Array
-    synch_unit: jax.Array
+    constants: tuple[tuple[jax.Array, ...], ...]
     white: jax.Array
     cmb: jax.Array
+    model: SpectralModel
 
     @classmethod
-    def of(cls, frequency, sigma):
-        """Bands at `frequency` (GHz) with noise rms `sigma` per pixel (µK_CMB), arrays (n_bands,).
+    def of(cls, frequency, noise: WhiteNoise, model: SpectralModel):
+        """Bands at `frequency` (GHz), array (n_bands,), with their noise.
 
         To be computed once, not within a jitted function: XLA would compute it again for
         every pixel.
         """
+        sigma = noise.sigma
         unit = 1 / (rj_per_cmb(frequency) * sigma)
         return cls(
-            photon=PLANCK_OVER_BOLTZMANN * frequency,
-            dust_slope=jnp.log(frequency / DUST_REFERENCE),
-            synch_slope=jnp.log(frequency / SYNCH_REFERENCE),
-            dust_unit=unit * frequency / DUST_REFERENCE,
-            synch_unit=unit,
+            constants=tuple(one.constants(frequency, unit) for one in model.components),
             white=1 / sigma,
             cmb=(1 / sigma) / jnp.sqrt(jnp.sum(1 / sigma**2)),
+            model=model,
         )
 
 
@@ -119,10 +116,10 @@ class Expansion(NamedTuple):
     ----------
     value : array (n_pixels,)
         Less ½ ‖y‖², which no parameter changes.
-    gradient : 3 arrays (n_pixels,)
-        Along beta_dust, temp_dust (K), beta_synch.
-    hessian, gauss_newton : 6 arrays (n_pixels,)
-        Second derivatives in the order of `PAIRS`, and their positive part
+    gradient : tuple of arrays (n_pixels,)
+        Along every parameter.
+    hessian, gauss_newton : tuples of arrays (n_pixels,)
+        Second derivatives in the order of `pairs`, and their positive part
         (∂A/∂β_k ŝ)ᵀ P⊥ (∂A/∂β_l ŝ), which is what is left of them where the model fits.
     """
 
@@ -142,8 +139,8 @@ def expand(parameters, data, bands):
 
     Parameters
     ----------
-    parameters : array (3, n_pixels), or 3 arrays (n_pixels,)
-        beta_dust, temp_dust (K), beta_synch of every pixel.
+    parameters : array (n_parameters, n_pixels), or as many arrays (n_pixels,)
+        Those of `bands.model`, of every pixel.
     data : array (n_bands, 2, n_pixels) or (n_pixels, n_bands, n_bands)
         `whiten(data, bands)`, or sums of its `second_moments` over pixels that share
         their parameters.
@@ -153,40 +150,42 @@ def expand(parameters, data, bands):
     -------
     Expansion
     """
+    owners = bands.model.owners
+    n, p = len(bands.model.components), len(owners)
     columns, first, second = _columns(parameters, bands)
-    # Columns are 0 and 1, first derivatives 2 to 4, second ones 5 to 8.
+    # Columns come first, then first derivatives, then second ones.
     vectors = [*columns, *first, *second.values()]
     inner = _inner_products(vectors, bands)
-    inverse = _inverse([[inner(a, b) for b in range(2)] for a in range(2)])
-    correlation = _correlations(vectors, data)
+    inverse = _inverse([[inner(a, b) for b in range(n)] for a in range(n)])
+    correlation = _correlations(vectors, data, n + p)
 
-    power = [row[:2] for row in correlation[:2]]
+    power = [row[:n] for row in correlation[:n]]
     # ŝ ŝᵀ summed over Q and U, as everything below.
     maps = _product(_product(inverse, power), inverse)
     # Of every derivative: its overlap with the columns, and how much of it they explain.
-    overlap = [[inner(n, a) for a in range(2)] for n in range(2, 9)]
+    overlap = [[inner(v, a) for a in range(n)] for v in range(n, len(vectors))]
     explained = [[_dot(row, o) for row in inverse] for o in overlap]
-    column_derivative = [row[2:] for row in correlation[:2]]
+    column_derivative = [row[n:] for row in correlation[:n]]
     # Aᵀy and ŝ, times (∂A)ᵀr.
     column_residual = [
-        [column_derivative[i][n] - _dot(e, power[i]) for n, e in enumerate(explained)]
-        for i in range(2)
+        [column_derivative[i][v] - _dot(e, power[i]) for v, e in enumerate(explained)]
+        for i in range(n)
     ]
     map_residual = [
-        [_dot(inverse[i], [column_residual[j][n] for j in range(2)]) for n in range(7)]
-        for i in range(2)
+        [_dot(inverse[i], [column_residual[j][v] for j in range(n)]) for v in range(len(explained))]
+        for i in range(n)
     ]
-    first_first = [row[2:5] for row in correlation[2:5]]
-    second_index = {pair: 3 + n for n, pair in enumerate(second)}
+    first_first = [row[n : n + p] for row in correlation[n : n + p]]
+    second_index = {pair: p + number for number, pair in enumerate(second)}
 
     hessian, gauss_newton = [], []
-    for k, m in PAIRS:
-        i, j = COMPONENT[k], COMPONENT[m]
-        positive = maps[i][j] * (inner(2 + k, 2 + m) - _dot(overlap[k], explained[m]))
+    for k, m in pairs(p):
+        i, j = owners[k], owners[m]
+        positive = maps[i][j] * (inner(n + k, n + m) - _dot(overlap[k], explained[m]))
         residual_residual = (
             first_first[k][m]
-            - _dot(explained[k], [column_derivative[n][m] for n in range(2)])
-            - _dot(explained[m], [column_residual[n][k] for n in range(2)])
+            - _dot(explained[k], [column_derivative[v][m] for v in range(n)])
+            - _dot(explained[m], [column_residual[v][k] for v in range(n)])
         )
         rest = (
             map_residual[i][m] * explained[k][j]
@@ -198,8 +197,8 @@ def expand(parameters, data, bands):
         gauss_newton.append(positive)
         hessian.append(positive + rest)
     return Expansion(
-        value=-0.5 * sum(_dot(row, p) for row, p in zip(inverse, power, strict=True)),
-        gradient=tuple(-map_residual[i][k] for k, i in enumerate(COMPONENT)),
+        value=-0.5 * sum(_dot(row, q) for row, q in zip(inverse, power, strict=True)),
+        gradient=tuple(-map_residual[i][k] for k, i in enumerate(owners)),
         hessian=tuple(hessian),
         gauss_newton=tuple(gauss_newton),
     )
@@ -210,49 +209,55 @@ class Recovery(NamedTuple):
 
     Attributes
     ----------
-    cmb, dust, synch : Q and U, arrays (n_pixels,)
-        CMB in µK_CMB, dust in µK_RJ at 160 GHz, synchrotron in µK_RJ at 20 GHz.
+    cmb : Q and U, arrays (n_pixels,), µK_CMB
+    components : tuple of the same, one per component of the model
+        In µK_RJ at its reference frequency.
     nll : float
         ½ Σ ‖P⊥ y‖² = ½ dᵀN⁻¹d - ln L, with ln L of arXiv:2604.08463 eq. 5.
     """
 
     cmb: tuple[jax.Array, jax.Array]
-    dust: tuple[jax.Array, jax.Array]
-    synch: tuple[jax.Array, jax.Array]
+    components: tuple[tuple[jax.Array, jax.Array], ...]
     nll: jax.Array
 
 
 def mixing(parameters, bands):
-    """Whitened dust and synchrotron columns of A, array (2, n_bands, n_pixels).
+    """Whitened columns of A but for the CMB's, array (n_components, n_bands, n_pixels).
 
     Parameters
     ----------
-    parameters : array (3, n_pixels), or 3 arrays (n_pixels,)
+    parameters : array (n_parameters, n_pixels), or as many arrays (n_pixels,)
     bands : Bands
     """
-    beta_dust, temp_dust, beta_synch = parameters
-    # All at once: written out band by band it takes seconds to compile.
-    every = Bands(*(values[:, None] for values in bands))
-    thermal = _expm1(DUST_PHOTON / temp_dust) / _expm1(every.photon / temp_dust)
-    return jnp.stack([_dust(beta_dust, thermal, every), _synch(beta_synch, every)])
+    # All bands at once: written out band by band it takes seconds to compile.
+    return jnp.stack(
+        [
+            component.column([values[:, None] for values in constants], *own)
+            for component, constants, own in zip(
+                bands.model.components,
+                bands.constants,
+                bands.model.of_component(parameters),
+                strict=True,
+            )
+        ]
+    )
 
 
-def cmb_noise(frequencies, sigma, parameters: dict[str, float]) -> float:
+def cmb_noise(frequencies, noise: WhiteNoise, model: SpectralModel) -> float:
     """Noise rms per pixel of the recovered CMB in µK where spectral parameters are known.
 
-    The root of the first element of (AᵀN⁻¹A)⁻¹ (Stompor et al. 2009, eq. 8).
+    The root of the first element of (AᵀN⁻¹A)⁻¹ (Stompor et al. 2009, eq. 8), with the parameters
+    that the model starts from.
 
     Parameters
     ----------
-    frequencies, sigma : arrays (n_bands,)
-        GHz, µK_CMB per pixel.
-    parameters : dict of str to float
-        beta_dust, temp_dust (K), beta_synch.
+    frequencies : array (n_bands,), GHz
     """
-    dust = dust_sed(frequencies, parameters["beta_dust"], parameters["temp_dust"])
-    synch = synch_sed(frequencies, parameters["beta_synch"])
-    columns = np.stack([np.ones(len(frequencies)), dust, synch])
-    white = columns / sigma
+    columns = [np.ones(len(frequencies))]
+    for component in model.components:
+        start = [parameter.start for parameter in component.parameters]
+        columns.append(component.sed(frequencies, *start))
+    white = np.stack(columns) / noise.sigma
     return float(np.sqrt(np.linalg.inv(white @ white.T)[0, 0]))
 
 
@@ -262,7 +267,7 @@ def recover(mixing, data, bands):
 
     Parameters
     ----------
-    mixing : array (2, n_bands, n_pixels)
+    mixing : array (n_components, n_bands, n_pixels)
         See `mixing`.
     data : array (n_bands, 2, n_pixels), µK_CMB
     bands : Bands
@@ -272,69 +277,46 @@ def recover(mixing, data, bands):
     Recovery
     """
     columns = [list(column) for column in mixing]
+    n = len(columns)
     whitened = [[data[b, stokes] * bands.white[b] for b in range(len(data))] for stokes in range(2)]
     inner = _inner_products([*columns, *whitened], bands)
-    inverse = _inverse([[inner(a, b) for b in range(2)] for a in range(2)])
-    maps, misfit = [], 0.0
-    for number, white in enumerate(whitened, start=2):
-        dust, synch = (_dot(row, [inner(a, number) for a in range(2)]) for row in inverse)
-        cleaned = [y - dust * d - synch * s for y, d, s in zip(white, *columns, strict=True)]
-        cmb = _dot(bands.cmb, cleaned)
-        misfit += sum((y - cmb * c) ** 2 for y, c in zip(cleaned, bands.cmb, strict=True))
-        maps.append((cmb / jnp.sqrt(jnp.sum(bands.white**2)), dust, synch))
-    return Recovery(*zip(*maps, strict=True), 0.5 * jnp.sum(misfit))
+    inverse = _inverse([[inner(a, b) for b in range(n)] for a in range(n)])
+    cmb, components, misfit = [], [], 0.0
+    for number, white in enumerate(whitened, start=n):
+        maps = [_dot(row, [inner(a, number) for a in range(n)]) for row in inverse]
+        cleaned = white
+        for amplitude, column in zip(maps, columns, strict=True):
+            cleaned = [y - amplitude * c for y, c in zip(cleaned, column, strict=True)]
+        along = _dot(bands.cmb, cleaned)
+        misfit += sum((y - along * c) ** 2 for y, c in zip(cleaned, bands.cmb, strict=True))
+        cmb.append(along / jnp.sqrt(jnp.sum(bands.white**2)))
+        components.append(maps)
+    return Recovery(tuple(cmb), tuple(zip(*components, strict=True)), 0.5 * jnp.sum(misfit))
 
 
 def _columns(parameters, bands):
-    """Whitened dust and synchrotron columns, and their derivatives.
+    """Whitened columns, and their derivatives.
 
-    Each is a list over bands of (n_pixels,). The first derivatives are along the three
-    parameters, the second along those pairs of them where they are not zero.
+    Each is a list over bands of (n_pixels,). The first derivatives are along the parameters, the
+    second along those pairs of them where they are not zero.
     """
-    beta_dust, temp_dust, beta_synch = parameters
-
-    def log_expm1(photon):
-        """ln(eᵘ - 1), u = hν / kT, as eᵘ - 1 and its first and second derivative by T."""
-        u = photon / temp_dust
-        power = _expm1(u)
-        excess = 1 + 1 / power
-        return (
-            power,
-            -u * excess / temp_dust,
-            (2 * u * excess - u**2 * (excess - 1) * excess) / temp_dust**2,
-        )
-
-    reference = log_expm1(DUST_PHOTON)
-    dust, synch, first, second = [], [], ([], [], []), ([], [], [], [])
-    for band in map(Bands._make, zip(*bands, strict=True)):
-        thermal = log_expm1(band.photon)
-        slope, by_temp = band.dust_slope, reference[1] - thermal[1]
-        d = _dust(beta_dust, reference[0] / thermal[0], band)
-        dust.append(d)
-        first[0].append(d * slope)
-        first[1].append(d * by_temp)
-        second[0].append(d * slope**2)
-        second[1].append(d * by_temp * slope)
-        second[2].append(d * (by_temp**2 + reference[2] - thermal[2]))
-        slope = band.synch_slope
-        s = _synch(beta_synch, band)
-        synch.append(s)
-        first[2].append(s * slope)
-        second[3].append(s * slope**2)
-    return (dust, synch), first, dict(zip(((0, 0), (0, 1), (1, 1), (2, 2)), second, strict=True))
-
-
-def _expm1(u):
-    return jnp.exp(u) - 1  # u is never small, and expm1 takes four times as long
-
-
-def _dust(beta_dust, thermal, bands):
-    """Whitened dust column; `thermal` is (eᵘ - 1) at the reference over that of the band."""
-    return bands.dust_unit * jnp.exp(beta_dust * bands.dust_slope) * thermal
-
-
-def _synch(beta_synch, bands):
-    return bands.synch_unit * jnp.exp(beta_synch * bands.synch_slope)
+    components = bands.model.components
+    spectra = [
+        component.spectra(*own)
+        for component, own in zip(components, bands.model.of_component(parameters), strict=True)
+    ]
+    by_band = [list(zip(*constants, strict=True)) for constants in bands.constants]
+    offsets = [bands.model.owners.index(n) for n in range(len(components))]
+    columns, first, second = [[] for _ in components], [[] for _ in bands.model.owners], {}
+    for band in range(len(bands.white)):
+        for n, (spectrum, offset) in enumerate(zip(spectra, offsets, strict=True)):
+            own = spectrum(by_band[n][band])
+            columns[n].append(own.value)
+            for k, derivative in enumerate(own.first, start=offset):
+                first[k].append(derivative)
+            for (k, m), derivative in own.second.items():
+                second.setdefault((offset + k, offset + m), []).append(derivative)
+    return columns, first, second
 
 
 def _dot(a, b):
@@ -346,10 +328,24 @@ def _product(a, b):
 
 
 def _inverse(matrix):
-    """Of a symmetric 2 × 2 matrix per pixel."""
-    (dd, ds), (_, ss) = matrix
-    determinant = dd * ss - ds**2
-    return [[ss / determinant, -ds / determinant], [-ds / determinant, dd / determinant]]
+    """Of a symmetric matrix per pixel, by its entries."""
+    if len(matrix) == 1:
+        return [[1 / matrix[0][0]]]
+    if len(matrix) == 2:
+        (dd, ds), (_, ss) = matrix
+        determinant = dd * ss - ds**2
+        return [[ss / determinant, -ds / determinant], [-ds / determinant, dd / determinant]]
+    # By blocks: all but the last row and column first.
+    border = matrix[-1][:-1]
+    block = _inverse([row[:-1] for row in matrix[:-1]])
+    solved = [_dot(row, border) for row in block]
+    rest = 1 / (matrix[-1][-1] - _dot(border, solved))
+    edge = [-value * rest for value in solved]
+    inside = [
+        [entry - value * e for entry, e in zip(row, edge, strict=True)]
+        for row, value in zip(block, solved, strict=True)
+    ]
+    return [*([*row, e] for row, e in zip(inside, edge, strict=True)), [*edge, rest]]
 
 
 def _inner_products(vectors, bands):
@@ -358,14 +354,14 @@ def _inner_products(vectors, bands):
     return lambda a, b: _dot(vectors[a], vectors[b]) - along[a] * along[b]
 
 
-def _correlations(columns, data):
-    """Σ over Q, U of (aᵀy)(bᵀy): the first five columns by all, from maps or second moments."""
+def _correlations(vectors, data, n_first):
+    """Σ over Q, U of (aᵀy)(bᵀy): the first vectors by all, from maps or second moments."""
     if data.shape[1] == 2:
-        products = [[_dot(column, data[:, s]) for s in range(2)] for column in columns]
-        return [[_dot(a, b) for b in products] for a in products[:5]]
+        products = [[_dot(vector, data[:, s]) for s in range(2)] for vector in vectors]
+        return [[_dot(a, b) for b in products] for a in products[:n_first]]
     stacked = jnp.stack(
-        [jnp.stack(column) for column in columns], axis=-1
-    )  # bands, pixels, columns
+        [jnp.stack(vector) for vector in vectors], axis=-1
+    )  # bands, pixels, vectors
     by_pixel = jnp.moveaxis(stacked, 1, 0)
-    matrix = jnp.moveaxis(data @ by_pixel[..., :5], 1, 2) @ by_pixel
-    return [[matrix[:, a, b] for b in range(len(columns))] for a in range(5)]
+    matrix = jnp.moveaxis(data @ by_pixel[..., :n_first], 1, 2) @ by_pixel
+    return [[matrix[:, a, b] for b in range(len(vectors))] for a in range(n_first)]

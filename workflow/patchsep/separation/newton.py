@@ -4,19 +4,21 @@ A trust-region Newton method made for the structure of the problem. Its model of
 the quadratic one, known exactly cell by cell; each unknown is trusted within an interval
 of its own, so that one faint patch, whose likelihood is far from quadratic, does not hold
 up the others. The model is minimised within intervals and bounds by projected searches
-along conjugate gradients on the unknowns that are free (Moré & Toraldo 1991), the
-beta_dust being eliminated beforehand: no two of them meet in a cell, so their part of the
-matrix is diagonal. Far from the minimum the Gauss-Newton part alone often predicts the sum
+along conjugate gradients on the unknowns that are free (Moré & Toraldo 1991), those of the
+first parameter being eliminated beforehand: no two of them meet in a cell, so their part of
+the matrix is diagonal. Far from the minimum the Gauss-Newton part alone often predicts the sum
 better; whichever predicted the last step better makes the next (Dennis, Gay & Welsch 1981).
 """
 
 from collections.abc import Callable
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from .likelihood import PAIRS, Expansion
+from .likelihood import Expansion, pairs
 from .problem import Incidence
 
 # An interval grows by this factor where the model was right, and the model is right or
@@ -89,8 +91,8 @@ def minimize(
 
     Parameters
     ----------
-    expand : function of 3 arrays (n_cells,) to `spectral.Expansion`
-    labels : int array (3, n_cells)
+    expand : function of n_parameters arrays (n_cells,) to `likelihood.Expansion`
+    labels : int array (n_parameters, n_cells)
         The unknown that each parameter of a cell is. Those of the first row are below
         n_cells, those of the others are not.
     start, lower, upper, reach : arrays (n_unknowns,)
@@ -109,17 +111,17 @@ def minimize(
     def iterate(state):
         first = state.iterations == 0
         trial = expand(state.trial)
-        judged = _judge(patches, state, trial)
-        accepted = first | judged.accepted
+        assessed = _assess(patches, state, trial)
+        accepted = first | assessed.accepted
         old = (state.expansion, state.unknowns)
         new = (trial, state.unknowns + state.step)
         expansion, unknowns = jax.tree.map(lambda n, o: jnp.where(accepted, n, o), new, old)
         _, asked = _steps_asked(patches, expansion, unknowns, lower, upper)
-        idle = jnp.where(judged.negligible & ~first, state.idle + 1, 0)
+        idle = jnp.where(assessed.negligible & ~first, state.idle + 1, 0)
         finished = (jnp.max(asked) < tolerance) | (idle == MAX_IDLE)
 
-        reach_now = jnp.where(first, reach, jnp.minimum(judged.reach, reach))
-        use_hessian = ~first & judged.use_hessian
+        reach_now = jnp.where(first, reach, jnp.minimum(assessed.reach, reach))
+        use_hessian = ~first & assessed.use_hessian
         step = _minimize_quadratic(
             patches,
             # Where the search is finished nothing is left to minimise.
@@ -146,12 +148,13 @@ def minimize(
             finished,
         )
 
-    nothing = jnp.zeros(labels.shape[1])
+    nothing, n = jnp.zeros(labels.shape[1]), len(labels)
+    n_pairs = len(pairs(n))
     state = _State(
         start,
         jnp.zeros_like(start),
         patches.spread(start),
-        Expansion(nothing, 3 * (nothing,), 6 * (nothing,), 6 * (nothing,)),
+        Expansion(nothing, n * (nothing,), n_pairs * (nothing,), n_pairs * (nothing,)),
         reach,
         jnp.array(False),
         jnp.array(0),
@@ -169,16 +172,16 @@ def minimize(
     return Minimum(state.unknowns, state.iterations - 1, errors, steps)
 
 
-class _Judgement(NamedTuple):
+class _Assessment(NamedTuple):
     accepted: jax.Array
     negligible: jax.Array
     reach: jax.Array
     use_hessian: jax.Array
 
 
-def _judge(patches, state, trial):
-    """Compare what a step brought with what the model had promised."""
-    model = state.expansion
+def _assess(patches, state, trial):
+    """Compare what a step brought with what the model had predicted."""
+    model, n = state.expansion, len(patches.labels)
     by_cell = patches.spread(state.step)
     fall = model.value - trial.value
     slope = -_dot(model.gradient, by_cell)
@@ -188,14 +191,14 @@ def _judge(patches, state, trial):
     )
     bend = jnp.where(state.use_hessian, bend_hessian, bend_gauss_newton)
     resolution = 64 * jnp.finfo(fall.dtype).eps * jnp.sum(jnp.abs(trial.value))
-    total_fall, promised = jnp.sum(fall), jnp.sum(slope - bend)
-    negligible = (jnp.abs(total_fall) < resolution) & (jnp.abs(promised) < resolution)
+    total_fall, predicted = jnp.sum(fall), jnp.sum(slope - bend)
+    negligible = (jnp.abs(total_fall) < resolution) & (jnp.abs(predicted) < resolution)
     accepted = (total_fall > 0) | negligible
 
     # How wrong the model was, patch by patch of every parameter. After rejections in a row
     # less and less is forgiven, in the end nothing.
-    wrong_by = patches.collect(3 * (slope - bend - fall,))
-    size = patches.collect(3 * (jnp.abs(bend),))
+    wrong_by = patches.collect(n * (slope - bend - fall,))
+    size = patches.collect(n * (jnp.abs(bend),))
     wrong = wrong_by > WRONG * size * 0.25**state.rejections + resolution
     right = accepted & ~wrong & (wrong_by < RIGHT * size + resolution)
     error = _errors(patches.diagonal(model.gauss_newton))
@@ -211,7 +214,7 @@ def _judge(patches, state, trial):
     better = jnp.abs(jnp.sum(slope - bend_hessian) - total_fall) <= jnp.abs(
         jnp.sum(slope - bend_gauss_newton) - total_fall
     )
-    return _Judgement(accepted, negligible, reach, better)
+    return _Assessment(accepted, negligible, reach, better)
 
 
 def steps_asked(expansion, labels, unknowns, lower, upper):
@@ -221,7 +224,7 @@ def steps_asked(expansion, labels, unknowns, lower, upper):
     ----------
     expansion : Expansion
         At the unknowns.
-    labels : int array (3, n_cells)
+    labels : int array (n_parameters, n_cells)
     unknowns, lower, upper : arrays (n_unknowns,)
 
     Returns
@@ -253,9 +256,9 @@ def _dot(a, b):
 
 
 def _multiply(matrix, vector):
-    """Symmetric 3 × 3 matrices by vectors, 6 and 3 arrays (n_cells,)."""
-    rows = [0.0, 0.0, 0.0]
-    for entry, (k, m) in zip(matrix, PAIRS, strict=True):
+    """Symmetric matrices by vectors, as many arrays (n_cells,) as `pairs` and as parameters."""
+    rows = len(vector) * [0.0]
+    for entry, (k, m) in zip(matrix, pairs(len(vector)), strict=True):
         rows[k] += entry * vector[m]
         if k != m:
             rows[m] += entry * vector[k]
@@ -265,8 +268,8 @@ def _multiply(matrix, vector):
 def _minimize_quadratic(patches, gradient, matrix, scale, lower, upper):
     """Minimise gradient · d + ½ d · matrix · d approximately for lower ≤ d ≤ upper.
 
-    The matrix, 6 arrays (n_cells,), is made positive along the unknowns, by the Gauss-Newton
-    diagonal `scale`; a direction of negative curvature that is left ends the search.
+    The matrix, arrays (n_cells,) in the order of `pairs`, is made positive along the unknowns, by
+    the Gauss-Newton diagonal `scale`; a direction of negative curvature that is left ends the search.
     """
     diagonal = patches.diagonal(matrix)
     damping = 1e-6 * scale + jnp.maximum(0.0, LEAST_CURVATURE * scale - diagonal)
@@ -339,26 +342,29 @@ def _newton_direction(patches, right, matrix, damping, inverse, mask, goal):
     The first unknowns are eliminated exactly, and preconditioned conjugate gradients run on
     the rest until the squared size of their residual is below the goal.
     """
-    n = patches.n_first
-    h = dict(zip(PAIRS, matrix, strict=True))
+    n, n_parameters = patches.n_first, len(patches.labels)
+    h = dict(zip(pairs(n_parameters), matrix, strict=True))
+    others = range(1, n_parameters)
     inverse_first, inverse_rest, mask = inverse[:n] * mask[:n], inverse[n:], mask[n:]
 
-    def solve_first(right_first, one, two):
-        coupled = h[0, 1] * one + h[0, 2] * two
-        return inverse_first * (right_first - patches.collect_first(coupled))
+    def along(k, by_cell):
+        """Row k of the matrix by values of the other parameters than the first."""
+        return reduce(
+            add, (h[min(k, m), max(k, m)] * v for m, v in zip(others, by_cell, strict=True))
+        )
+
+    def solve_first(right_first, by_cell):
+        return inverse_first * (right_first - patches.collect_first(along(0, by_cell)))
 
     def couple(eliminated):
         by_cell = eliminated[patches.labels[0]]
-        return h[0, 1] * by_cell, h[0, 2] * by_cell
+        return [h[0, k] * by_cell for k in others]
 
     def times(rest):
-        one, two = patches.spread_rest(rest)
-        along_one, along_two = couple(solve_first(0.0, one, two))
-        by_cell = (
-            h[1, 1] * one + h[1, 2] * two + along_one,
-            h[1, 2] * one + h[2, 2] * two + along_two,
-        )
-        return mask * (patches.collect_rest(by_cell) + damping * rest)
+        by_cell = patches.spread_rest(rest)
+        coupled = couple(solve_first(0.0, by_cell))
+        rows = [along(k, by_cell) + c for k, c in zip(others, coupled, strict=True)]
+        return mask * (patches.collect_rest(rows) + damping * rest)
 
     def iterate(carry):
         d, residual, direction, size, _, count = carry
@@ -386,4 +392,4 @@ def _newton_direction(patches, right, matrix, damping, inverse, mask, goal):
         iterate,
         batched_like((jnp.zeros_like(reduced), reduced, conditioned, size, size <= 0, 0), reduced),
     )
-    return jnp.concatenate([solve_first(right[:n], *patches.spread_rest(rest)), rest])
+    return jnp.concatenate([solve_first(right[:n], patches.spread_rest(rest)), rest])

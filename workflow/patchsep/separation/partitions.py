@@ -1,11 +1,11 @@
-"""Patches: the groups of pixels that share one value of a spectral parameter.
+"""Partitions of a region into patches, and the configurations that combine them.
 
-A strategy is a function of the region's pixels that returns their patch labels. A new
-one is a function here and its name in `STRATEGIES`; the config then knows the word. Those
-that look at maps of the spectral parameters are named in `GUIDED` instead.
+A configuration has one partition for every spectral parameter. Its name, such as "100-20-10", has
+the numbers that were asked for, in the order of the parameters.
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -14,11 +14,10 @@ import numpy as np
 
 from ..files.maps import read_maps, write_maps
 from ..lazy import healpy as hp
-from ..sky.spectral_model import PARAMETERS
-from .patches import STRATEGIES, equal_width_bins, kmeans, kmeans_of_map
+from .patches import STRATEGIES, kmeans
 
-# Columns of their numbers of patches in tables.
-N_PATCHES = [f"n_patches_{parameter}" for parameter in PARAMETERS]
+# Columns of the numbers of patches in tables have this before the parameter's name.
+COUNT = "n_patches_"
 
 # Patch labels (n_pixels,) of one region, by parameter and the value in the config.
 Partitions = dict[tuple[str, int], np.ndarray]
@@ -30,118 +29,119 @@ def partition(
     pixels: np.ndarray,
     values: dict[str, list[int]],
     seed: int,
-    guide: dict[str, np.ndarray] | None = None,
-    members: int = 1,
-    own_patches: bool = False,
+    templates: dict[str, np.ndarray] | None = None,
+    n_draws: int = 1,
+    independent_patches: bool = False,
     template_weight: float = 0.0,
 ) -> list[Partitions]:
-    """All partitions that a grid of configurations needs, of every member of an ensemble.
+    """All partitions that a grid of configurations needs, of every draw.
 
     Parameters
     ----------
+    strategy : str
+        Of `patches.STRATEGIES`.
     values : dict of str to list of int
         Values that each spectral parameter takes in the grid.
-    guide : dict of str to array (n_pixels,)
-        For strategies in `GUIDED`: a map of each spectral parameter in the region. Those
+    templates : dict of str to array (n_pixels,)
+        For strategies that follow maps: a map of each spectral parameter in the region. Those
         without one are divided by K-means.
-    members : int
-        Size of the ensemble: how often patches are drawn, each time with other random numbers.
-    own_patches : bool
+    n_draws : int
+        How often patches are drawn, each time with other random numbers.
+    independent_patches : bool
         Whether parameters with the same value have partitions of their own. As published they
-        share one, but for `GUIDED` strategies.
+        share one, but for strategies that follow maps.
     template_weight : float
-        Of `kmeans_of_map`.
+        Of `patches.kmeans_of_map`.
 
     Returns
     -------
     list of dict of (str, int) to int array (n_pixels,)
-        Labels by parameter and value, of every member.
+        Labels by parameter and value, of every draw.
     """
-
-    directions = np.stack(hp.pix2vec(nside, pixels), axis=1)
+    parameters, known = list(values), STRATEGIES[strategy]
+    templates = templates or {}
+    divide = kmeans if known.maps_from else known.divide
 
     @cache
     def by_position(value, seed):
-        return STRATEGIES.get(strategy, kmeans)(nside, pixels, value, seed)
+        return divide(nside, pixels, value, seed)
 
-    def labels(parameter, value, member):
-        if parameter in (guide or {}):
-            if strategy == "template_kmeans":
-                return kmeans_of_map(
-                    guide[parameter], value, directions, template_weight, (seed, member)
-                )
-            return equal_width_bins(guide[parameter], value)
-        stream = PARAMETERS.index(parameter) if own_patches else 0
-        return by_position(value, (seed, member, stream) if member or stream else (seed,))
+    def labels(parameter, value, draw):
+        if parameter in templates:
+            template = templates[parameter]
+            return known.divide(nside, pixels, value, (seed, draw), template, template_weight)
+        stream = parameters.index(parameter) if independent_patches else 0
+        return by_position(value, (seed, draw, stream) if draw or stream else (seed,))
 
     return [
         {
-            (parameter, value): labels(parameter, value, member)
-            for parameter in PARAMETERS
+            (parameter, value): labels(parameter, value, draw)
+            for parameter in parameters
             for value in values[parameter]
         }
-        for member in range(members)
+        for draw in range(n_draws)
     ]
 
 
 def configurations(scans: list[dict[str, list[int]]], grid: str = "product") -> list[str]:
     """Names of all configurations of one or more scans through values of every parameter.
 
-    "100-20-10" has the values 100 for beta_dust, 20 for temp_dust and 10 for beta_synch.
-
     Parameters
     ----------
     scans : list of dict of str to list of int
-        What is in several of them counts once.
+        Values by parameter, in the order of the model. What is in several of them counts once.
     grid : str
         Within a scan `product` combines all values with each other; `axes` goes through one
         parameter at a time, the others having the first of their values.
     """
     names = []
     for values in scans:
-        triples = list(product(*(values[parameter] for parameter in PARAMETERS)))
+        combined = list(product(*values.values()))
         if grid == "axes":
-            first = triples[0]
-            triples = [t for t in triples if sum(a != b for a, b in zip(t, first)) <= 1]
-        names += ["-".join(map(str, triple)) for triple in triples]
+            first = combined[0]
+            combined = [c for c in combined if sum(a != b for a, b in zip(c, first)) <= 1]
+        names += ["-".join(map(str, one)) for one in combined]
     return list(dict.fromkeys(names))
 
 
-def values_of(names: list[str]) -> dict[str, list[int]]:
+def values_of(names: Sequence[str], parameters: Sequence[str]) -> dict[str, list[int]]:
     """Values that each spectral parameter takes in configurations, in rising order."""
     columns = zip(*(map(int, name.split("-")) for name in names), strict=True)
-    return {name: sorted(set(column)) for name, column in zip(PARAMETERS, columns, strict=True)}
+    return {name: sorted(set(column)) for name, column in zip(parameters, columns, strict=True)}
 
 
 def count_patches(patches: dict[str, np.ndarray]) -> dict[str, int]:
-    """Number of patches of each spectral parameter, by the names of `N_PATCHES`."""
-    counts = [len(np.unique(patches[parameter])) for parameter in PARAMETERS]
-    return dict(zip(N_PATCHES, counts, strict=True))
+    """Number of patches of each spectral parameter, by its column in tables."""
+    return {f"{COUNT}{name}": len(np.unique(labels)) for name, labels in patches.items()}
+
+
+def patch_count_columns(columns: Iterable[str]) -> list[str]:
+    """Those of a table's columns that have numbers of patches."""
+    return [column for column in columns if column.startswith(COUNT)]
 
 
 def configuration_patches(configuration: str, partitions: Partitions) -> dict[str, np.ndarray]:
     """Patch labels (n_pixels,) of each spectral parameter in a configuration."""
+    parameters = dict.fromkeys(parameter for parameter, _ in partitions)
     values = map(int, configuration.split("-"))
-    return {name: partitions[name, value] for name, value in zip(PARAMETERS, values, strict=True)}
+    return {name: partitions[name, value] for name, value in zip(parameters, values, strict=True)}
 
 
-def patch_labels(configuration: str, members: list[Partitions]) -> list[np.ndarray]:
-    """Labels of all spectral parameters in a configuration, of every member."""
-    patches = [configuration_patches(configuration, partitions) for partitions in members]
+def patch_labels(configuration: str, draws: list[Partitions]) -> list[np.ndarray]:
+    """Labels of all spectral parameters in a configuration, of every draw."""
+    patches = [configuration_patches(configuration, partitions) for partitions in draws]
     return [labels for one in patches for labels in one.values()]
 
 
-def write_partitions(
-    path: str | Path, members: list[dict[tuple[str, int], np.ndarray]], pixels, nside, about
-):
-    """Write patch labels of a region, of every member of an ensemble, by parameter and value.
+def write_partitions(path: str | Path, draws: list[Partitions], pixels, nside, about):
+    """Write patch labels of a region, of every draw, by parameter and value.
 
-    Columns are <PARAMETER>_<value> of the first member and MEMBER_<number>_<PARAMETER>_<value>
+    Columns are <PARAMETER>_<value> of the first draw and DRAW_<number>_<PARAMETER>_<value>
     of the others. Outside of the region labels are -1.
     """
     columns = {}
-    for number, partitions in enumerate(members):
-        prefix = f"MEMBER_{number}_" if number else ""
+    for number, partitions in enumerate(draws):
+        prefix = f"DRAW_{number}_" if number else ""
         for (parameter, value), labels in partitions.items():
             sky = np.full(hp.nside2npix(nside), -1, dtype=np.int32)
             sky[pixels] = labels
@@ -149,12 +149,10 @@ def write_partitions(
     write_maps(path, columns, "", about)
 
 
-def read_partitions(
-    path: str | Path, pixels: np.ndarray
-) -> list[dict[tuple[str, int], np.ndarray]]:
-    """Read what `write_partitions` wrote: labels (n_pixels,) of every member."""
-    members = {}
+def read_partitions(path: str | Path, pixels: np.ndarray) -> list[Partitions]:
+    """Read what `write_partitions` wrote: labels (n_pixels,) of every draw."""
+    draws = {}
     for name, labels in read_maps(path).items():
-        member, parameter, value = re.fullmatch(r"(?:MEMBER_(\d+)_)?(\w+)_(\d+)", name).groups("0")
-        members.setdefault(member, {})[parameter.lower(), int(value)] = labels[pixels]
-    return list(members.values())
+        draw, parameter, value = re.fullmatch(r"(?:DRAW_(\d+)_)?(\w+)_(\d+)", name).groups("0")
+        draws.setdefault(draw, {})[parameter.lower(), int(value)] = labels[pixels]
+    return list(draws.values())

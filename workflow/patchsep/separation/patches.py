@@ -1,11 +1,11 @@
 """Patches: the groups of pixels that share one value of a spectral parameter.
 
-A strategy is a function of the region's pixels that returns their patch labels. A new
-one is a function here and its name in `STRATEGIES`; the config then knows the word. Those
-that look at maps of the spectral parameters are named in `GUIDED` instead.
+A strategy is a function of the region's pixels that returns their patch labels. A new one is a
+function here and an entry in `STRATEGIES`; the configuration then knows the word.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -121,14 +121,6 @@ def uniform(nside: int, pixels: np.ndarray, value: int, seed: Seed) -> np.ndarra
     return np.zeros(len(pixels), dtype=int)
 
 
-# strategy(nside, pixels, value, seed) -> labels; `value` is the number in the config.
-STRATEGIES: dict[str, Callable[[int, np.ndarray, int, Seed], np.ndarray]] = {
-    "kmeans": kmeans,
-    "multiresolution": multiresolution,
-    "uniform": uniform,
-}
-
-
 def equal_width_bins(values: np.ndarray, n_bins: int) -> np.ndarray:
     """Pixels whose values (n_pixels,) fall into one of `n_bins` equal intervals are a patch.
 
@@ -143,21 +135,29 @@ def equal_width_bins(values: np.ndarray, n_bins: int) -> np.ndarray:
     return np.unique(bins, return_inverse=True)[1]
 
 
+def bins_of_map(
+    nside: int, pixels: np.ndarray, n_bins: int, seed: Seed, values: np.ndarray, weight: float
+) -> np.ndarray:
+    """`equal_width_bins` of a map (n_pixels,)."""
+    return equal_width_bins(values, n_bins)
+
+
 def kmeans_of_map(
-    values: np.ndarray, n_patches: int, directions: np.ndarray, weight: float, seed: Seed
+    nside: int, pixels: np.ndarray, n_patches: int, seed: Seed, values: np.ndarray, weight: float
 ) -> np.ndarray:
     """K-means of pixels that are near each other on the sky and in a map (scikit-learn's).
 
     Parameters
     ----------
+    nside : int
+    pixels : int array (n_pixels,), RING order
+    n_patches : int
+    seed : int or sequence of int
     values : array (n_pixels,)
         The map; NaN counts as its mean.
-    n_patches : int
-    directions : array (n_pixels, 3)
     weight : float
         Distance on the unit sphere that a difference of one standard deviation of the map is
         worth. With 0 patches are compact; large ones follow the map alone.
-    seed : int or sequence of int
     """
     # Importing it takes a second, at every start of the workflow.
     from sklearn.cluster import KMeans
@@ -166,14 +166,59 @@ def kmeans_of_map(
         return np.arange(len(values))
     deviation = np.nan_to_num(values - np.nanmean(values))
     scale = deviation.std() or 1.0
+    directions = np.stack(hp.pix2vec(nside, pixels), axis=1)
     features = np.column_stack([directions, weight * deviation / scale])
     state = np.random.SeedSequence([*np.atleast_1d(seed), n_patches]).generate_state(1)[0]
     return KMeans(n_patches, n_init=1, random_state=state).fit_predict(features)
 
 
-# Strategies whose patches follow maps of the parameters.
-GUIDED = ("true_parameters", "recovered_parameters", "template", "template_kmeans")
+def at_least_one(value: int, nside: int) -> str:
+    """What is wrong with a number of patches; empty if nothing is."""
+    return "" if value >= 1 else f"{value} patches; use 1 or more"
 
 
-# Those whose maps come from elsewhere.
-TEMPLATED = ("template", "template_kmeans")
+def coarser_nside(value: int, nside: int) -> str:
+    """What is wrong with an nside of patches on maps of `nside`; empty if nothing is."""
+    if value and value & (value - 1):
+        return f"nside {value} is neither 0 nor a power of two"
+    return f"nside {value} is finer than the maps; use {nside} or less" if value > nside else ""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to divide a region into patches.
+
+    Attributes
+    ----------
+    divide : function of (nside, pixels, value, seed) to labels (n_pixels,)
+        `value` is the number in the configuration. Where patches follow maps it also takes the map
+        of the parameter (n_pixels,) and `template_weight`; parameters without a map are divided by
+        K-means.
+    maps_from : str or None
+        Maps that patches follow: `template`, from elsewhere, or the `true` or `recovered`
+        parameters.
+    random : bool
+        Whether it draws at random, so that patches can be drawn anew.
+    numbered : bool
+        Whether the configuration gives numbers.
+    problem : function of (value, nside) to str
+        What is wrong with a number, empty if nothing is.
+    """
+
+    divide: Callable[..., np.ndarray]
+    maps_from: str | None = None
+    random: bool = False
+    numbered: bool = True
+    problem: Callable[[int, int], str] = at_least_one
+
+
+# By the word in the configuration.
+STRATEGIES = {
+    "kmeans": Strategy(kmeans, random=True),
+    "multiresolution": Strategy(multiresolution, problem=coarser_nside),
+    "uniform": Strategy(uniform, numbered=False),
+    "true_parameters": Strategy(bins_of_map, maps_from="true"),
+    "recovered_parameters": Strategy(bins_of_map, maps_from="recovered"),
+    "template": Strategy(bins_of_map, maps_from="template"),
+    "template_kmeans": Strategy(kmeans_of_map, maps_from="template", random=True),
+}

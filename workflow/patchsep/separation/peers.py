@@ -14,7 +14,7 @@ import numpy as np
 import optax
 import scipy.optimize
 
-from ..sky.spectral_model import DUST_REFERENCE, PLANCK_OVER_BOLTZMANN, SYNCH_REFERENCE
+from ..sky.spectral_model import PLANCK_OVER_BOLTZMANN, ModifiedBlackBody, PowerLaw
 from .likelihood import Bands, expand
 from .problem import Incidence, Problem
 
@@ -153,7 +153,12 @@ def furax_active_set(task: Task) -> tuple[np.ndarray, int]:
     ------
     ImportError
         If furax-cs is not installed (envs/peers.txt).
+    ValueError
+        For another model than one modified black body and one power law.
     """
+    components = task.bands.model.components
+    if [type(one) for one in components] != [ModifiedBlackBody, PowerLaw]:
+        raise ValueError("furax_active_set knows dust and synchrotron only; use newton")
     problem, names = task.problem, ("beta_dust", "temp_dust", "beta_pl")
     used = [np.unique(row, return_inverse=True) for row in problem.labels[:, problem.cells]]
     places = [place for place, _ in used]
@@ -164,10 +169,10 @@ def furax_active_set(task: Task) -> tuple[np.ndarray, int]:
     labels = {
         f"{name}_patches": jnp.asarray(label) for name, (_, label) in zip(names, used, strict=True)
     }
-    frequency = task.bands.photon / PLANCK_OVER_BOLTZMANN
+    frequency = task.bands.constants[0][0] / PLANCK_OVER_BOLTZMANN
     found, iterations = _furax_active_set(
         task.data, 1 / task.bands.white, frequency, labels, start, lower, upper,
-        task.max_iterations,
+        tuple(one.reference for one in components), task.max_iterations,
     )  # fmt: skip
     unknowns = problem.start.copy()
     for name, place in zip(names, places, strict=True):
@@ -175,8 +180,10 @@ def furax_active_set(task: Task) -> tuple[np.ndarray, int]:
     return unknowns, int(iterations)
 
 
-@partial(jax.jit, static_argnames="max_iterations")
-def _furax_active_set(data, sigma, frequency, labels, start, lower, upper, max_iterations):
+@partial(jax.jit, static_argnames=("references", "max_iterations"))
+def _furax_active_set(
+    data, sigma, frequency, labels, start, lower, upper, references, max_iterations
+):
     import furax
     import furax_cs.optim
     import lineax
@@ -190,8 +197,8 @@ def _furax_active_set(data, sigma, frequency, labels, start, lower, upper, max_i
         found, state = furax_cs.optim.minimize(
             partial(
                 negative_log_likelihood,
-                dust_nu0=DUST_REFERENCE,
-                synchrotron_nu0=SYNCH_REFERENCE,
+                dust_nu0=references[0],
+                synchrotron_nu0=references[1],
                 analytical_gradient=True,
             ),
             start,

@@ -7,11 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..sky.spectral_model import PARAMETERS
-from .likelihood import PAIRS, Expansion
+from ..sky.spectral_model import SpectralModel
+from .likelihood import Expansion, pairs
 
-# Steps over which the foreground columns change by a factor of two or so.
-REACH = {"beta_dust": 0.5, "temp_dust": 6.0, "beta_synch": 0.6}
 # Pixels that share their patches are merged if that leaves fewer than this part of them:
 # one merged pixel costs what four others do.
 WORTH_MERGING = 0.25
@@ -28,7 +26,7 @@ class Prior(NamedTuple):
 
     Attributes
     ----------
-    centre, weight : arrays (3, n_cells)
+    centre, weight : arrays (n_parameters, n_cells)
         Mean, and what a cell has of the inverse variance: 0 where nothing is known before.
     """
 
@@ -36,14 +34,14 @@ class Prior(NamedTuple):
     weight: np.ndarray
 
     def add_to(self, expansion: Expansion, parameters: tuple[jax.Array, ...]) -> Expansion:
-        """The expansion of -ln of likelihood times prior, at parameters 3 × (n_cells,)."""
+        """The expansion of -ln of likelihood times prior, at parameters (n_parameters, n_cells)."""
         off = [p - centre for p, centre in zip(parameters, self.centre, strict=True)]
         slope = [weight * o for weight, o in zip(self.weight, off, strict=True)]
 
         def with_diagonal(matrix):
             return tuple(
                 entry + self.weight[k] if k == m else entry
-                for entry, (k, m) in zip(matrix, PAIRS, strict=True)
+                for entry, (k, m) in zip(matrix, pairs(len(off)), strict=True)
             )
 
         return Expansion(
@@ -58,7 +56,7 @@ class Prior(NamedTuple):
 class Problem:
     """The patches as an optimiser sees them: cells of the sky, and one vector of unknowns.
 
-    A cell is a pixel, or all pixels that share their three patches where that saves work.
+    A cell is a pixel, or all pixels that share all their patches where that saves work.
     Every shape costs seconds of compilation and padding next to nothing, so unknowns are
     padded with ones that nothing depends on, and merged cells with empty ones.
 
@@ -71,8 +69,8 @@ class Problem:
         the cell that each block is part of.
     n_parts : int
         Equal parts into which cells divide.
-    labels : int array (3, n_cells)
-        The unknowns of each cell. Those of beta_dust are below n_cells, the others not.
+    labels : int array (n_parameters, n_cells)
+        The unknowns of each cell. Those of the first parameter are below n_cells, the others not.
     lower, upper, start, reach : arrays (n_unknowns,)
     places : dict of str to int array (n_patches,)
         The unknown of each patch, -1 for a patch without pixels.
@@ -91,9 +89,15 @@ class Problem:
     prior: Prior | None
 
     @classmethod
-    def from_patches(cls, patches, bounds, start, prior=None):
+    def from_patches(
+        cls,
+        patches: dict[str, np.ndarray],
+        model: SpectralModel,
+        prior: dict[str, tuple[float, float]] | None = None,
+    ):
+        """The problem of patch labels (n_pixels,) by parameter, with `fit.separate`'s prior."""
         used, labels = zip(
-            *(np.unique(patches[name], return_inverse=True) for name in PARAMETERS), strict=True
+            *(np.unique(patches[name], return_inverse=True) for name in model.names), strict=True
         )
         labels = np.stack(labels)
         n_pixels = labels.shape[1]
@@ -105,18 +109,19 @@ class Problem:
             n_parts = -(-n_pixels // PIXELS_IN_PART)
             cells, n_cells = np.arange(n_pixels), n_pixels + -n_pixels % (n_parts * LOOP)
         counts = [len(u) for u in used]
-        prior = _prior(prior, labels, n_cells) if prior else None
+        prior = _prior(prior, model, labels, n_cells) if prior else None
         n_unknowns = n_cells + room_for(sum(counts[1:]), n_cells)
-        offsets = (0, n_cells, n_cells + counts[1])
+        # Unknowns of the first parameter have the room of all cells, the last all that is left.
+        offsets = np.cumsum([0, n_cells, *counts[1:-1]])[: len(counts)]
         # Empty cells may belong anywhere: they add nothing.
         labels = np.pad(labels, ((0, 0), (0, n_cells - labels.shape[1])))
-        kind = np.repeat(range(3), (n_cells, counts[1], n_unknowns - offsets[2]))
+        kind = np.repeat(range(len(counts)), np.diff([*offsets, n_unknowns]))
         places = {}
-        for name, values, offset in zip(PARAMETERS, used, offsets, strict=True):
+        for name, values, offset in zip(model.names, used, offsets, strict=True):
             places[name] = np.full(values[-1] + 1, -1)
             places[name][values] = offset + np.arange(len(values))
         lower, upper, start, reach = np.array(
-            [(*bounds[name], start[name], REACH[name]) for name in PARAMETERS]
+            [(*one.bounds, one.start, one.reach) for one in model.parameters]
         )[kind].T
         return cls(
             cells,
@@ -147,10 +152,10 @@ class Problem:
         }
 
 
-def _prior(prior, labels, n_cells):
-    centre, weight = np.zeros((2, len(PARAMETERS), n_cells))
+def _prior(prior, model, labels, n_cells):
+    centre, weight = np.zeros((2, len(labels), n_cells))
     for name, (mean, scatter) in prior.items():
-        number = PARAMETERS.index(name)
+        number = model.names.index(name)
         cells_of_patch = np.bincount(labels[number])[labels[number]]
         centre[number] = mean
         # Empty cells at the end have none.
@@ -216,7 +221,7 @@ def _segment_sum(n):
 
 
 class Incidence:
-    """Sums between cells and unknowns: those of beta_dust first, then the rest.
+    """Sums between cells and unknowns: those of the first parameter, then the rest.
 
     What belongs to cells is a list of arrays (n_cells,), one per parameter.
     """
@@ -247,4 +252,5 @@ class Incidence:
         )
 
     def diagonal(self, matrix):
-        return self.collect([matrix[PAIRS.index((k, k))] for k in range(3)])
+        n = len(self.labels)
+        return self.collect([matrix[pairs(n).index((k, k))] for k in range(n)])

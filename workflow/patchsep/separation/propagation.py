@@ -6,7 +6,7 @@ foregrounds with noise: noise adds to what a faint patch seems to emit and so to
 parameters. One linear system then stands for the search of a fit, and the CMB is recovered with
 the parameters that it gives.
 
-Of temp_dust it is the inverse that is taken to answer linearly, as dust's spectrum nearly does,
+Of a temperature it is the inverse that is taken to answer linearly, as dust's spectrum nearly does,
 x / (eˣ - 1) = 1 - x / 2 + … with x = hν / kT: warm dust looks the same at any temperature.
 """
 
@@ -14,8 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .fit import BOUNDS, prepare, recover_maps
-from .likelihood import PAIRS, Bands, expand, second_moments
+from ..instrument.noise import WhiteNoise
+from ..sky.spectral_model import SpectralModel
+from .fit import prepare, recover_maps
+from .likelihood import Bands, expand, pairs, second_moments
 from .problem import Incidence, Problem
 
 # Part of the right-hand side that may be left of a linear system, and searches for less.
@@ -33,9 +35,9 @@ def propagate(
     patches: dict[str, np.ndarray],
     foregrounds: np.ndarray,
     data: np.ndarray,
-    sigma: np.ndarray,
+    noise: WhiteNoise,
     frequencies: np.ndarray,
-    bounds: dict[str, tuple[float, float]] = BOUNDS,
+    model: SpectralModel,
     prior: dict[str, tuple[float, float]] | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Parameters and CMB that fits would find in data with noise, the parameters to first order.
@@ -43,12 +45,12 @@ def propagate(
     Parameters
     ----------
     parameters : dict of str to array (n_patches,)
-        beta_dust, temp_dust (K), beta_synch that were fitted to the foregrounds.
+        Those that were fitted to the foregrounds.
     patches : dict of str to int array (n_pixels,)
     foregrounds : array (n_bands, 2, n_pixels), µK_CMB
     data : array (n_realizations, n_bands, 2, n_pixels), µK_CMB
-        The foregrounds with noise of rms sigma, and if you like CMB.
-    sigma, frequencies, bounds, prior :
+        The foregrounds with noise, and if you like CMB.
+    noise, frequencies, model, prior :
         See `fit.separate`.
 
     Returns
@@ -57,16 +59,17 @@ def propagate(
         Within the bounds.
     cmb : array (n_realizations, 2, n_pixels), µK_CMB
     """
-    middle = {name: sum(ends) / 2 for name, ends in bounds.items()}
-    problem = Problem.from_patches(patches, bounds, middle, prior or {})
-    bands = Bands.of(frequencies, sigma)
+    middle = {name: sum(ends) / 2 for name, ends in model.bounds.items()}
+    problem = Problem.from_patches(patches, model.with_limits(start=middle), prior or {})
+    bands = Bands.of(frequencies, noise, model)
     n_cells = problem.labels.shape[1]
-    temperatures = np.isin(np.arange(len(problem.lower)), problem.places["temp_dust"])
+    inverses = [problem.places[one.name] for one in model.parameters if one.inverse]
+    by_inverse = np.isin(np.arange(len(problem.lower)), np.concatenate([[-1], *inverses]))
     unknowns = _propagate(
         prepare(np.concatenate([foregrounds[None], data]), bands, problem.blocks, n_cells),
         np.bincount(problem.cells, minlength=n_cells),
         problem.vector(parameters),
-        temperatures,
+        by_inverse,
         problem.labels,
         problem.lower,
         problem.upper,
@@ -87,35 +90,35 @@ def expected_moments(statistics, n_pixels, bands):
     return moments + 2 * n_pixels[:, None, None] * of_noise
 
 
-def _straight(unknowns, start, temperatures):
-    """Steps from `start` in 1 / temp_dust and other unknowns, in units of the unknowns there."""
-    return jnp.where(temperatures, start * (1 - start / unknowns), unknowns - start)
+def _straight(unknowns, start, by_inverse):
+    """Steps from `start` in unknowns or their inverse, in units of the unknowns there."""
+    return jnp.where(by_inverse, start * (1 - start / unknowns), unknowns - start)
 
 
-def _bent(steps, start, temperatures):
+def _bent(steps, start, by_inverse):
     """Unknowns after steps that `_straight` would give."""
-    return jnp.where(temperatures, start / (1 - steps / start), start + steps)
+    return jnp.where(by_inverse, start / (1 - steps / start), start + steps)
 
 
 @jax.jit
-def _propagate(statistics, n_pixels, start, temperatures, labels, lower, upper, prior, bands):
-    patches = Incidence(labels, len(start))
+def _propagate(statistics, n_pixels, start, by_inverse, labels, lower, upper, prior, bands):
+    patches, n = Incidence(labels, len(start)), len(labels)
     by_cell = patches.spread(start)
-    lowest, highest = (_straight(ends, start, temperatures) for ends in (lower, upper))
+    lowest, highest = (_straight(ends, start, by_inverse) for ends in (lower, upper))
 
     def expanded(statistics):
         expansion = expand(by_cell, statistics, bands)
         return prior.add_to(expansion, by_cell) if prior else expansion
 
     matrix = expanded(expected_moments(statistics[0], n_pixels, bands)).hessian
-    entry = {pair: values for (k, m), values in zip(PAIRS, matrix) for pair in ((k, m), (m, k))}
+    entry = {pair: values for (k, m), values in zip(pairs(n), matrix) for pair in ((k, m), (m, k))}
     precision = 1 / (WIDE * (upper - lower)) ** 2
     # Unknowns in units of their error: bright patches would hide what is left of faint ones.
     error = 1 / jnp.sqrt(jnp.maximum(patches.diagonal(matrix), 0.0) + precision)
 
     def times(step):
         along = patches.spread(step)
-        rows = [sum(entry[k, m] * along[m] for m in range(3)) for k in range(3)]
+        rows = [sum(entry[k, m] * along[m] for m in range(n)) for k in range(n)]
         return patches.collect(rows) + precision * step
 
     def one(statistics):
@@ -136,6 +139,6 @@ def _propagate(statistics, n_pixels, start, temperatures, labels, lower, upper, 
 
         all_free = jnp.ones_like(start), jnp.zeros_like(start)
         _, within = jax.lax.fori_loop(0, N_SYSTEMS, system, all_free)
-        return _bent(within, start, temperatures)
+        return _bent(within, start, by_inverse)
 
     return jax.lax.map(one, statistics[1:])

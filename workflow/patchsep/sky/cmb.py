@@ -6,10 +6,10 @@ import pandas as pd
 
 from .harmonics import gaussian_qu
 
-# The templates with which arXiv:2604.08463 estimated r. They are not those of its own
+# The cosmology of the spectra with which arXiv:2604.08463 estimated r. It is not that of its own
 # maps: no tau is given, so CAMB reionizes at z_re = 10, and n_t follows the inflation
 # consistency relation instead of being zero.
-PUBLISHED_TEMPLATES = {
+PUBLISHED_COSMOLOGY = {
     "H0": 67.5,
     "ombh2": 0.022,
     "omch2": 0.122,

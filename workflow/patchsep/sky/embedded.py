@@ -6,7 +6,8 @@ import pysm3.units as u
 
 from ..lazy import healpy as hp
 from .harmonics import gaussian_qu, power_law
-from .parameter_fields import PARAMETER_FIELDS, parameter_field
+from .parameter_fields import gaussian_field, parameter_field
+from .spectral_model import DUST_AND_SYNCHROTRON
 
 # Embedded sky. Amplitudes are D_80^EE over the 60 % of the sky with the faintest dust.
 #
@@ -35,12 +36,13 @@ def embedded_sky(nside: int, seed: int) -> pysm3.Sky:
     pysm3.Sky
         One `ModifiedBlackBody` and one `PowerLaw`, both with spatially varying spectra.
     """
+    parameters = DUST_AND_SYNCHROTRON.parameters
     dust_stream, synch_stream, texture_stream, *parameter_streams = map(
-        np.random.default_rng, np.random.SeedSequence(seed).spawn(6)
+        np.random.default_rng, np.random.SeedSequence(seed).spawn(3 + len(parameters))
     )
     field = {
-        name: parameter_field(nside, rng, **PARAMETER_FIELDS[name])
-        for name, rng in zip(PARAMETER_FIELDS, parameter_streams, strict=True)
+        one.name: parameter_field(nside, rng, one)
+        for one, rng in zip(parameters, parameter_streams, strict=True)
     }
     brightness = galactic_brightness(nside, texture_stream)
     to_rj = (1 * u.uK_CMB).to_value(
@@ -84,7 +86,7 @@ def galactic_brightness(nside: int, rng: np.random.Generator) -> np.ndarray:
     """Brightness of the Galaxy, (n_pixels,): softened cosec|b| with log-normal texture."""
     _, latitude = hp.pix2ang(nside, np.arange(hp.nside2npix(nside)), lonlat=True)
     cosecant = 1 / np.hypot(np.sin(np.radians(latitude)), 0.1)
-    texture = parameter_field(nside, rng, mean=0.0, scatter=0.4, slope=-3.0)
+    texture = gaussian_field(nside, rng, mean=0.0, scatter=0.4, slope=-3.0)
     return on_faint_sky(cosecant * np.exp(texture))
 
 

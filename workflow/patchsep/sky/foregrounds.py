@@ -8,6 +8,7 @@ import pysm3.units as u
 
 from ..lazy import healpy as hp
 from .embedded import embedded_sky
+from .spectral_model import SpectralModel
 
 # Frequency at which regions are drawn on dust intensity, GHz.
 INTENSITY_FREQUENCY = 353.0
@@ -24,8 +25,8 @@ class Foregrounds:
     dust_intensity : array (n_pixels,)
         Total intensity at 353 GHz in µK_RJ.
     parameters : dict of str to array (n_pixels,)
-        True `beta_dust`, `temp_dust` (K) and `beta_synch`; NaN for a parameter that
-        the model does not have.
+        True spectral parameters by name, temperatures in K; NaN for one that the sky does not
+        have.
     """
 
     polarization: np.ndarray
@@ -34,33 +35,39 @@ class Foregrounds:
 
 
 def simulate_foregrounds(
-    model: str | list[str], frequencies: np.ndarray, nside: int, seed: int = 0
+    presets: str | list[str],
+    frequencies: np.ndarray,
+    nside: int,
+    model: SpectralModel,
+    seed: int = 0,
 ) -> Foregrounds:
     """Simulate dust and synchrotron in every band.
 
     Parameters
     ----------
-    model : "embedded" or list of PySM preset strings
+    presets : "embedded" or list of PySM preset strings
         Presets such as ["d1", "s1"] are read by PySM from PYSM_LOCAL_DATA or its own
         download; see `embedded_sky` for the stand-in.
     frequencies : array (n_bands,), GHz
+    model : SpectralModel
+        Whose parameters are told.
     seed : int
         Seed of the embedded sky; PySM presets have none.
     """
-    sky = foreground_sky(model, nside, seed)
+    sky = foreground_sky(presets, nside, seed)
     intensity = sky.get_emission(INTENSITY_FREQUENCY * u.GHz)[0].to_value(u.uK_RJ)
     return Foregrounds(
         polarization=polarization(sky, frequencies),
         dust_intensity=intensity,
-        parameters=true_parameters(sky),
+        parameters=true_parameters(sky, model),
     )
 
 
-def foreground_sky(model: str | list[str], nside: int, seed: int = 0) -> pysm3.Sky:
-    """PySM's sky of a model, see `simulate_foregrounds`."""
-    if model == "embedded":
+def foreground_sky(presets: str | list[str], nside: int, seed: int = 0) -> pysm3.Sky:
+    """PySM's sky of presets, see `simulate_foregrounds`."""
+    if presets == "embedded":
         return embedded_sky(nside, seed)
-    return pysm3.Sky(nside=nside, preset_strings=list(model))
+    return pysm3.Sky(nside=nside, preset_strings=list(presets))
 
 
 def polarization(sky: pysm3.Sky, frequencies: np.ndarray) -> np.ndarray:
@@ -74,11 +81,7 @@ def polarization(sky: pysm3.Sky, frequencies: np.ndarray) -> np.ndarray:
     return np.stack([in_band(frequency) for frequency in frequencies])
 
 
-# Where PySM's components keep their spectral parameters.
-ATTRIBUTES = {"beta_dust": "mbb_index", "temp_dust": "mbb_temperature", "beta_synch": "pl_index"}
-
-
-def set_parameters(sky: pysm3.Sky, parameters: dict[str, np.ndarray]):
+def set_parameters(sky: pysm3.Sky, parameters: dict[str, np.ndarray], model: SpectralModel):
     """Replace spectral parameters of a sky by maps (n_pixels,), temperatures in K.
 
     Raises
@@ -86,27 +89,27 @@ def set_parameters(sky: pysm3.Sky, parameters: dict[str, np.ndarray]):
     ValueError
         If not exactly one component of the sky has such a parameter.
     """
-    for name, values in parameters.items():
-        owners = [one for one in sky.components if hasattr(one, ATTRIBUTES[name])]
+    for one in model.parameters:
+        owners = [component for component in sky.components if hasattr(component, one.pysm)]
         if len(owners) != 1:
             raise ValueError(
-                f"{len(owners)} components of this model have a {name}; its parameters can be "
+                f"{len(owners)} components of this sky have a {one.name}; its parameters can be "
                 "replaced in models of one modified black body and one power law, such as [d1, s1]"
             )
-        unit = getattr(owners[0], ATTRIBUTES[name]).unit
-        setattr(owners[0], ATTRIBUTES[name], np.asarray(values) << unit)
+        unit = getattr(owners[0], one.pysm).unit
+        setattr(owners[0], one.pysm, np.asarray(parameters[one.name]) << unit)
 
 
-def true_parameters(sky: pysm3.Sky) -> dict[str, np.ndarray]:
+def true_parameters(sky: pysm3.Sky, model: SpectralModel) -> dict[str, np.ndarray]:
     """Spectral parameter maps of a sky, each (n_pixels,); NaN where the model has none."""
     n_pixels = hp.nside2npix(sky.nside)
     maps = {}
-    for name, attribute in ATTRIBUTES.items():
+    for one in model.parameters:
         values = [
-            getattr(component, attribute).value
+            getattr(component, one.pysm).value
             for component in sky.components
-            if hasattr(component, attribute)
+            if hasattr(component, one.pysm)
         ]
         known = len(values) == 1 and values[0].size in (1, n_pixels)
-        maps[name] = np.broadcast_to(values[0] if known else np.nan, n_pixels).astype(float)
+        maps[one.name] = np.broadcast_to(values[0] if known else np.nan, n_pixels).astype(float)
     return maps

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..lazy import healpy as hp
 from .harmonics import gaussian_scalar
-from .spectral_model import PARAMETERS
+from .spectral_model import SpectralModel
 
 
 def prepare_template(
@@ -57,9 +57,11 @@ def prepare_templates(
     errors: dict[str, float],
     coherence: float,
     seed: int,
+    model: SpectralModel,
 ) -> dict[str, np.ndarray]:
     """`prepare_template` of several parameters, each with an error of its own."""
-    streams = dict(zip(PARAMETERS, np.random.default_rng(seed).spawn(len(PARAMETERS)), strict=True))
+    spawned = np.random.default_rng(seed).spawn(len(model.names))
+    streams = dict(zip(model.names, spawned, strict=True))
     return {
         name: prepare_template(
             values, nside, smoothing, errors.get(name, 0.0), coherence, streams[name]

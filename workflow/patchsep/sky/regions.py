@@ -1,14 +1,16 @@
 """Galactic regions: disjoint rings of growing dust brightness, or their hemispheres."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ..files.maps import read_maps, write_maps
+from ..lazy import fits
 from ..lazy import healpy as hp
 
-# Rings from the cleanest sky towards the Galactic plane.
-RINGS = ("hi", "mid", "low")
 HEMISPHERES = ("north", "south")
 # Every pixel, masked or not: no region of the analysis.
 FULL_SKY = "full_sky"
@@ -16,26 +18,65 @@ FULL_SKY = "full_sky"
 COMBINED = "combined"
 
 
-def region_names(zones: str) -> list[str]:
-    """Names of the regions: three `rings`, or six for `north_south`."""
-    if zones == "rings":
-        return list(RINGS)
-    return [f"{ring}_{side}" for ring in RINGS for side in HEMISPHERES]
+def region_names(rings: Sequence[str], split_hemispheres: bool) -> list[str]:
+    """Names of the regions: rings, from the cleanest sky on, or the hemispheres of each."""
+    if not split_hemispheres:
+        return list(rings)
+    return [f"{ring}_{side}" for ring in rings for side in HEMISPHERES]
 
 
-def draw_regions(cumulative: np.ndarray, zones: str) -> np.ndarray:
-    """Label pixels by region.
+@dataclass(frozen=True)
+class Regions:
+    """Disjoint regions of the sky.
+
+    Attributes
+    ----------
+    names : tuple of str
+    labels : int array (n_pixels,), RING order
+        0 where masked, otherwise 1 + the index in `names`.
+    """
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+
+    @property
+    def nside(self) -> int:
+        return hp.npix2nside(len(self.labels))
+
+    def pixels(self, name: str) -> np.ndarray:
+        """Pixel indices (n,) of one region, of all `COMBINED`, or of the `FULL_SKY`."""
+        if name == FULL_SKY:
+            return np.arange(len(self.labels))
+        if name == COMBINED:
+            return np.flatnonzero(self.labels > 0)
+        return np.flatnonzero(self.labels == 1 + self.names.index(name))
+
+    def write(self, path: str | Path, about: str):
+        """Write the labels as a map whose header has the names, `REGION1` and so on."""
+        names = {f"REGION{index}": name for index, name in enumerate(self.names, start=1)}
+        write_maps(path, {"REGION": self.labels}, "", about, header=names)
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Regions":
+        """Read what `write` wrote."""
+        labels = read_maps(path)["REGION"]
+        header = fits.getheader(path, 1)
+        names = [header[f"REGION{index}"] for index in range(1, labels.max() + 1)]
+        return cls(tuple(names), labels)
+
+
+def draw_regions(
+    cumulative: np.ndarray, rings: Sequence[str], split_hemispheres: bool = False
+) -> Regions:
+    """Divide the sky into rings, or hemispheres of rings.
 
     Parameters
     ----------
-    cumulative : bool array (3, n_pixels)
+    cumulative : bool array (n_rings, n_pixels)
         Nested masks, True where the sky is kept, from the smallest to the largest.
-    zones : {"rings", "north_south"}
-
-    Returns
-    -------
-    int array (n_pixels,)
-        0 where masked, otherwise 1 + the index in `region_names(zones)`.
+    rings : sequence of str
+        Names of what each mask adds to the one before it.
+    split_hemispheres : bool
 
     Raises
     ------
@@ -43,28 +84,22 @@ def draw_regions(cumulative: np.ndarray, zones: str) -> np.ndarray:
         If a mask does not contain the one before it, or a region has no pixel.
     """
     labels = np.zeros(cumulative.shape[1], dtype=np.int32)
-    for ring in reversed(range(len(RINGS))):
+    for ring in reversed(range(len(rings))):
         if ring and np.any(cumulative[ring - 1] & ~cumulative[ring]):
             raise ValueError(
                 f"regions: mask {ring + 1} does not contain mask {ring}; "
                 "list the masks from the smallest sky to the largest"
             )
         labels[cumulative[ring]] = ring + 1
-    if zones == "north_south":
+    if split_hemispheres:
         nside = hp.npix2nside(len(labels))
         _, latitude = hp.pix2ang(nside, np.arange(len(labels)), lonlat=True)
         labels = np.where(labels > 0, 2 * labels - (latitude > 0), 0).astype(np.int32)
-    for index, name in enumerate(region_names(zones), start=1):
+    names = region_names(rings, split_hemispheres)
+    for index, name in enumerate(names, start=1):
         if index not in labels:
             raise ValueError(f"regions: {name} has no pixel; choose other masks or sky fractions")
-    return labels
-
-
-def region_pixels(labels: np.ndarray, region: str, zones: str) -> np.ndarray:
-    """Pixel indices (n,) of one region, or of the `FULL_SKY`, in RING order."""
-    if region == FULL_SKY:
-        return np.arange(len(labels))
-    return np.flatnonzero(labels == 1 + region_names(zones).index(region))
+    return Regions(tuple(names), labels)
 
 
 def dust_intensity_masks(
@@ -76,14 +111,14 @@ def dust_intensity_masks(
     ----------
     intensity : array (n_pixels,)
         Dust intensity; its unit does not matter.
-    sky_fractions : list of 3 floats
+    sky_fractions : list of n_rings floats
         Kept fraction of the sky of each nested mask, increasing.
     smoothing : float
         FWHM of the Gaussian smoothing, degrees.
 
     Returns
     -------
-    bool array (3, n_pixels)
+    bool array (n_rings, n_pixels)
     """
     smooth = hp.smoothing(intensity, fwhm=np.radians(smoothing))
     rank = np.empty(len(smooth), dtype=int)
@@ -117,14 +152,14 @@ def planck_masks(path: Path, names: list[str], nside: int) -> np.ndarray:
     path : Path
         Planck's HFI_Mask_GalPlane-apo0_2048_R2.00.fits (columns GAL020 … GAL099), or an
         .npz with one RING map per mask under the same names.
-    names : list of 3 str
+    names : list of n_rings str
         The masks from the smallest sky to the largest.
     nside : int
         Resolution wanted; finer masks are averaged, and kept where over one half.
 
     Returns
     -------
-    bool array (3, n_pixels)
+    bool array (n_rings, n_pixels)
     """
 
     def read(name):

@@ -149,12 +149,12 @@ class Estimator:
         """Bins (n_bins,) that have modes enough; with `pseudo` all of them, as published."""
         return (n_modes >= FEWEST_MODES) | (self.name == "pseudo")
 
-    def bands(self, templates, sky_templates, realizations: int, seed: int) -> pd.DataFrame:
+    def binned_theory(self, theory, sky_theory, realizations: int, seed: int) -> pd.DataFrame:
         """All that a likelihood needs to know of the bins.
 
         Parameters
         ----------
-        templates, sky_templates : DataFrame
+        theory, sky_theory : DataFrame
             `cmb.cmb_spectra` that r is measured with, and that the sky was drawn from, up to
             3 nside - 1.
         realizations, seed :
@@ -170,15 +170,15 @@ class Estimator:
         def binned(table, name):
             return self.bins @ table[name].to_numpy()[: self.bins.shape[1]]
 
-        n_modes = self.n_modes(templates["bb_lensing"].to_numpy(), realizations, seed)
+        n_modes = self.n_modes(theory["bb_lensing"].to_numpy(), realizations, seed)
         return pd.DataFrame(
             {
                 "ell": self.ell,
                 "n_modes": n_modes,
                 "used": self.used(n_modes),
-                "bb_lensing": binned(templates, "bb_lensing"),
-                "bb_tensor": binned(templates, "bb_tensor"),
-                "sky_bb_tensor": binned(sky_templates, "bb_tensor"),
+                "bb_lensing": binned(theory, "bb_lensing"),
+                "bb_tensor": binned(theory, "bb_tensor"),
+                "sky_bb_tensor": binned(sky_theory, "bb_tensor"),
             }
         )
 
