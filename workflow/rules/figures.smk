@@ -21,7 +21,7 @@ for name, figure in FIGURES.items():
                 f"{RESULTS}/figures/{path}.png",
                 caption=f"../report/{name}.rst",
                 category=figure.section,
-                labels={"figure": path.replace("/", " ").replace("_", " ")},
+                labels={"figure": " ".join(Path(path).parts).replace("_", " ")},
             ),
             data=f"{RESULTS}/figures/{path}.{figure.suffix}",
         log:
