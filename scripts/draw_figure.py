@@ -7,11 +7,12 @@ from patchsep.running.logs import log_to
 
 
 def main(snakemake):
-    shown, files = dict(snakemake.params.items()), dict(snakemake.input.items())
+    params = snakemake.params
     # By its name, so that the fingerprint of this script is not that of all figures.
-    module = import_module(f"patchsep.figures.{shown['module']}")
-    figure = module.FIGURES[shown["figure"]]
-    draw(snakemake.output, shown["style"], figure.plot, figure.table(files, shown), shown)
+    module = import_module(f"patchsep.figures.{params.module}")
+    figure = module.FIGURES[params.figure]
+    table = figure.table(dict(snakemake.input.items()), params.shows)
+    draw(snakemake.output, params.style, figure.plot, table, params.shows)
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def test_a_figure_shows_the_training_sky_or_the_sets_that_are_named_where_r_is_e
     training = [("training", method) for method in ("kmeans", "uniform", "binned")]
     assert figure_sets(plan_of(), "r_likelihoods") == training
     named = plan_of(sets={"r_likelihoods": ["unseen"]})
-    assert figure_shows(named, "r_likelihoods")["estimated"] == [("unseen", "kmeans")]
+    assert figure_shows(named, "r_likelihoods")["sets"] == [("unseen", "kmeans")]
     assert FIGURES["r_likelihoods"].inputs(named, figure_shows(named, "r_likelihoods")) == {
         "estimates": ["results/small/r/sets/unseen/kmeans.csv"],
         "tables": ["results/small/r/sets/unseen/kmeans_curves.parquet"],

@@ -30,7 +30,7 @@ for name, figure in FIGURES.items():
         conda:
             "../../envs/environment.yaml"
         params:
-            **shown,
+            shows=shown,
             figure=name,
             module=module_of(name),
             style=FIGURE_STYLE,

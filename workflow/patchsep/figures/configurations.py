@@ -9,7 +9,7 @@ import pandas as pd
 from ..files.tables import read_table
 from ..lazy import colors, lines
 from ..lazy import pyplot as plt
-from .figure import Figure, symbols
+from .figure import Figure, symbols_of
 from .style import (
     FULL_WIDTH,
     R_UPPER_LABEL,
@@ -209,7 +209,7 @@ def _grid(plot, methods, rows: Callable = lambda table, symbols: table) -> Figur
         plot,
         shows=lambda plan, methods, pairs: {
             "regions": [(method, region) for method in methods for region in plan.regions],
-            "symbols": symbols(plan),
+            "symbols": symbols_of(plan),
         },
         inputs=lambda plan, shown: {
             "estimates": [

@@ -15,7 +15,7 @@ from ..lazy import pyplot as plt
 class Figure:
     """A figure, and what it takes from a run; its caption is workflow/report/<name>.rst.
 
-    A `plan` is `running.plan.Plan`. What is `shown` is a dict of plain data, the params of the
+    A `plan` is `running.plan.Plan`. What is `shown` is a dict of plain data, a param of the
     figure's rule; `files` are the rule's inputs, a dict of paths or lists of them.
 
     Attributes
@@ -64,12 +64,12 @@ def r_files(plan, pairs: list[tuple[str, str]], suffix: str) -> list[str]:
     return [f"{plan.results}/r/sets/{name}/{method}{suffix}" for name, method in pairs]
 
 
-def symbols(plan) -> dict[str, str]:
+def symbols_of(plan) -> dict[str, str]:
     """Symbol of every spectral parameter, by name."""
     return {parameter.name: parameter.symbol for parameter in plan.model.parameters}
 
 
-def labels(plan) -> dict[str, str]:
+def labels_of(plan) -> dict[str, str]:
     """Symbol and unit of every spectral parameter, by name."""
     return {parameter.name: parameter.label for parameter in plan.model.parameters}
 

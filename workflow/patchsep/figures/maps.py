@@ -12,7 +12,7 @@ from ..files.maps import read_maps, read_polarization
 from ..lazy import colors, shapes
 from ..lazy import healpy as hp
 from ..lazy import pyplot as plt
-from .figure import Figure, labels, of_strategy, symbols
+from .figure import Figure, labels_of, of_strategy, symbols_of
 from .style import FULL_WIDTH, in_words, region_title
 
 MASKED = "0.85"
@@ -62,7 +62,7 @@ def _map_grid(rows: list[str], columns: list[str], projection: str, n_bars: int 
 
 def _shows(plan, methods, pairs) -> dict:
     projection = plan.settings["figures"]["projection"]
-    return {"methods": methods, "symbols": symbols(plan), "projection": projection}
+    return {"methods": methods, "symbols": symbols_of(plan), "projection": projection}
 
 
 def _recovered_files(plan, shown) -> list[str]:
@@ -263,7 +263,7 @@ FIGURES = {
         "2 Fits",
         parameter_table,
         plot_parameters,
-        shows=lambda plan, *of: {**_shows(plan, *of), "labels": labels(plan)},
+        shows=lambda plan, *of: {**_shows(plan, *of), "labels": labels_of(plan)},
         inputs=lambda plan, shown: {
             "true": f"{plan.results}/maps/spectral_parameters.fits",
             "recovered": _recovered_files(plan, shown),

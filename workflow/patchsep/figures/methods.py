@@ -9,7 +9,7 @@ from ..files.tables import read_table
 from ..lazy import lines, shapes
 from ..lazy import pyplot as plt
 from ..sky.regions import COMBINED
-from .figure import Figure, labels, of_strategy, r_files, result
+from .figure import Figure, labels_of, of_strategy, r_files, result
 from .style import (
     COLOURS,
     FULL_WIDTH,
@@ -28,14 +28,14 @@ def _rows(files, shown) -> pd.DataFrame:
     from ..inference.tables import combined_rows
 
     selection = read_table(files["selection"])
-    return combined_rows(selection, shown["estimated"], shown["criterion"], shown["theory"])
+    return combined_rows(selection, shown["sets"], shown["criterion"], shown["theory"])
 
 
 def method_table(files: dict, shown: dict) -> pd.DataFrame:
     """`tables.relative_to_first` of one criterion, all regions combined."""
     from ..inference.tables import relative_to_first
 
-    samples = dict(zip(shown["estimated"], map(read_table, files["samples"]), strict=True))
+    samples = dict(zip(shown["sets"], map(read_table, files["samples"]), strict=True))
     return relative_to_first(_rows(files, shown), samples)
 
 
@@ -231,7 +231,7 @@ def plot_selection(data: pd.DataFrame, _) -> plt.Figure:
 
 
 def _shows(plan, methods, pairs) -> dict:
-    return {"estimated": pairs, "criterion": plan.criteria[0], "theory": plan.theory[0]}
+    return {"sets": pairs, "criterion": plan.criteria[0], "theory": plan.theory[0]}
 
 
 def _shows_templates(plan, *of) -> dict:
@@ -248,7 +248,7 @@ def _shows_templates(plan, *of) -> dict:
         **_shows(plan, *of),
         "pixel_weights": plan.settings["spectra"]["pixel_weights"][0],
         "known": known,
-        "labels": labels(plan),
+        "labels": labels_of(plan),
     }
 
 
@@ -260,7 +260,7 @@ FIGURES = {
         shows=_shows,
         inputs=lambda plan, shown: {
             "selection": f"{plan.results}/tables/selection.csv",
-            "samples": r_files(plan, shown["estimated"], "_samples.parquet"),
+            "samples": r_files(plan, shown["sets"], "_samples.parquet"),
         },
     ),
     "template_errors": Figure(

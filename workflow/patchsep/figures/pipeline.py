@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ..lazy import pyplot as plt
-from .figure import Figure, symbols
+from .figure import Figure, symbols_of
 from .style import COLOURS, FULL_WIDTH
 
 # Places are columns from the left and rows from the top; `after` are the stages before.
@@ -71,6 +71,6 @@ FIGURES = {
         "1 Sky and patches",
         pipeline_table,
         plot_pipeline,
-        shows=lambda plan, methods, pairs: {"symbols": symbols(plan)},
+        shows=lambda plan, methods, pairs: {"symbols": symbols_of(plan)},
     )
 }

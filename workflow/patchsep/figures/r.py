@@ -185,7 +185,7 @@ def headline_table(files: dict, shown: dict) -> pd.DataFrame:
     from ..inference.sets import headline_tables
 
     tables = zip(map(read_table, files["estimates"]), map(read_table, files["tables"]), strict=True)
-    return headline_tables(shown["criterion"], dict(zip(shown["estimated"], tables, strict=True)))
+    return headline_tables(shown["criterion"], dict(zip(shown["sets"], tables, strict=True)))
 
 
 def _distribution_inputs(plan, shown) -> dict:
@@ -204,13 +204,13 @@ def _of_sets(section: str, tables: str, plot, also: dict, **options) -> Figure:
         headline_table,
         plot,
         shows=lambda plan, methods, pairs: {
-            "estimated": pairs,
+            "sets": pairs,
             "criterion": plan.criteria[0],
             **also,
         },
         inputs=lambda plan, shown: {
-            "estimates": r_files(plan, shown["estimated"], ".csv"),
-            "tables": r_files(plan, shown["estimated"], f"_{tables}.parquet"),
+            "estimates": r_files(plan, shown["sets"], ".csv"),
+            "tables": r_files(plan, shown["sets"], f"_{tables}.parquet"),
         },
         **options,
     )

@@ -8,7 +8,7 @@ import pandas as pd
 from ..files.tables import read_table
 from ..lazy import lines, stats
 from ..lazy import pyplot as plt
-from .figure import Figure, labels, read_result, result, symbols
+from .figure import Figure, labels_of, read_result, result, symbols_of
 from .style import (
     COLOURS,
     D_ELL_LABEL,
@@ -271,7 +271,7 @@ def _shows_known(plan, methods, pairs) -> dict:
     return {
         "truths": ["-".join(map(str, true)) for true in known["truths"]],
         "realizations": known["realizations"],
-        "symbols": symbols(plan),
+        "symbols": symbols_of(plan),
     }
 
 
@@ -298,7 +298,7 @@ FIGURES = {
         "6 Validation",
         read_result,
         plot_patch_classes,
-        shows=lambda plan, methods, pairs: {"labels": labels(plan)},
+        shows=lambda plan, methods, pairs: {"labels": labels_of(plan)},
         inputs=result("validation/patch_classes/{method}.csv"),
         wildcard="method",
     ),
@@ -306,7 +306,7 @@ FIGURES = {
         "7 Run times",
         read_result,
         plot_run_times,
-        shows=lambda plan, methods, pairs: {"symbols": symbols(plan)},
+        shows=lambda plan, methods, pairs: {"symbols": symbols_of(plan)},
         inputs=result("benchmark/run_times.csv"),
     ),
     "optimizers": Figure(
