@@ -83,9 +83,11 @@ def test_the_registry_imports_no_library_for_drawing_or_computing():
     assert done.stdout.strip() == ""
 
 
-def test_every_figure_has_a_caption_and_a_name_of_its_own():
+def test_every_figure_has_a_caption_a_row_in_the_readme_and_a_name_of_its_own():
+    readme = (ROOT / "config" / "README.md").read_text()
     assert sum(len(module.FIGURES) for module in MODULES) == len(FIGURES)
     for name in FIGURES:
+        assert f"\n| `{name}` |" in readme
         assert (ROOT / "workflow" / "report" / f"{name}.rst").is_file()
         assert (ROOT / "workflow" / "patchsep" / "figures" / f"{module_of(name)}.py").is_file()
 
