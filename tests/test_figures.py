@@ -1,15 +1,158 @@
-"""What figures are drawn from."""
+"""What figures show, the tables that they are drawn from, and what they take from a run."""
 
+import pickle
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from workflows import ROOT
 
 from patchsep.figures.configurations import best_by_patches, scans
-from patchsep.figures.style import with_series
-from patchsep.figures.validation import beta_dust_scans
+from patchsep.figures.methods import selection_table
+from patchsep.figures.pipeline import pipeline_table, plot_pipeline
+from patchsep.figures.registry import (
+    FIGURES,
+    MODULES,
+    figure_files,
+    figure_methods,
+    figure_path,
+    figure_sets,
+    figure_shows,
+    module_of,
+)
+from patchsep.figures.search import plot_prediction
+from patchsep.figures.style import patches_of_all, region_title, with_series
+from patchsep.figures.validation import (
+    first_parameter_scans,
+    known_patches_table,
+    plot_known_patches,
+)
 from patchsep.inference.sets import KINDS
 from patchsep.inference.tables import relative_to_first
-from patchsep.separation.partitions import N_PATCHES, configurations
+from patchsep.separation.partitions import configurations
+
+SYMBOLS = {
+    "beta_dust": r"$\beta_\mathrm{d}$",
+    "temp_dust": r"$T_\mathrm{d}$",
+    "beta_synch": r"$\beta_\mathrm{s}$",
+}
+N_PATCHES = [f"n_patches_{parameter}" for parameter in SYMBOLS]
+
+
+def plan_of(methods=None, sets=None):
+    """A plan of three methods, the first of which has a choice, and a test set of one of them."""
+    strategies = {"kmeans": "kmeans", "uniform": "uniform", "binned": "recovered_parameters"}
+    parameters = [
+        SimpleNamespace(name=name, symbol=symbol, label=symbol) for name, symbol in SYMBOLS.items()
+    ]
+    truths = {"truths": [[8, 3, 2], [1, 1, 1]], "realizations": 3}
+    return SimpleNamespace(
+        results="results/small",
+        settings={
+            "figures": {"methods": methods or {}, "sets": sets or {}, "projection": "hammer"},
+            "spectra": {"pixel_weights": ["uniform"]},
+            "validation": {"known_patches": truths},
+        },
+        model=SimpleNamespace(parameters=parameters),
+        regions=["hi", "low"],
+        methods={
+            name: {"strategy": strategy, "recovered_by": "kmeans", "maps": {}}
+            for name, strategy in strategies.items()
+        },
+        criteria=["oracle", "variance"],
+        theory=["consistent"],
+        sets={"training": [""], "unseen": ["test/unseen/sky_0/"]},
+        estimated=[*(("training", name) for name in strategies), ("unseen", "kmeans")],
+        has_choice=lambda method, region: (method, region) == ("kmeans", "low"),
+    )
+
+
+def test_the_registry_imports_no_library_for_drawing_or_computing():
+    heavy = "matplotlib jax scipy healpy ducc0 optuna sklearn camb pysm3"
+    code = (
+        f"import sys, patchsep.figures.registry; print(*set(sys.modules) & set('{heavy}'.split()))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=ROOT / "workflow", capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_every_figure_has_a_caption_a_row_in_the_readme_and_a_name_of_its_own():
+    readme = (ROOT / "config" / "README.md").read_text()
+    assert sum(len(module.FIGURES) for module in MODULES) == len(FIGURES)
+    for name in FIGURES:
+        assert f"\n| `{name}` |" in readme
+        assert (ROOT / "workflow" / "report" / f"{name}.rst").is_file()
+        assert (ROOT / "workflow" / "patchsep" / "figures" / f"{module_of(name)}.py").is_file()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_takes_files_of_the_run_and_shows_plain_data(name):
+    plan = plan_of()
+    shown = figure_shows(plan, name)
+    assert pickle.loads(pickle.dumps(shown)) == shown
+    files = FIGURES[name].inputs(plan, shown)
+    paths = [path for one in files.values() for path in ([one] if isinstance(one, str) else one)]
+    assert all(path.startswith("results/small/") for path in paths)
+    assert len(set(paths)) == len(paths)
+
+
+def test_a_figure_shows_the_methods_that_it_is_for_or_those_that_are_named():
+    assert figure_methods(plan_of(), "parameters") == ["kmeans", "uniform", "binned"]
+    assert figure_methods(plan_of(), "kmeans_patches") == ["kmeans"]
+    assert figure_methods(plan_of(), "binned_spectra") == ["kmeans", "binned"]
+    assert figure_methods(plan_of(), "scans") == ["kmeans"]
+    named = plan_of(methods={"scans": ["uniform"]})
+    assert figure_methods(named, "scans") == ["uniform"]
+    assert figure_shows(named, "scans")["regions"] == [("uniform", "hi"), ("uniform", "low")]
+
+
+def test_a_figure_shows_the_training_sky_or_the_sets_that_are_named_where_r_is_estimated():
+    training = [("training", method) for method in ("kmeans", "uniform", "binned")]
+    assert figure_sets(plan_of(), "r_likelihoods") == training
+    named = plan_of(sets={"r_likelihoods": ["unseen"]})
+    assert figure_shows(named, "r_likelihoods")["sets"] == [("unseen", "kmeans")]
+    assert FIGURES["r_likelihoods"].inputs(named, figure_shows(named, "r_likelihoods")) == {
+        "estimates": ["results/small/r/sets/unseen/kmeans.csv"],
+        "tables": ["results/small/r/sets/unseen/kmeans_curves.parquet"],
+    }
+
+
+def test_a_figure_of_every_method_is_as_many_files():
+    plan = plan_of(methods={"patch_classes": ["kmeans"]})
+    assert figure_path("patch_classes") == "patch_classes/{method}"
+    folder = "results/small/figures"
+    assert figure_files(plan, "patch_classes") == [
+        f"{folder}/patch_classes/kmeans.pdf",
+        f"{folder}/patch_classes/kmeans.png",
+    ]
+    assert figure_files(plan, "scans") == [f"{folder}/scans.pdf", f"{folder}/scans.png"]
+
+
+def test_titles_of_regions_are_short_for_latitudes_and_otherwise_their_names():
+    titles = {
+        "hi": "hi-lat",
+        "low_south": "low-lat south",
+        "combined": "all regions combined",
+        "clean_north": "clean north",
+        "low_dust": "low dust",
+    }
+    assert {region: region_title(region) for region in titles} == titles
+
+
+def test_labels_have_the_parameters_of_the_model():
+    assert patches_of_all(SYMBOLS) == "Patches, all three parameters"
+    two = {name: SYMBOLS[name] for name in ("beta_dust", "beta_synch")}
+    assert patches_of_all(two) == "Patches, all two parameters"
+    table = pipeline_table({}, {"symbols": {"beta_dust": "B", "curvature": "C"}})
+    assert "B, C: a grid of configurations" in table.set_index("stage").loc["Patches", "what"]
+    plt.close(plot_pipeline(table, {}))
 
 
 def grid(names, **columns):
@@ -26,7 +169,7 @@ def test_scans_go_along_one_parameter_and_cross_where_a_configuration_is_in_seve
             {"beta_dust": [4], "temp_dust": [3, 6, 7, 8], "beta_synch": [5]},
         ]
     )
-    table = scans(grid(names))
+    table = scans(grid(names), SYMBOLS)
     along = {key: list(rows["configuration"]) for key, rows in table.groupby("parameter")}
     assert along == {
         "beta_dust": ["1-3-5", "2-3-5", "4-3-5"],
@@ -37,11 +180,11 @@ def test_scans_go_along_one_parameter_and_cross_where_a_configuration_is_in_seve
 
 def test_a_grid_without_a_scan_is_refused():
     with pytest.raises(ValueError, match="no scan of 3 configurations"):
-        scans(grid(["1-1-1", "2-1-1"]))
+        scans(grid(["1-1-1", "2-1-1"]), SYMBOLS)
 
 
 def test_of_as_many_patches_the_best_is_shown():
-    best = best_by_patches(grid(["1-1-1", "1-2-1", "2-1-1", "2-9-1"]))
+    best = best_by_patches(grid(["1-1-1", "1-2-1", "2-1-1", "2-9-1"]), SYMBOLS)
     assert list(best["configuration"]) == ["1-2-1", "2-9-1"]
 
 
@@ -51,17 +194,61 @@ def test_scans_of_known_patches_leave_the_other_parameters_true():
         pd.DataFrame({"configuration": names, N_PATCHES[0]: [5, 10, 10, 20], "r_upper68": values})
         for values in ([1.0, 2, 9, 3], [2.0, 4, 9, 6], [3.0, 6, 9, 9])
     ]
-    scan = beta_dust_scans(pd.concat(skies).assign(truth="10-2-2"))
+    scan = first_parameter_scans(pd.concat(skies).assign(truth="10-2-2"), "beta_dust")
     assert list(scan[N_PATCHES[0]]) == [5, 10, 20]
     assert list(scan["median"]) == [2, 4, 6]
     assert (scan["low"] < scan["median"]).all() and (scan["median"] < scan["high"]).all()
 
 
+def test_the_table_of_known_patches_has_all_that_is_drawn(tmp_path):
+    tables = {
+        "estimates": {
+            "configuration": ["2-1-1", "4-1-1"],
+            N_PATCHES[0]: [2, 4],
+            "r_upper68": [2, 4],
+        },
+        "selected": {"criterion": ["oracle", "mocks"] * 2, "true": [True, False, True, True]},
+        "pulls": {"parameter": ["beta_dust", "temp_dust"], "patch": [0, 1], "pull": [0.5, -1]},
+    }
+    files = {name: [tmp_path / f"{name}.csv"] for name in tables}
+    for name, table in tables.items():
+        pd.DataFrame(table).to_csv(files[name][0], index=False)
+    shown = {"truths": ["2-1-1"], "symbols": SYMBOLS, "realizations": 3}
+    data = known_patches_table(files, shown)
+    panels = dict(list(data.groupby("panel")))
+    assert list(panels["scan"][N_PATCHES[0]]) == [2, 4]
+    assert dict(panels["selection"].set_index("criterion")["share"]) == {"oracle": 1, "mocks": 0.5}
+    assert list(panels["pulls"]["pull"]) == [0.5, -1]
+    figure = plot_known_patches(data, shown)
+    assert [text.get_text() for text in figure.axes[1].get_yticklabels()] == ["oracle", "mocks"]
+    plt.close(figure)
+
+
+def test_predicted_noise_is_drawn_in_ranges_that_have_bins():
+    ratios = {f"ratio_{low}": [0.9, 1.0, 1.1] for low in (5, 10, 60)}
+    seconds = {"seconds_fits": 2.0, "seconds_predicted": 1.0}
+    data = pd.DataFrame(ratios | {"fitted": 1e-3, "predicted": 2e-3} | seconds)
+    figure = plot_prediction(data, {})
+    names = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert names == ["$5$–$9$", "$10$–$29$", r"$\geq 60$"]
+    plt.close(figure)
+
+
+def test_selections_are_shown_with_the_first_of_what_r_is_measured_with(tmp_path):
+    kinds = {"theory": ["one", "other"], "foreground_residual": ["one", "other"]}
+    rows = pd.MultiIndex.from_product(
+        [["hi", "combined"], *kinds.values()], names=["region", *kinds]
+    ).to_frame(index=False)
+    rows.to_csv(tmp_path / "selection.csv", index=False)
+    shown = selection_table({"table": tmp_path / "selection.csv"}, {})
+    assert shown.to_numpy().tolist() == [["combined", "one", "one"]]
+
+
 def test_curves_are_named_by_method_and_where_there_are_several_by_set():
-    data = pd.DataFrame({"method": ["few_patches", "kmeans"], "set": ["choosing", "choosing"]})
+    data = pd.DataFrame({"method": ["few_patches", "kmeans"], "set": ["training", "training"]})
     assert list(with_series(data)["series"]) == ["few patches", "kmeans"]
-    data["set"] = ["choosing", "other_sky"]
-    assert list(with_series(data)["series"]) == ["few patches, choosing", "kmeans, other sky"]
+    data["set"] = ["training", "other_sky"]
+    assert list(with_series(data)["series"]) == ["few patches, training", "kmeans, other sky"]
 
 
 def test_methods_are_compared_with_the_first_of_the_figure():
@@ -73,7 +260,7 @@ def test_methods_are_compared_with_the_first_of_the_figure():
         name: pd.DataFrame({"r_hat": r_hat[name], "sigma_r_plus": sigma[name]}).assign(**label)
         for name in r_hat
     }
-    criteria = pd.DataFrame(
+    selection = pd.DataFrame(
         [
             label
             | {"method": name, "r_input": 3e-3}
@@ -82,7 +269,7 @@ def test_methods_are_compared_with_the_first_of_the_figure():
         ]
     )
     samples = {("unseen", name): table for name, table in tables.items()}
-    table = relative_to_first(criteria, samples).set_index("method")
+    table = relative_to_first(selection, samples).set_index("method")
     assert table.loc["kmeans", "ratio"] == 1
     assert table.loc["ensemble", "ratio"] == pytest.approx((0.25 + 0.6) / (0.75 + 0.75))
     # 0.5 and 0.7 on the two skies.

@@ -14,8 +14,14 @@ class Lazy(ModuleType):
         return getattr(import_module(self.__name__), name)
 
 
+colors = Lazy("matplotlib.colors")
 fits = Lazy("astropy.io.fits")
 healpy = Lazy("healpy")
 jnp = Lazy("jax.numpy")
+lines = Lazy("matplotlib.lines")
 optimize = Lazy("scipy.optimize")
+pyplot = Lazy("matplotlib.pyplot")
+shapes = Lazy("matplotlib.patches")
 spatial = Lazy("scipy.spatial")
+stats = Lazy("scipy.stats")
+ticker = Lazy("matplotlib.ticker")

@@ -1,21 +1,23 @@
 """Figures of the grid: r and variance of every configuration."""
 
-import matplotlib.pyplot as plt
-import pandas as pd
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from __future__ import annotations
 
-from ..separation.partitions import N_PATCHES
-from ..sky.spectral_model import PARAMETERS
+from collections.abc import Callable
+
+import pandas as pd
+
+from ..files.tables import read_table
+from ..lazy import colors, lines
+from ..lazy import pyplot as plt
+from .figure import Figure, symbols_of
 from .style import (
     FULL_WIDTH,
-    PARAMETER_LABELS,
     R_UPPER_LABEL,
-    area_title,
     colours_of,
     in_words,
+    patches_of_all,
     plain_log_ticks,
+    region_title,
 )
 
 # A scan has points enough to be a line.
@@ -35,15 +37,15 @@ def _region_panels(data: pd.DataFrame):
     return figure, dict(zip(regions, axes[0], strict=True))
 
 
-def plot_variance_and_r(data: pd.DataFrame) -> Figure:
+def plot_variance_and_r(data: pd.DataFrame, shown: dict) -> plt.Figure:
     """r_hat (open) and r_upper68 (filled) against the variance of the recovered CMB, by region.
 
     `data` has rows of `tables.configuration_table` of one method; the colour is the number of
     patches of all parameters.
     """
     figure, panels = _region_panels(data)
-    n_patches = data[N_PATCHES].sum(axis=1)
-    colours = {"norm": LogNorm(n_patches.min(), n_patches.max()), "cmap": "viridis"}
+    n_patches = sum(data[f"n_patches_{parameter}"] for parameter in shown["symbols"])
+    colours = {"norm": colors.LogNorm(n_patches.min(), n_patches.max()), "cmap": "viridis"}
     for region, axis in panels.items():
         rows = data[data["region"] == region]
         total = n_patches[rows.index]
@@ -52,29 +54,31 @@ def plot_variance_and_r(data: pd.DataFrame) -> Figure:
         axis.scatter(
             rows["variance"], 1e3 * rows["r_hat"], 9, facecolors="none", edgecolors=shades, lw=0.7
         )
-        axis.set(title=area_title(region), xlabel=r"Variance, $Q+U$ [$\mu\mathrm{K}^2$]")
+        axis.set(title=region_title(region), xlabel=r"Variance, $Q+U$ [$\mu\mathrm{K}^2$]")
         axis.set_yscale("symlog", linthresh=1)
         axis.yaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_major_locator(plt.MaxNLocator(3))
         axis.ticklabel_format(axis="x", useOffset=False)
     axes = list(panels.values())
     axes[0].set_ylabel(r"$10^3\,r$")
-    figure.colorbar(points, ax=axes, label="Patches, all three parameters")
+    figure.colorbar(points, ax=axes, label=patches_of_all(shown["symbols"]))
     handles = [
-        Line2D([], [], marker="o", ls="", ms=3.5, color="k", mfc=face, label=label)
+        lines.Line2D([], [], marker="o", ls="", ms=3.5, color="k", mfc=face, label=label)
         for face, label in (("k", r"$\hat r + \sigma_+$"), ("w", r"$\hat r$"))
     ]
     axes[-1].legend(handles=handles)
     return figure
 
 
-def scans(configurations: pd.DataFrame) -> pd.DataFrame:
+def scans(configurations: pd.DataFrame, symbols: dict[str, str]) -> pd.DataFrame:
     """One-dimensional scans in a grid: along one parameter, the others the same.
 
     Parameters
     ----------
     configurations : DataFrame
         Rows of `tables.configuration_table` of one method.
+    symbols : dict of str to str
+        Of the spectral parameters, in the order of a configuration's name.
 
     Returns
     -------
@@ -83,32 +87,32 @@ def scans(configurations: pd.DataFrame) -> pd.DataFrame:
         and the values of the `others`; a configuration is in as many as cross in it.
     """
     values = configurations["configuration"].str.split("-", expand=True).astype(int)
-    values.columns = PARAMETERS
+    values.columns = list(symbols)
     table, found = configurations.join(values), []
-    for parameter in PARAMETERS:
-        others = [name for name in PARAMETERS if name != parameter]
+    for parameter in symbols:
+        others = [name for name in symbols if name != parameter]
         for fixed, rows in table.groupby(["region", *others], sort=False):
             if len(rows) >= FEWEST_POINTS:
                 label = ", ".join(
-                    f"{PARAMETER_LABELS[name].removesuffix(' [K]')} {value}"
+                    f"{symbols[name]} {value}"
                     for name, value in zip(others, fixed[1:], strict=True)
                 )
                 along = rows.sort_values(parameter).assign(parameter=parameter, others=label)
                 found.append(along)
     if not found:
         raise ValueError(f"no scan of {FEWEST_POINTS} configurations or more is in the grid")
-    return pd.concat(found, ignore_index=True).drop(columns=list(PARAMETERS))
+    return pd.concat(found, ignore_index=True).drop(columns=list(symbols))
 
 
-def plot_scans(data: pd.DataFrame) -> Figure:
+def plot_scans(data: pd.DataFrame, shown: dict) -> plt.Figure:
     """r_upper68 along every one-dimensional scan: rows are regions, columns parameters.
 
     `data` is that of `scans`; the lowest point of a region is marked in all of its scans.
     """
-    regions = list(data["region"].unique())
+    regions, parameters = list(data["region"].unique()), shown["symbols"]
     figure, axes = plt.subplots(
         len(regions),
-        len(PARAMETERS),
+        len(parameters),
         figsize=(FULL_WIDTH, FULL_WIDTH * (0.3 * len(regions) + 0.08)),
         sharey="row",
         sharex="col",
@@ -118,44 +122,49 @@ def plot_scans(data: pd.DataFrame) -> Figure:
     for row, region in zip(axes, regions):
         of_region = data[data["region"] == region]
         best = of_region.loc[of_region["r_upper68"].idxmin(), "configuration"]
-        for axis, parameter in zip(row, PARAMETERS):
+        for axis, parameter in zip(row, parameters):
             along = of_region[of_region["parameter"] == parameter]
             colours = colours_of(list(data.loc[data["parameter"] == parameter, "others"].unique()))
             for others, rows in along.groupby("others", sort=False):
                 n_patches = rows[f"n_patches_{parameter}"]
                 axis.plot(n_patches, 1e3 * rows["r_upper68"], ".-", ms=3, color=colours[others])
-                chosen = rows["configuration"] == best
-                axis.plot(n_patches[chosen], 1e3 * rows["r_upper68"][chosen], "k*", ms=8, zorder=3)
+                lowest = rows["configuration"] == best
+                axis.plot(n_patches[lowest], 1e3 * rows["r_upper68"][lowest], "k*", ms=8, zorder=3)
             axis.set(xscale="log", yscale="log")
             axis.label_outer()
             if region == regions[0] and colours:
-                handles = [Line2D([], [], color=c, label=name) for name, c in colours.items()]
+                handles = [lines.Line2D([], [], color=c, label=name) for name, c in colours.items()]
                 axis.legend(handles=handles, loc="best", fontsize="x-small")
         plain_log_ticks(row[0].yaxis)
-        row[0].set_ylabel(f"{area_title(region)}\n{R_UPPER_LABEL}")
-    for axis, parameter in zip(axes[-1], PARAMETERS):
-        axis.set_xlabel(f"Patches of {PARAMETER_LABELS[parameter].removesuffix(' [K]')}")
+        row[0].set_ylabel(f"{region_title(region)}\n{R_UPPER_LABEL}")
+    for axis, symbol in zip(axes[-1], parameters.values()):
+        axis.set_xlabel(f"Patches of {symbol}")
         plain_log_ticks(axis.xaxis, subs=(1,))
     return figure
 
 
-def best_by_patches(configurations: pd.DataFrame) -> pd.DataFrame:
-    """Of all configurations with as many patches of beta_dust that of the lowest r_upper68.
+def best_by_patches(configurations: pd.DataFrame, symbols: dict[str, str]) -> pd.DataFrame:
+    """Of all configurations with as many patches of the first parameter that of least r_upper68.
 
     `configurations` are rows of `tables.configuration_table`; methods and regions are kept apart.
     """
-    lowest = configurations.groupby(["method", "region", N_PATCHES[0]], sort=False)["r_upper68"]
-    return configurations.loc[lowest.idxmin()].sort_values(["method", N_PATCHES[0]])
+    n_patches = f"n_patches_{next(iter(symbols))}"
+    lowest = configurations.groupby(["method", "region", n_patches], sort=False)["r_upper68"]
+    return configurations.loc[lowest.idxmin()].sort_values(["method", n_patches])
 
 
-def plot_r_and_patches(data: pd.DataFrame) -> Figure:
-    """r_hat and sigma_r against patches of beta_dust, a colour per method: `best_by_patches`."""
+def plot_r_and_patches(data: pd.DataFrame, shown: dict) -> plt.Figure:
+    """r_hat and sigma_r against patches of the first parameter, a colour per method.
+
+    `data` is that of `best_by_patches`.
+    """
+    parameter, symbol = next(iter(shown["symbols"].items()))
     figure, panels = _region_panels(data)
     colours = colours_of(list(data["method"].unique()))
     for region, axis in panels.items():
         for method, rows in data[data["region"] == region].groupby("method", sort=False):
             axis.errorbar(
-                rows[N_PATCHES[0]],
+                rows[f"n_patches_{parameter}"],
                 1e3 * rows["r_hat"],
                 1e3 * rows[["sigma_r_minus", "sigma_r_plus"]].T,
                 fmt=".-",
@@ -165,15 +174,55 @@ def plot_r_and_patches(data: pd.DataFrame) -> Figure:
                 color=colours[method],
             )
         axis.axhline(0, color="0.4", lw=0.8, ls="--")
-        axis.set(
-            title=area_title(region),
-            xscale="log",
-            xlabel=f"Patches of {PARAMETER_LABELS['beta_dust']}",
-        )
+        axis.set(title=region_title(region), xscale="log", xlabel=f"Patches of {symbol}")
         axis.set_yscale("symlog", linthresh=1)
         for direction in (axis.xaxis, axis.yaxis):
             direction.set_major_formatter("{x:g}")
     next(iter(panels.values())).set_ylabel(r"$10^3\,\hat r$")
-    handles = [Line2D([], [], color=c, label=in_words(name)) for name, c in colours.items()]
+    handles = [lines.Line2D([], [], color=c, label=in_words(name)) for name, c in colours.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
+
+
+def _with_choice(plan) -> list[str]:
+    """Methods that have several configurations in some region."""
+    return [
+        method
+        for method in plan.methods
+        if any(plan.has_choice(method, region) for region in plan.regions)
+    ]
+
+
+def _grid(plot, methods, rows: Callable = lambda table, symbols: table) -> Figure:
+    """A figure of all configurations of methods, or of those `rows` of them."""
+
+    def table(files, shown):
+        from ..inference.tables import configuration_table
+
+        tables = map(read_table, files["estimates"])
+        estimates = dict(zip(shown["regions"], tables, strict=True))
+        return rows(configuration_table(estimates), shown["symbols"])
+
+    return Figure(
+        "3 Grid",
+        table,
+        plot,
+        shows=lambda plan, methods, pairs: {
+            "regions": [(method, region) for method in methods for region in plan.regions],
+            "symbols": symbols_of(plan),
+        },
+        inputs=lambda plan, shown: {
+            "estimates": [
+                f"{plan.results}/r/configurations/{method}/{region}.csv"
+                for method, region in shown["regions"]
+            ]
+        },
+        methods=methods,
+    )
+
+
+FIGURES = {
+    "scans": _grid(plot_scans, lambda plan: _with_choice(plan)[:1], scans),
+    "variance_and_r": _grid(plot_variance_and_r, lambda plan: _with_choice(plan)[:1]),
+    "r_and_patches": _grid(plot_r_and_patches, _with_choice, best_by_patches),
+}

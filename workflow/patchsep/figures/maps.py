@@ -3,16 +3,17 @@
 Their tables have a row per HEALPix pixel, in RING order, and NaN where the sky is masked.
 """
 
-import matplotlib.pyplot as plt
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
+from ..files.maps import read_maps, read_polarization
+from ..lazy import colors, shapes
 from ..lazy import healpy as hp
-from ..sky.spectral_model import PARAMETERS
-from .style import FULL_WIDTH, PARAMETER_LABELS, area_title, in_words
+from ..lazy import pyplot as plt
+from .figure import Figure, labels_of, of_strategy, symbols_of
+from .style import FULL_WIDTH, in_words, region_title
 
 MASKED = "0.85"
 
@@ -59,51 +60,57 @@ def _map_grid(rows: list[str], columns: list[str], projection: str, n_bars: int 
     return figure, axes
 
 
-def _parameter_titles():
-    return [PARAMETER_LABELS[parameter].removesuffix(" [K]") for parameter in PARAMETERS]
+def _shows(plan, methods, pairs) -> dict:
+    projection = plan.settings["figures"]["projection"]
+    return {"methods": methods, "symbols": symbols_of(plan), "projection": projection}
 
 
-def plot_regions(data: pd.DataFrame, names: list[str], projection: str = "mollweide") -> Figure:
-    """The Galactic regions and their shares of the sky.
+def _recovered_files(plan, shown) -> list[str]:
+    return [f"{plan.results}/maps/recovered_{method}.fits" for method in shown["methods"]]
 
-    `region` of the data is 0 where masked and 1 + the index in `names` elsewhere.
-    """
-    labels = data["region"]
+
+def _recovered(files, shown) -> dict[str, dict[str, np.ndarray]]:
+    """Map files of recovered skies, by method."""
+    return dict(zip(shown["methods"], map(read_maps, files["recovered"]), strict=True))
+
+
+def region_table(files: dict, _) -> pd.DataFrame:
+    """`region` is 0 where masked and 1 + the index in the regions' names elsewhere."""
+    return pd.DataFrame({"region": read_maps(files["regions"])["REGION"]})
+
+
+def plot_regions(data: pd.DataFrame, shown: dict) -> plt.Figure:
+    """The Galactic regions and their shares of the sky, of `region_table`."""
+    labels, names = data["region"], shown["regions"]
     figure, axes = plt.subplots(
         figsize=(0.6 * FULL_WIDTH, 0.42 * FULL_WIDTH),
-        subplot_kw={"projection": projection},
+        subplot_kw={"projection": shown["projection"]},
         layout="constrained",
     )
     colours = plt.get_cmap("viridis")(np.linspace(0.9, 0.15, len(names)))
     draw_map(
         axes,
         np.where(labels > 0, labels, np.nan),
-        cmap=ListedColormap(colours),
+        cmap=colors.ListedColormap(colours),
         vmin=0.5,
         vmax=len(names) + 0.5,
     )
     shares = [np.mean(labels == index) for index in range(len(names) + 1)]
     handles = [
-        Patch(color=colour, label=f"{area_title(name)}, {share:.0%} of the sky")
+        shapes.Patch(color=colour, label=f"{region_title(name)}, {share:.0%} of the sky")
         for name, colour, share in zip(names, colours, shares[1:])
     ]
-    handles.append(Patch(color=MASKED, label=f"masked, {shares[0]:.0%}"))
+    handles.append(shapes.Patch(color=MASKED, label=f"masked, {shares[0]:.0%}"))
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
-def patch_table(recovered: dict[str, dict[str, np.ndarray]], regions: np.ndarray) -> pd.DataFrame:
-    """Patches of the whole sky, `<method>.<parameter>`; those of different regions differ.
-
-    Parameters
-    ----------
-    recovered : dict of str to dict of str to array (n_pixels,)
-        Map files of recovered skies by method, with PATCH_*.
-    regions : int array (n_pixels,)
-    """
+def patch_table(files: dict, shown: dict) -> pd.DataFrame:
+    """Patches of the whole sky, `<method>.<parameter>`; those of different regions differ."""
+    regions = read_maps(files["regions"])["REGION"]
     columns = {}
-    for method, maps in recovered.items():
-        for parameter in PARAMETERS:
+    for method, maps in _recovered(files, shown).items():
+        for parameter in shown["symbols"]:
             labels = maps[f"PATCH_{parameter.upper()}"]
             known = np.isfinite(labels)
             pairs = np.stack([regions[known], labels[known]], axis=1)
@@ -113,11 +120,14 @@ def patch_table(recovered: dict[str, dict[str, np.ndarray]], regions: np.ndarray
     return pd.DataFrame(columns)
 
 
-def plot_patches(data: pd.DataFrame, methods: list[str], projection: str = "mollweide") -> Figure:
+def plot_patches(data: pd.DataFrame, shown: dict) -> plt.Figure:
     """Patches of every method and spectral parameter, of `patch_table`."""
-    figure, axes = _map_grid([in_words(name) for name in methods], _parameter_titles(), projection)
+    methods = shown["methods"]
+    figure, axes = _map_grid(
+        [in_words(name) for name in methods], [*shown["symbols"].values()], shown["projection"]
+    )
     for row, method in zip(axes, methods):
-        for axis, parameter in zip(row, PARAMETERS):
+        for axis, parameter in zip(row, shown["symbols"]):
             patches = data[f"{method}.{parameter}"].to_numpy()
             known = np.isfinite(patches)
             n_patches = int(patches[known].max()) + 1
@@ -130,37 +140,32 @@ def plot_patches(data: pd.DataFrame, methods: list[str], projection: str = "moll
     return figure
 
 
-def parameter_table(
-    true: dict[str, np.ndarray], recovered: dict[str, dict[str, np.ndarray]]
-) -> pd.DataFrame:
-    """True and recovered spectral parameters, `true.<parameter>` and `<method>.<parameter>`.
+def parameter_table(files: dict, shown: dict) -> pd.DataFrame:
+    """Spectral parameters, `true.<parameter>` and as recovered, `<method>.<parameter>`.
 
-    Parameters
-    ----------
-    true : dict of str to array (n_pixels,)
-        BETA_DUST, TEMP_DUST and BETA_SYNCH; NaN where the sky has no such parameter.
-    recovered : dict of str to dict of str to array (n_pixels,)
-        The same by method, NaN where masked.
+    True ones are NaN where the sky has no such parameter.
     """
-    kept = np.isfinite(next(iter(recovered.values()))["BETA_DUST"])
+    recovered = _recovered(files, shown)
+    kept = np.isfinite(next(iter(recovered.values()))[next(iter(shown["symbols"])).upper()])
     return pd.DataFrame(
         {
             f"{name}.{parameter}": np.where(kept, maps[parameter.upper()], np.nan)
-            for name, maps in {"true": true, **recovered}.items()
-            for parameter in PARAMETERS
+            for name, maps in {"true": read_maps(files["true"]), **recovered}.items()
+            for parameter in shown["symbols"]
         }
     )
 
 
-def plot_parameters(
-    data: pd.DataFrame, methods: list[str], projection: str = "mollweide"
-) -> Figure:
+def plot_parameters(data: pd.DataFrame, shown: dict) -> plt.Figure:
     """True spectral parameters, and those that every method recovers, of `parameter_table`."""
-    names = ["true", *methods]
+    names = ["true", *shown["methods"]]
     figure, axes = _map_grid(
-        [in_words(name) for name in names], _parameter_titles(), projection, n_bars=2
+        [in_words(name) for name in names],
+        [*shown["symbols"].values()],
+        shown["projection"],
+        n_bars=2,
     )
-    for column, parameter in zip(axes.T, PARAMETERS):
+    for column, (parameter, label) in zip(axes.T, shown["labels"].items()):
         # Recovered values scatter more than true ones vary: they get a scale of their own.
         for group, of_group in ((column[:1], names[:1]), (column[1:], names[1:])):
             values = [data[f"{name}.{parameter}"].to_numpy() for name in of_group]
@@ -174,7 +179,7 @@ def plot_parameters(
                 mesh,
                 ax=group,
                 location="bottom",
-                label=PARAMETER_LABELS[parameter],
+                label=label,
                 extend="both" if low < high else "neither",
                 shrink=0.8,
                 aspect=30,
@@ -182,29 +187,23 @@ def plot_parameters(
     return figure
 
 
-def residual_table(cmb: np.ndarray, recovered: dict[str, dict[str, np.ndarray]]) -> pd.DataFrame:
-    """Recovered less true CMB of one realisation, `<method>.Q` and `<method>.U`, µK_CMB.
-
-    Parameters
-    ----------
-    cmb : array (2, n_pixels)
-    recovered : dict of str to dict of str to array (n_pixels,)
-        Map files of recovered skies by method, with CMB_Q and CMB_U.
-    """
+def residual_table(files: dict, shown: dict) -> pd.DataFrame:
+    """Recovered less true CMB of one realisation, `<method>.Q` and `<method>.U`, µK_CMB."""
+    cmb = read_polarization(files["cmb"])[0]
     return pd.DataFrame(
         {
             f"{method}.{stokes}": maps[f"CMB_{stokes}"] - true
-            for method, maps in recovered.items()
+            for method, maps in _recovered(files, shown).items()
             for stokes, true in zip("QU", cmb, strict=True)
         }
     )
 
 
-def plot_residual_maps(
-    data: pd.DataFrame, methods: list[str], projection: str = "mollweide"
-) -> Figure:
+def plot_residual_maps(data: pd.DataFrame, shown: dict) -> plt.Figure:
     """Residual Q and U of every method, of `residual_table`, with their mean squares."""
-    figure, axes = _map_grid([in_words(name) for name in methods], ["Q", "U"], projection, 1)
+    methods = shown["methods"]
+    rows = [in_words(name) for name in methods]
+    figure, axes = _map_grid(rows, ["Q", "U"], shown["projection"], n_bars=1)
     limit = np.nanpercentile(np.abs(data), 95)
     for row, method in zip(axes, methods):
         for axis, stokes in zip(row, "QU"):
@@ -222,3 +221,64 @@ def plot_residual_maps(
         aspect=40,
     )
     return figure
+
+
+def _patches(**options) -> Figure:
+    """Patches of methods."""
+    return Figure(
+        "1 Sky and patches",
+        patch_table,
+        plot_patches,
+        shows=_shows,
+        inputs=lambda plan, shown: {
+            "regions": f"{plan.results}/maps/regions.fits",
+            "recovered": _recovered_files(plan, shown),
+        },
+        suffix="parquet",
+        **options,
+    )
+
+
+FIGURES = {
+    "regions": Figure(
+        "1 Sky and patches",
+        region_table,
+        plot_regions,
+        shows=lambda plan, methods, pairs: {
+            "regions": list(plan.regions),
+            "projection": plan.settings["figures"]["projection"],
+        },
+        inputs=lambda plan, shown: {"regions": f"{plan.results}/maps/regions.fits"},
+        suffix="parquet",
+    ),
+    "patches": _patches(),
+    "kmeans_patches": _patches(
+        methods=lambda plan: of_strategy(plan, "kmeans")[:1], strategy="kmeans"
+    ),
+    "binned_patches": _patches(
+        methods=lambda plan: of_strategy(plan, "recovered_parameters"),
+        strategy="recovered_parameters",
+    ),
+    "parameters": Figure(
+        "2 Fits",
+        parameter_table,
+        plot_parameters,
+        shows=lambda plan, *of: {**_shows(plan, *of), "labels": labels_of(plan)},
+        inputs=lambda plan, shown: {
+            "true": f"{plan.results}/maps/spectral_parameters.fits",
+            "recovered": _recovered_files(plan, shown),
+        },
+        suffix="parquet",
+    ),
+    "residual_maps": Figure(
+        "2 Fits",
+        residual_table,
+        plot_residual_maps,
+        shows=_shows,
+        inputs=lambda plan, shown: {
+            "cmb": f"{plan.results}/maps/cmb.fits",
+            "recovered": _recovered_files(plan, shown),
+        },
+        suffix="parquet",
+    ),
+}

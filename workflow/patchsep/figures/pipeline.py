@@ -1,36 +1,42 @@
 """The pipeline, drawn: what every stage takes from the others (arXiv:2604.08463, Fig. 3)."""
 
-import matplotlib.pyplot as plt
-import pandas as pd
-from matplotlib.figure import Figure
+from __future__ import annotations
 
+import pandas as pd
+
+from ..lazy import pyplot as plt
+from .figure import Figure, symbols_of
 from .style import COLOURS, FULL_WIDTH
 
 # Places are columns from the left and rows from the top; `after` are the stages before.
-STAGES = pd.DataFrame(
-    [
-        ("Sky", "foregrounds (PySM) + CMB (CAMB)\n+ noise in the instrument's bands", 0, 0, []),
-        ("Regions", "rings of growing\ndust brightness", 0, 1, ["Sky"]),
-        ("Patches", "per region, method and\n" r"$\beta_\mathrm{d}$, $T_\mathrm{d}$, "
-         r"$\beta_\mathrm{s}$: a grid of configurations", 0, 2, ["Regions"]),
-        ("Fits", "spectral likelihood, configurations\n× noise realisations, in shards",
-         1, 1, ["Sky", "Patches"]),
-        ("Residuals", "systematic and statistical\nBB spectra", 1, 2, ["Fits"]),
-        ("r", "likelihood of every configuration,\nregion by region", 2, 2, ["Residuals"]),
-        ("Choice", "one configuration per region,\nby several criteria", 2, 1, ["r"]),
-        ("Judging", "r of all regions combined, on skies\nthat the choice has not seen",
-         2, 0, ["Choice"]),
-        ("Figures, tables, report", "", 1, 0, ["Judging"]),
-    ],
-    columns=["stage", "what", "column", "row", "after"],
-)  # fmt: skip
+COLUMNS = ["stage", "what", "column", "row", "after"]
+STAGES = [
+    ("Sky", "foregrounds (PySM) + CMB (CAMB)\n+ noise in the instrument's bands", 0, 0, []),
+    ("Regions", "rings of growing\ndust brightness", 0, 1, ["Sky"]),
+    ("Patches", "per region, method and\n{symbols}: a grid of configurations", 0, 2, ["Regions"]),
+    ("Fits", "spectral likelihood, configurations\n× noise realisations, in shards",
+     1, 1, ["Sky", "Patches"]),
+    ("Residuals", "systematic and statistical\nBB spectra", 1, 2, ["Fits"]),
+    ("r", "likelihood of every configuration,\nregion by region", 2, 2, ["Residuals"]),
+    ("Selection", "one configuration per region,\nby several criteria", 2, 1, ["r"]),
+    ("Test skies", "r of all regions combined, on skies\nthat the selection has not seen",
+     2, 0, ["Selection"]),
+    ("Figures, tables, report", "", 1, 0, ["Test skies"]),
+]  # fmt: skip
 # Of a box, in units of the grid.
 WIDTH, HEIGHT = 0.84, 0.62
 # Stages that run for every configuration.
 OF_THE_GRID = ("Patches", "Fits", "Residuals", "r")
 
 
-def plot_pipeline(stages: pd.DataFrame) -> Figure:
+def pipeline_table(_, shown: dict) -> pd.DataFrame:
+    """`STAGES`, with the symbols of the spectral parameters."""
+    table = pd.DataFrame(STAGES, columns=COLUMNS)
+    names = ", ".join(shown["symbols"].values())
+    return table.assign(what=[what.replace("{symbols}", names) for what in table["what"]])
+
+
+def plot_pipeline(stages: pd.DataFrame, _) -> plt.Figure:
     """Boxes and arrows, of `STAGES`; what runs for every configuration is in colour."""
     figure, axes = plt.subplots(figsize=(FULL_WIDTH, 0.42 * FULL_WIDTH), layout="constrained")
     places = {row.stage: (row.column, -row.row) for row in stages.itertuples()}
@@ -58,3 +64,13 @@ def plot_pipeline(stages: pd.DataFrame) -> Figure:
     axes.set(xlim=(-0.5, 2.5), ylim=(-2.4, 0.4))
     axes.axis("off")
     return figure
+
+
+FIGURES = {
+    "pipeline": Figure(
+        "1 Sky and patches",
+        pipeline_table,
+        plot_pipeline,
+        shows=lambda plan, methods, pairs: {"symbols": symbols_of(plan)},
+    )
+}

@@ -1,25 +1,24 @@
-"""Figures of what is judged: residual spectra, likelihoods of r, criteria, realisations."""
+"""Figures of what was selected: single realisations, residual spectra and likelihoods of r."""
 
-import matplotlib.pyplot as plt
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
-from ..inference.r_likelihood import bias_and_width
+from ..files.tables import read_table
+from ..lazy import lines, shapes
+from ..lazy import pyplot as plt
 from ..sky.regions import COMBINED
+from .figure import Figure, of_strategy, r_files
 from .style import (
-    COLOURS,
     D_ELL_LABEL,
     FULL_WIDTH,
-    R_UPPER_LABEL,
-    area_grid,
-    area_title,
     colours_of,
     in_words,
     plain_log_ticks,
     power_of_ten,
+    region_grid,
+    region_title,
     with_series,
 )
 
@@ -28,29 +27,25 @@ R_BAND = (1e-3, 4e-3)
 LINES = {"total": "--", "observed": "--", "systematic": "-", "statistical": ":"}
 
 
-def plot_residual_spectra(data: pd.DataFrame, kinds: list[str]) -> Figure:
-    """BB spectra, a panel per area and a colour per method and set.
+def plot_residual_spectra(data: pd.DataFrame, shown: dict) -> plt.Figure:
+    """BB spectra, a panel per region and a colour per method and set.
 
-    Parameters
-    ----------
-    data : DataFrame
-        `judging.shown_tables` of `judging.mean_spectra`.
-    kinds : list of str
-        Those that are drawn, of `LINES`.
+    `data` is `sets.headline_tables` of `sets.mean_spectra`; the `kinds` that are shown are keys of
+    `LINES`.
     """
-    data = with_series(data)
-    areas = list(data["region"].unique())
-    figure, axes = area_grid(areas, 0.36)
+    data, kinds = with_series(data), shown["kinds"]
+    regions = list(data["region"].unique())
+    figure, axes = region_grid(regions, 0.36)
     colours = colours_of(list(data["series"].unique()))
-    for axis, area in zip(axes, areas):
-        rows = data[data["region"] == area]
+    for axis, region in zip(axes, regions):
+        rows = data[data["region"] == region]
         draw_spectra(axis, rows, kinds, colours)
-        axis.set(title=area_title(area))
+        axis.set(title=region_title(region))
         axis.label_outer()
     figure.supxlabel(r"Multipole $\ell$", fontsize="medium")
     figure.supylabel(D_ELL_LABEL, fontsize="medium")
     handles = [
-        *(Line2D([], [], color=colour, label=name) for name, colour in colours.items()),
+        *(lines.Line2D([], [], color=colour, label=name) for name, colour in colours.items()),
         *spectra_handles(kinds),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
@@ -58,7 +53,7 @@ def plot_residual_spectra(data: pd.DataFrame, kinds: list[str]) -> Figure:
 
 
 def draw_spectra(axis, data: pd.DataFrame, kinds: list[str], colours: dict[str, str]):
-    """D_ell of one area's `series`, with lensing and the band of r."""
+    """D_ell of one region's `series`, with lensing and the band of r."""
     for name, rows in data.groupby("series", sort=False):
         factor = rows["ell"] * (rows["ell"] + 1) / (2 * np.pi)
         for kind in kinds:
@@ -75,32 +70,34 @@ def draw_spectra(axis, data: pd.DataFrame, kinds: list[str], colours: dict[str, 
 def spectra_handles(kinds: list[str]) -> list:
     """The legend of `draw_spectra`, but for its colours."""
     return [
-        *(Line2D([], [], color="k", ls=LINES[kind], label=kind) for kind in kinds),
-        Patch(color="0.8", label=rf"$r\in[{power_of_ten(R_BAND[0])},\,{power_of_ten(R_BAND[1])}]$"),
-        Line2D([], [], color="0.4", lw=1, label="lensing"),
+        *(lines.Line2D([], [], color="k", ls=LINES[kind], label=kind) for kind in kinds),
+        shapes.Patch(
+            color="0.8", label=rf"$r\in[{power_of_ten(R_BAND[0])},\,{power_of_ten(R_BAND[1])}]$"
+        ),
+        lines.Line2D([], [], color="0.4", lw=1, label="lensing"),
     ]
 
 
-def plot_r_likelihoods(data: pd.DataFrame) -> Figure:
-    """Likelihoods of r, a panel per area and a colour per method and set.
+def plot_r_likelihoods(data: pd.DataFrame, _) -> plt.Figure:
+    """Likelihoods of r, a panel per region and a colour per method and set.
 
-    `data` is `judging.shown_tables` of likelihood curves. A curve whose r_hat lies beyond the
+    `data` is `sets.headline_tables` of likelihood curves. A curve whose r_hat lies beyond the
     panel is named with an arrow.
     """
     data = with_series(data)
-    areas = list(data["region"].unique())
-    figure, axes = area_grid(areas, 0.3)
+    regions = list(data["region"].unique())
+    figure, axes = region_grid(regions, 0.3)
     colours = colours_of(list(data["series"].unique()))
-    for axis, area in zip(axes, areas):
-        draw_likelihoods(axis, data[data["region"] == area], colours)
-        axis.set(title=area_title(area))
+    for axis, region in zip(axes, regions):
+        draw_likelihoods(axis, data[data["region"] == region], colours)
+        axis.set(title=region_title(region))
     figure.supxlabel(r"$10^3\,r$", fontsize="medium")
     figure.supylabel(r"$L(r)/L(\hat r)$", fontsize="medium")
     return figure
 
 
 def draw_likelihoods(axis, data: pd.DataFrame, colours: dict[str, str]):
-    """Likelihoods of r of one area's `series`; their r_hat and widths are in the legend."""
+    """Likelihoods of r of one region's `series`; their r_hat and widths are in the legend."""
     scaled = ["r", "r_hat", "sigma_r_minus", "sigma_r_plus", "r_upper68", "r_input"]
     data = data.assign(**1e3 * data[scaled])
     first = data.drop_duplicates("series")
@@ -132,181 +129,6 @@ def draw_likelihoods(axis, data: pd.DataFrame, colours: dict[str, str]):
     axis.legend(loc="upper right", title=r"$10^3\,r$")
 
 
-def plot_criteria(data: pd.DataFrame) -> Figure:
-    """r_upper68 of every criterion's choice of all regions, a panel per method.
-
-    `data` is that of `tables.criteria_table`, of all regions combined. A point per set, with the
-    bootstrap's error, and an open one for every further kind of pixel weights; methods without a
-    choice are left out, unless none has one.
-    """
-    n_choices = data.groupby("method", sort=False)["configuration"].nunique()
-    methods = list(n_choices.index[n_choices > 1]) or list(n_choices.index)
-    names, weights = (list(data[column].unique()) for column in ("criterion", "pixel_weights"))
-    data = data[data["method"].isin(methods)]
-    sets = list(data["set"].unique())
-    figure, panels = plt.subplots(
-        1,
-        len(methods),
-        figsize=(FULL_WIDTH * min(1, 0.5 * len(methods)), 0.8 + 0.33 * len(names)),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    places = np.arange(len(names))
-    for axis, method in zip(panels[0], methods):
-        of_method = data[data["method"] == method].groupby(["set", "pixel_weights"], sort=False)
-        for (name, pixel_weights), rows in of_method:
-            number, rows = sets.index(name), rows.set_index("criterion")
-            axis.errorbar(
-                1e3 * rows.loc[names, "r_upper68"],
-                places + 0.5 * ((number + 0.5) / len(sets) - 0.5),
-                xerr=1e3 * rows.loc[names, "r_upper68_error"],
-                fmt="o",
-                ms=4,
-                capsize=2,
-                color=COLOURS[number],
-                markerfacecolor=COLOURS[number] if pixel_weights == weights[0] else "w",
-            )
-        axis.set(title=in_words(method), xscale="log", ylim=(len(names) - 0.5, -0.5))
-        plain_log_ticks(axis.xaxis)
-        axis.grid(axis="x", which="both", color="0.9", lw=0.6)
-        axis.set_axisbelow(True)
-    panels[0][0].set_yticks(places, [in_words(name) for name in names])
-    figure.supxlabel(f"{R_UPPER_LABEL}, {area_title(COMBINED)}", fontsize="medium")
-    marks = [(name, colour, colour) for name, colour in zip(sets, COLOURS)]
-    if len(weights) > 1:
-        marks += [(f"{name} weights", "k", face) for name, face in zip(weights, ("k", "w"))]
-    handles = [
-        Line2D([], [], marker="o", ls="", ms=4, color=edge, mfc=face, label=in_words(name))
-        for name, edge, face in marks
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    return figure
-
-
-# Of the kinds of bars.
-HATCHES = ("", "////", "....", "xxxx")
-
-
-def plot_methods(data: pd.DataFrame) -> Figure:
-    """Bias and, from there on, or from zero, sigma_+ of every method, a panel per set.
-
-    Bars of a method are as long together as abs(bias) + sigma_+.
-
-    Parameters
-    ----------
-    data : DataFrame
-        Rows of `tables.criteria_table`, of one criterion and all regions combined, with the
-        columns of `tables.relative_to_first`. A bar for each of the kinds that r is measured with.
-    """
-    sets, methods = (list(data[column].unique()) for column in ("set", "method"))
-    kind = "residual " + data["foreground_residual"]
-    if data["pixel_weights"].nunique() > 1:
-        kind = data["pixel_weights"] + " weights, " + kind
-    kinds = list(kind.unique())
-    figure, panels = plt.subplots(
-        1,
-        len(sets),
-        figsize=(FULL_WIDTH, 0.9 + 0.17 * len(methods) * (1 + len(kinds))),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    places = {method: place for place, method in enumerate(methods)}
-    height = 0.8 / len(kinds)
-    for axis, name in zip(panels[0], sets):
-        rows = data[data["set"] == name]
-        noise, bias = 1e3 * rows["sigma_r_plus"], 1e3 * (rows["r_hat"] - rows["r_input"])
-        number = kind[rows.index].map(kinds.index)
-        at = rows["method"].map(places) + height * (number - (len(kinds) - 1) / 2)
-        options = {"height": 0.9 * height, "edgecolor": "w", "lw": 0}
-        hatches = [HATCHES[i] for i in number]
-        left = bias.clip(lower=0)
-        axis.barh(at, noise, left=left, color=COLOURS[5], hatch=hatches, **options)
-        axis.barh(at, bias, color=COLOURS[4], **options)
-        error = 1e3 * rows["r_upper68_error"]
-        axis.errorbar(left + noise, at, xerr=error, fmt="none", ecolor="k", elinewidth=0.8)
-        for place, end, row in zip(at, left + noise + error, rows.itertuples()):
-            if row.ratio != 1:
-                change = f" {100 * (row.ratio - 1):+.0f} ± {100 * row.ratio_error:.0f} %"
-                change = change.replace("-", "\N{MINUS SIGN}")
-                axis.text(end, place, change, va="center", fontsize="xx-small")
-        low = min(0, 1.1 * bias.min())
-        axis.set(title=in_words(name), xlim=(low, 1.75 * (left + noise).max()))
-        axis.tick_params(axis="y", length=0)
-    panels[0][0].set_yticks(range(len(methods)), [in_words(method) for method in methods])
-    panels[0][0].set_ylim(len(methods) - 0.5, -0.5)
-    figure.supxlabel(rf"$10^3\,(r - r_\mathrm{{in}})$, {area_title(COMBINED)}", fontsize="medium")
-    handles = [
-        Patch(color=COLOURS[4], label=r"bias, $\hat r - r_\mathrm{in}$"),
-        Patch(color=COLOURS[5], label=r"$\sigma_+$"),
-    ]
-    if len(kinds) > 1:
-        handles += [
-            Patch(fc="0.7", ec="w", hatch=hatch, label=in_words(one))
-            for one, hatch in zip(kinds, HATCHES)
-        ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
-    return figure
-
-
-def plot_template_errors(data: pd.DataFrame) -> Figure:
-    """r with templates of temp_dust against their error, a panel per set.
-
-    Parameters
-    ----------
-    data : DataFrame
-        Rows of `tables.criteria_table` with the `error` in K and the `coherence` in degrees of the
-        method's templates; methods that have none are what they are compared with.
-    """
-    sets, residuals = (list(data[column].unique()) for column in ("set", "foreground_residual"))
-    bias = 1e3 * (data["r_hat"] - data["r_input"])
-    data = data.assign(bias=bias, worth=bias_and_width(bias, 1e3 * data["sigma_r_plus"]))
-    figure, panels = plt.subplots(
-        len(residuals),
-        len(sets),
-        figsize=(FULL_WIDTH, 0.33 * FULL_WIDTH * len(residuals)),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    coherences = sorted(data["coherence"].dropna().unique())
-    for row, residual in zip(panels, residuals):
-        row[0].set_ylabel(f"residual {in_words(residual)}\n$10^3\\,r$")
-        for axis, name in zip(row, sets):
-            shown = data[data["set"].eq(name) & data["foreground_residual"].eq(residual)]
-            references = shown[shown["error"].isna()]
-            lines = zip(("-", "--", "-."), references["method"], references["worth"])
-            for style, method, worth in lines:
-                axis.axhline(worth, color="k", ls=style, lw=0.8, label=in_words(method))
-            for colour, coherence in zip(COLOURS, coherences):
-                # Without an error there is nothing that could be coherent.
-                of_line = shown["error"].eq(0) | shown["coherence"].eq(coherence)
-                rows = shown[of_line].sort_values("error")
-                axis.errorbar(
-                    rows["error"],
-                    rows["worth"],
-                    1e3 * rows["r_upper68_error"],
-                    color=colour,
-                    marker="o",
-                    ms=3,
-                    label=f"templates, errors of {coherence:g}°",
-                )
-                axis.plot(rows["error"], rows["bias"], color=colour, ls=":", marker=".", ms=3)
-            axis.axhline(0, color="0.7", lw=0.6, zorder=0)
-    for axis, name in zip(panels[0], sets):
-        axis.set_title(in_words(name))
-    figure.supxlabel(r"rms error of the template of $T_\mathrm{d}$ [K]", fontsize="medium")
-    handles = [
-        *panels[0][0].get_legend_handles_labels()[0],
-        Line2D([], [], color="0.4", label=r"$|\hat r - r_\mathrm{in}| + \sigma_+$"),
-        Line2D([], [], color="0.4", ls=":", label=r"$\hat r - r_\mathrm{in}$"),
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    return figure
-
-
 # What is shown of every realisation, with a label.
 METRICS = {
     "variance": r"Variance of recovered CMB, $Q+U$ [$\mu\mathrm{K}^2$]",
@@ -315,10 +137,27 @@ METRICS = {
 }
 
 
-def plot_distributions(data: pd.DataFrame) -> Figure:
+def distribution_table(files: dict, shown: dict) -> pd.DataFrame:
+    """`METRICS` of every `realization` of the training sky, of what every `method` has selected."""
+    from ..inference.sets import headline
+
+    tables = []
+    paths = zip(shown["methods"], files["estimates"], files["spectra"], strict=True)
+    for method, estimates, spectra in paths:
+        rows = headline(shown["criterion"], read_table(estimates))
+        selected = rows.set_index("region").loc[COMBINED, ["configuration", "pixel_weights"]]
+        rows = read_table(spectra)
+        is_selected = rows[list(selected.index)].eq(selected).all(axis=1)
+        rows = rows[rows["region"].eq(COMBINED) & is_selected]
+        rows = rows.assign(method=method, bb_sum=rows["total"].map(sum))
+        tables.append(rows[["method", "configuration", "realization", *METRICS]])
+    return pd.concat(tables, ignore_index=True)
+
+
+def plot_distributions(data: pd.DataFrame, _) -> plt.Figure:
     """Distributions of METRICS over noise realisations, a colour per method, means dashed.
 
-    `data` has a row per `method` and `realization`.
+    `data` is that of `distribution_table`.
     """
     figure, axes = plt.subplots(
         1, len(METRICS), figsize=(FULL_WIDTH, 0.36 * FULL_WIDTH), layout="constrained"
@@ -333,6 +172,79 @@ def plot_distributions(data: pd.DataFrame) -> Figure:
         axis.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4), useMathText=True)
         axis.xaxis.set_major_locator(plt.MaxNLocator(4))
     axes[0].set_ylabel("Realisations")
-    handles = [Patch(color=c, alpha=0.6, label=in_words(name)) for name, c in colours.items()]
+    handles = [
+        shapes.Patch(color=colour, alpha=0.6, label=in_words(name))
+        for name, colour in colours.items()
+    ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
+
+
+def headline_table(files: dict, shown: dict) -> pd.DataFrame:
+    """`sets.headline_tables` of the pairs (set, method) that are shown."""
+    from ..inference.sets import headline_tables
+
+    tables = zip(map(read_table, files["estimates"]), map(read_table, files["tables"]), strict=True)
+    return headline_tables(shown["criterion"], dict(zip(shown["sets"], tables, strict=True)))
+
+
+def _distribution_inputs(plan, shown) -> dict:
+    training = next(iter(plan.sets))
+    methods = shown["methods"]
+    return {
+        "estimates": r_files(plan, [(training, method) for method in methods], ".csv"),
+        "spectra": [f"{plan.results}/residuals/{method}_cleaned.parquet" for method in methods],
+    }
+
+
+def _of_sets(section: str, tables: str, plot, also: dict, **options) -> Figure:
+    """A figure of the `tables` (spectra or curves) of sets and methods; `also` is shown too."""
+    return Figure(
+        section,
+        headline_table,
+        plot,
+        shows=lambda plan, methods, pairs: {
+            "sets": pairs,
+            "criterion": plan.criteria[0],
+            **also,
+        },
+        inputs=lambda plan, shown: {
+            "estimates": r_files(plan, shown["sets"], ".csv"),
+            "tables": r_files(plan, shown["sets"], f"_{tables}.parquet"),
+        },
+        **options,
+    )
+
+
+def _spectra(*kinds: str, **options) -> Figure:
+    also = {"kinds": list(kinds)}
+    return _of_sets("4 Residual spectra", "spectra", plot_residual_spectra, also, **options)
+
+
+def _likelihoods() -> Figure:
+    return _of_sets("5 r", "curves", plot_r_likelihoods, {})
+
+
+def _binned_and_sources(plan) -> list[str]:
+    """Methods whose patches follow recovered parameters, after those that recover them."""
+    binned = of_strategy(plan, "recovered_parameters")
+    return [*dict.fromkeys(plan.methods[method]["recovered_by"] for method in binned), *binned]
+
+
+FIGURES = {
+    "distributions": Figure(
+        "2 Fits",
+        distribution_table,
+        plot_distributions,
+        shows=lambda plan, methods, pairs: {"methods": methods, "criterion": plan.criteria[0]},
+        inputs=_distribution_inputs,
+    ),
+    "residual_spectra": _spectra("total", "systematic", "statistical"),
+    "binned_spectra": _spectra(
+        "systematic", "statistical", methods=_binned_and_sources, strategy="recovered_parameters"
+    ),
+    "input_r_spectra": _spectra("observed", "systematic", "statistical"),
+    "r_likelihoods": _likelihoods(),
+    "few_and_many_patches": _likelihoods(),
+    "input_r_likelihoods": _likelihoods(),
+}

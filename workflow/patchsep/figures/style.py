@@ -1,27 +1,26 @@
 """What all figures share. A figure is drawn from one table, which is written beside it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..files.tables import write_table
 from ..files.whole import whole
-from ..sky.regions import COMBINED
+from ..lazy import pyplot as plt
+from ..lazy import ticker
+from ..sky.regions import COMBINED, HEMISPHERES
 
 # Okabe & Ito's colours, distinct to colour-blind readers; methods take them in order.
 COLOURS = ["#009E73", "#CC79A7", "#E69F00", "#0072B2", "#D55E00", "#56B4E9"]
 FULL_WIDTH = 7.1  # inches, two columns
-PARAMETER_LABELS = {
-    "beta_dust": r"$\beta_\mathrm{d}$",
-    "temp_dust": r"$T_\mathrm{d}$ [K]",
-    "beta_synch": r"$\beta_\mathrm{s}$",
-}
 R_UPPER_LABEL = r"$10^3\,(\hat r + \sigma_+)$"
 D_ELL_LABEL = r"$\ell(\ell+1)\,C_\ell^{BB}/2\pi$  [$\mu\mathrm{K}^2_\mathrm{CMB}$]"
+# Names of rings that are short for latitudes.
+LATITUDES = ("hi", "mid", "low")
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
 @contextmanager
@@ -46,7 +45,7 @@ def style(font_size: float = 9.0) -> Iterator[None]:
         yield
 
 
-def draw(output, options: dict, plot: Callable[..., Figure], data: pd.DataFrame, *arguments):
+def draw(output, options: dict, plot: Callable[..., plt.Figure], table: pd.DataFrame, shown: dict):
     """Draw a figure in the style of the settings `figures`, and write it with what it plots.
 
     Parameters
@@ -55,16 +54,15 @@ def draw(output, options: dict, plot: Callable[..., Figure], data: pd.DataFrame,
         Paths `pdf`, `png` and `data`, the last of CSV or Parquet.
     options : dict
         `font_size` in points and `resolution` in dots per inch.
-    plot :
-        Function of the data and further arguments.
-    data : DataFrame
+    plot, table, shown :
+        See `figure.Figure`.
     """
-    write_table(output.data, data)
+    write_table(output.data, table)
     with style(options["font_size"]):
-        save(plot(data, *arguments), [output.pdf, output.png], options["resolution"])
+        save(plot(table, shown), [output.pdf, output.png], options["resolution"])
 
 
-def save(figure: Figure, paths: list[str], resolution: int):
+def save(figure: plt.Figure, paths: list[str], resolution: int):
     """Write a figure to every path (PDF, PNG), whole or not at all, and close it."""
     for path in paths:
         with whole(path) as temporary:
@@ -92,10 +90,10 @@ def with_series(data: pd.DataFrame) -> pd.DataFrame:
     return data.assign(series=names)
 
 
-def area_grid(areas: list[str], panel_height: float):
-    """Panels for areas, two or three abreast, and none left empty."""
-    n_columns = min(len(areas), 2 if len(areas) <= 4 else 3)
-    n_rows = -(-len(areas) // n_columns)
+def region_grid(regions: list[str], panel_height: float):
+    """Panels for regions, two or three abreast, and none left empty."""
+    n_columns = min(len(regions), 2 if len(regions) <= 4 else 3)
+    n_rows = -(-len(regions) // n_columns)
     figure, axes = plt.subplots(
         n_rows,
         n_columns,
@@ -104,24 +102,31 @@ def area_grid(areas: list[str], panel_height: float):
         sharey=True,
         squeeze=False,
     )
-    for axis in axes.flat[len(areas) :]:
+    for axis in axes.flat[len(regions) :]:
         axis.remove()
     return figure, axes.flat
 
 
-def area_title(area: str) -> str:
-    """hi_north is "hi-lat north"."""
-    if area == COMBINED:
+def region_title(region: str) -> str:
+    """hi_north is "hi-lat north"; names of other rings are taken as they are, in words."""
+    if region == COMBINED:
         return "all regions combined"
-    ring, *side = area.split("_")
-    return " ".join([f"{ring}-lat", *side])
+    ring, _, side = region.partition("_")
+    if ring in LATITUDES and side in ("", *HEMISPHERES):
+        return f"{ring}-lat {side}".strip()
+    return in_words(region)
+
+
+def patches_of_all(symbols: dict[str, str]) -> str:
+    """Label of the number of patches of all spectral parameters together."""
+    return f"Patches, all {NUMBERS[len(symbols)]} parameters"
 
 
 def plain_log_ticks(direction, subs=(1, 2, 5)):
     """Plain numbers at these multiples of every decade of a logarithmic x or y axis."""
-    direction.set_major_locator(LogLocator(subs=subs))
+    direction.set_major_locator(ticker.LogLocator(subs=subs))
     direction.set_major_formatter("{x:g}")
-    direction.set_minor_formatter(NullFormatter())
+    direction.set_minor_formatter(ticker.NullFormatter())
 
 
 def power_of_ten(value: float) -> str:

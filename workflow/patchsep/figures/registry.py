@@ -1,0 +1,56 @@
+"""All figures, by name, in the order of the report, and what a run has of each."""
+
+from itertools import product
+
+from . import configurations, maps, methods, pipeline, r, search, validation
+
+MODULES = (pipeline, maps, configurations, r, methods, validation, search)
+FIGURES = dict(
+    sorted(
+        (entry for module in MODULES for entry in module.FIGURES.items()),
+        key=lambda entry: entry[1].section,
+    )
+)
+
+
+def module_of(name: str) -> str:
+    """Name of the module that a figure is an entry of."""
+    (module,) = (module for module in MODULES if name in module.FIGURES)
+    return module.__name__.rpartition(".")[2]
+
+
+def figure_methods(plan, name: str) -> list[str]:
+    """Methods that a figure shows: those that settings name for it, or else that it is for."""
+    named = plan.settings["figures"]["methods"]
+    return named[name] if name in named else FIGURES[name].methods(plan)
+
+
+def figure_sets(plan, name: str) -> list[tuple[str, str]]:
+    """Pairs (set, method) that a figure shows, of those whose r is estimated.
+
+    Sets are those that settings name for it, or else that of the training sky.
+    """
+    sets = plan.settings["figures"]["sets"].get(name, list(plan.sets)[:1])
+    pairs = product(sets, figure_methods(plan, name))
+    return [pair for pair in pairs if pair in plan.estimated]
+
+
+def figure_shows(plan, name: str) -> dict:
+    """What a figure shows of a run, as plain data."""
+    return FIGURES[name].shows(plan, figure_methods(plan, name), figure_sets(plan, name))
+
+
+def figure_path(name: str) -> str:
+    """Path of a figure below the folder of figures, without its suffix."""
+    wildcard = FIGURES[name].wildcard
+    return f"{name}/{{{wildcard}}}" if wildcard else name
+
+
+def figure_files(plan, name: str) -> list[str]:
+    """PDF and PNG of a figure; of one that every method has, those of the methods that it shows."""
+    path = f"{plan.results}/figures/{figure_path(name)}"
+    one_each = figure_methods(plan, name) if FIGURES[name].wildcard else [""]
+    return [
+        f"{path.format(method=method)}.{suffix}"
+        for method, suffix in product(one_each, ("pdf", "png"))
+    ]
