@@ -1,16 +1,16 @@
-"""Clean a whole sky with every configuration that some criterion has chosen."""
+"""Clean a whole sky with every configuration that some criterion has selected."""
 
 import logging
 
 import numpy as np
 import pandas as pd
 
-from patchsep.files.maps import read_guide, read_maps, write_maps
+from patchsep.files.maps import read_maps, read_templates, write_maps
 from patchsep.files.tables import read_table, write_table
 from patchsep.inference.foreground_model import ForegroundModel, read_prior
-from patchsep.inference.mocks import rehearsals
-from patchsep.inference.selection import by_area
-from patchsep.inference.skies import clean_sky, measure, partitions_of_choices
+from patchsep.inference.mocks import mock_data
+from patchsep.inference.selection import by_region
+from patchsep.inference.skies import clean_sky, measure, partitions_of_selected
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
 from patchsep.separation.patches import TEMPLATED
@@ -21,42 +21,44 @@ log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
-    params, choices = snakemake.params, read_table(snakemake.input.choices)
+    params, selected = snakemake.params, read_table(snakemake.input.selected)
     skies = [
         RegionSky.read(region, params.zones, params.noise_seed, snakemake.input)
         for region in params.regions
     ]
-    guide = read_guide(snakemake.input.get("guide"))
-    partitions = partitions_of_choices(choices, skies, params.patch_seed, guide, **params.patches)
+    templates = read_templates(snakemake.input.get("templates"))
+    partitions = partitions_of_selected(
+        selected, skies, params.patch_seed, templates, **params.patches
+    )
     memory = snakemake.resources.fit_memory_mb / 1000
     realizations = list(range(params.n_realizations))
-    model = snakemake.input.get("model")
-    priors = {sky.region: read_prior(model, sky.pixels, params.shrinkage) for sky in skies}
-    rehearsed = {}
-    if params.rehearsal:
-        maps = read_maps(model)
-        rehearsed = {
-            sky.region: rehearsals(
+    path = snakemake.input.get("foreground_model")
+    priors = {sky.region: read_prior(path, sky.pixels, params.shrinkage) for sky in skies}
+    mocks = {}
+    if params.mocks:
+        maps = read_maps(path)
+        mocks = {
+            sky.region: mock_data(
                 ForegroundModel.from_columns(maps, sky.pixels),
                 sky,
                 bounds=params.fit["bounds"],
-                templates=guide if params.patches["strategy"] in TEMPLATED else {},
-                **params.rehearsal,
+                templates=templates if params.patches["strategy"] in TEMPLATED else {},
+                **params.mocks,
             )
             for sky in skies
         }
     # The first criterion's map of all regions is kept.
-    shown = next(iter(by_area(choices).values()))[COMBINED]
+    headline = next(iter(by_region(selected).values()))[COMBINED]
     nside, tables = skies[0].nside, []
-    for area, cleaned in clean_sky(
-        choices, partitions, skies, realizations, rehearsed, priors, memory=memory, **params.fit
+    for region, cleaned in clean_sky(
+        selected, partitions, skies, realizations, mocks, priors, memory=memory, **params.fit
     ):
-        log.info("%s: %s", area, cleaned.configuration)
+        log.info("%s: %s", region, cleaned.configuration)
         tables += [
-            measure(area, cleaned, nside, params.spectra, weights)
+            measure(region, cleaned, nside, params.spectra, weights)
             for weights in params.pixel_weights
         ]
-        if area == COMBINED and cleaned.configuration == shown:
+        if region == COMBINED and cleaned.configuration == headline:
             write_recovered(snakemake.output.maps, cleaned, nside, snakemake.wildcards.method)
     write_table(snakemake.output.spectra, pd.concat(tables, ignore_index=True))
 

@@ -22,9 +22,9 @@ def main(snakemake):
         code=params.code,
         progress=params.progress,
         spectra=params.spectra,
-        held_out=params.held_out,
+        cross_validation=params.cross_validation,
         memory=snakemake.resources.fit_memory_mb / 1000,
-        prior=read_prior(snakemake.input.get("model"), sky.pixels, params.shrinkage),
+        prior=read_prior(snakemake.input.get("foreground_model"), sky.pixels, params.shrinkage),
         **params.fit,
     )
     write_table(snakemake.output.shard, shard)

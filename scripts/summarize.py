@@ -4,8 +4,8 @@ from patchsep.files.tables import read_table, write_table
 from patchsep.files.whole import whole
 from patchsep.inference.tables import (
     configuration_table,
-    criteria_table,
     gains_table,
+    selection_table,
     summary_table,
     summary_text,
 )
@@ -18,13 +18,13 @@ def main(snakemake):
     def read(keys, paths):
         return dict(zip(keys, map(read_table, paths), strict=True))
 
-    criteria = criteria_table(read(params.sets, files.judged))
-    summary = summary_table(criteria, params.criterion)
+    selection = selection_table(read(params.sets, files.estimates))
+    summary = summary_table(selection, params.criterion)
     for path in snakemake.output.summary:
         write_table(path, summary)
-    write_table(snakemake.output.criteria, criteria)
-    write_table(snakemake.output.gains, gains_table(criteria, read(params.sets, files.samples)))
-    configurations = configuration_table(read(params.regions, files.estimates))
+    write_table(snakemake.output.selection, selection)
+    write_table(snakemake.output.gains, gains_table(selection, read(params.sets, files.samples)))
+    configurations = configuration_table(read(params.grids, files.configurations))
     for path in snakemake.output.configurations:
         write_table(path, configurations)
     with whole(snakemake.output.text) as temporary:

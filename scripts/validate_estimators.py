@@ -19,7 +19,7 @@ log = logging.getLogger("patchsep.script")
 
 def main(snakemake):
     params = snakemake.params
-    templates = read_table(snakemake.input.templates)
+    theory = read_table(snakemake.input.theory)
     labels = read_maps(snakemake.input.regions)["REGION"]
     nside, pixels = hp.npix2nside(len(labels)), np.flatnonzero(labels > 0)
     instrument = read_instrument(snakemake.input.instrument)
@@ -28,8 +28,8 @@ def main(snakemake):
     for name in ESTIMATORS:
         settings = params.spectra | {"estimator": name}
         estimator = Estimator.of(pixels, nside, **settings)
-        leaked.append(leakage(estimator, templates, **params.skies).assign(estimator=name))
-        estimates = recover_r(estimator, templates, noise, **params.skies)
+        leaked.append(leakage(estimator, theory, **params.skies).assign(estimator=name))
+        estimates = recover_r(estimator, theory, noise, **params.skies)
         summary = coverage(estimates, params.skies["r"])
         log.info("%s: %s", name, summary)
         found.append({"estimator": name, "noise": noise, **params.skies, **summary})

@@ -8,7 +8,13 @@ from patchsep.separation.partitions import configuration_patches, configurations
 from patchsep.separation.patches import kmeans
 from patchsep.sky.foregrounds import foreground_sky
 from patchsep.spectra.estimator import Estimator
-from patchsep.studies.known_patches import draw_parameters, make_sky, pulls, search, values_around
+from patchsep.studies.known_patches import (
+    draw_parameters,
+    make_sky,
+    pulls,
+    select_on_sky,
+    values_around,
+)
 
 NSIDE, PIXELS = 16, np.arange(400, 1000)
 SCATTER = {"beta_dust": 0.2, "temp_dust": 2.0, "beta_synch": 0.2}
@@ -18,11 +24,11 @@ SETTINGS = {"bounds": BOUNDS, "start": START, "max_iterations": 200, "tolerance"
 def sky_of(instrument, true, seed=0):
     values = values_around(true, [0.5, 3])
     names = configurations([values], "axes")
-    members = partition("kmeans", NSIDE, PIXELS, values, seed)
-    patches = configuration_patches(names[0], members[0])
+    draws = partition("kmeans", NSIDE, PIXELS, values, seed)
+    patches = configuration_patches(names[0], draws[0])
     galaxy = foreground_sky("embedded", NSIDE, 1)
     sky, truth = make_sky(galaxy, instrument, "hi", PIXELS, patches, SCATTER, seed)
-    return sky, truth, members, names
+    return sky, truth, draws, names
 
 
 def test_a_scan_goes_through_the_truth_one_parameter_at_a_time():
@@ -50,8 +56,8 @@ def test_parameters_differ_from_patch_to_patch_and_stay_within_twice_the_scatter
 
 def test_a_sky_is_bright_in_its_own_patches_parameters(litebird, dense):
     """Two component maps of the dense model fit all bands of PySM's emission."""
-    sky, truth, members, names = sky_of(litebird, [4, 2, 2])
-    patches = configuration_patches(names[0], members[0])
+    sky, truth, draws, names = sky_of(litebird, [4, 2, 2])
+    patches = configuration_patches(names[0], draws[0])
     parameters = np.stack([truth[name][labels] for name, labels in patches.items()])
     _, misfit = dense.solve(parameters[:, :50], sky.foregrounds[..., :50])
     assert misfit < 1e-6 * np.sum((sky.foregrounds[..., :50] / dense.sigma[:, None, None]) ** 2)
@@ -60,12 +66,12 @@ def test_a_sky_is_bright_in_its_own_patches_parameters(litebird, dense):
 
 
 def test_criteria_find_the_truth_where_patches_differ_much(litebird, spectra):
-    sky, _, members, names = sky_of(litebird, [4, 2, 2])
+    sky, _, draws, names = sky_of(litebird, [4, 2, 2])
     estimator = Estimator.of(PIXELS, NSIDE, "pseudo", 0.0, 1)
-    criteria = ["oracle", "rehearsal", "information"]
-    estimates, chosen = search(
+    criteria = ["oracle", "mocks", "aic"]
+    estimates, selected = select_on_sky(
         sky,
-        members,
+        draws,
         names,
         criteria,
         [0, 1],
@@ -75,19 +81,19 @@ def test_criteria_find_the_truth_where_patches_differ_much(litebird, spectra):
         **SETTINGS,
     )
     assert list(estimates["configuration"]) == names
-    assert estimates["rehearsal"].notna().all()
-    chosen = chosen.set_index("criterion")
-    assert list(chosen.index) == criteria
-    assert chosen.loc["information", "configuration"] == names[0]
-    assert chosen.loc["information", "true"]
-    assert chosen.loc["oracle", "loss"] == 1
-    assert chosen["loss"].ge(1).all()
+    assert estimates["mocks"].notna().all()
+    selected = selected.set_index("criterion")
+    assert list(selected.index) == criteria
+    assert selected.loc["aic", "configuration"] == names[0]
+    assert selected.loc["aic", "true"]
+    assert selected.loc["oracle", "loss"] == 1
+    assert selected["loss"].ge(1).all()
 
 
 def test_pulls_are_those_of_students_t(litebird):
     """With five realisations 62.6 % of the means lie within one error of the truth."""
-    sky, truth, members, names = sky_of(litebird, [40, 30, 20])
-    table = pulls(sky, names[0], members[0], truth, list(range(5)), **SETTINGS)
+    sky, truth, draws, names = sky_of(litebird, [40, 30, 20])
+    table = pulls(sky, names[0], draws[0], truth, list(range(5)), **SETTINGS)
     assert len(table) == 90
     inside = table["pull"].abs().lt(1).mean()
     assert inside == pytest.approx(0.626, abs=4 * np.sqrt(0.626 * 0.374 / 90))

@@ -1,4 +1,4 @@
-"""The search: what samplers try, what configurations promise, and what that is worth."""
+"""The search: what samplers try, what is predicted, and how near that is to fits."""
 
 from dataclasses import replace
 
@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.inference.fit_foreground_model import study
-from patchsep.inference.mocks import rehearsal_skies
+from patchsep.inference.fit_foreground_model import fit_foreground_model
+from patchsep.inference.mocks import mock_skies
 from patchsep.separation.partitions import configurations, partition
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.search import (
     SAMPLERS,
     compare_samplers,
     compare_with_fits,
-    promised_r,
+    predict_r,
     search,
 )
 
@@ -44,12 +44,12 @@ def test_the_same_seed_tries_the_same_configurations():
 
 
 def test_tpe_finds_a_valley_earlier_than_chance():
-    table = pd.DataFrame({"configuration": ALL, "promised": [valley(name) for name in ALL]})
-    found = compare_samplers(table.assign(judged=0.0), VALUES, 40, 5, 0)
+    table = pd.DataFrame({"configuration": ALL, "predicted": [valley(name) for name in ALL]})
+    found = compare_samplers(table.assign(fitted=0.0), VALUES, 40, 5, 0)
     assert set(found["sampler"]) == set(SAMPLERS)
     for _, run in found.groupby(["sampler", "repeat"]):
-        assert run["promised"].is_monotonic_decreasing
-    late = found[found["evaluation"] == 40].groupby("sampler")["promised"].mean()
+        assert run["predicted"].is_monotonic_decreasing
+    late = found[found["evaluation"] == 40].groupby("sampler")["predicted"].mean()
     assert late["tpe"] < late["random"]
 
 
@@ -60,7 +60,7 @@ BOUNDS = {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.
 
 @pytest.fixture(scope="module")
 def skies(few_pixels):
-    """beta_dust varies as rehearsals take it to, and no other parameter."""
+    """beta_dust varies as mock skies take it to, and no other parameter."""
     return [few_pixels(PIXELS, seed, scatter=[1.0, 0.0, 0.0]) for seed in range(4)]
 
 
@@ -70,31 +70,31 @@ def measured(spectra):
     table = spectra.assign(ell=np.arange(len(spectra)))
     return {
         "estimator": estimator,
-        "bands": estimator.bands(table, table, 10, 0),
+        "theory": estimator.bands(table, table, 10, 0),
         "amplitude_scatter": 0.7,
         "bounds": BOUNDS,
         **SETTINGS,
     }
 
 
-def test_what_is_promised_is_near_what_fits_come_to(skies, measured):
-    """On rehearsals nothing is known but what one observation shows. One sky differs much from
+def test_what_is_predicted_is_near_what_fits_come_to(skies, measured):
+    """On mock skies nothing is known but what one observation shows. One sky differs much from
     another; so this is of the average of some."""
     values = {"beta_dust": [1, 10], "temp_dust": [1], "beta_synch": [1]}
-    members = partition("kmeans", NSIDE, PIXELS, values, 5)
+    draws = partition("kmeans", NSIDE, PIXELS, values, 5)
     rows = []
     for seed, sky in enumerate(skies):
-        model = study(sky, 0, 10 * seed, bounds=BOUNDS, **SETTINGS)
-        rehearsed = rehearsal_skies(model, sky, 4, 10 * seed, bounds=BOUNDS)
+        model = fit_foreground_model(sky, 0, 10 * seed, bounds=BOUNDS, **SETTINGS)
+        mocks = mock_skies(model, sky, 4, 10 * seed, bounds=BOUNDS)
         for name in ("1-1-1", "10-1-1"):
-            promised, left = promised_r(name, members, rehearsed, [0, 1, 2], **measured)
+            predicted, left = predict_r(name, draws, mocks, [0, 1, 2], **measured)
             compared = compare_with_fits(
-                name, members, replace(sky, noise_seed=9), list(range(6)), left, **measured
+                name, draws, replace(sky, noise_seed=9), list(range(6)), left, **measured
             )
-            rows.append({"name": name, "promised": promised, "left": left[3:].sum(), **compared})
+            rows.append({"name": name, "predicted": predicted, "left": left[3:].sum(), **compared})
     table = pd.DataFrame(rows)
     np.testing.assert_allclose(table[["ratio_5", "ratio_10"]], 1, atol=0.15)
     found = table.groupby("name").mean()
-    np.testing.assert_allclose(found["promised"], found["judged"], rtol=0.7)
+    np.testing.assert_allclose(found["predicted"], found["fitted"], rtol=0.7)
     # One patch leaves more of the foregrounds than ten.
     assert found["left"]["1-1-1"] > 1.5 * found["left"]["10-1-1"]

@@ -12,7 +12,7 @@ NSIDE = 16
 
 
 @pytest.fixture(scope="module")
-def templates(spectra):
+def theory(spectra):
     return spectra[: 3 * NSIDE]
 
 
@@ -33,18 +33,18 @@ def test_cmb_noise_is_that_of_dense_least_squares(dense, bright_sky):
     assert maps[0].std() == pytest.approx(noise, rel=4 / np.sqrt(2 * 4000))
 
 
-def test_leakage_and_recovery_are_told_apart(pure, templates):
-    table = leakage(pure, templates, r=0.01, realizations=40, seed=1)
+def test_leakage_and_recovery_are_told_apart(pure, theory):
+    table = leakage(pure, theory, r=0.01, realizations=40, seed=1)
     pulls = (table["from_b"] - table["expected"]) / table["from_b_scatter"] * np.sqrt(40)
     assert np.abs(pulls).max() < 4
     assert (table["from_e"] < 0.3 * table["expected"]).all()
-    again = leakage(pure, templates, r=0.01, realizations=40, seed=1)
+    again = leakage(pure, theory, r=0.01, realizations=40, seed=1)
     pd.testing.assert_frame_equal(table, again)
 
 
-def test_r_of_skies_without_foregrounds_is_unbiased_and_in_its_interval(pure, templates):
+def test_r_of_skies_without_foregrounds_is_unbiased_and_in_its_interval(pure, theory):
     n_skies, r = 150, 0.03
-    skies = recover_r(pure, templates, noise=0.05, r=r, realizations=n_skies, seed=2)
+    skies = recover_r(pure, theory, noise=0.05, r=r, realizations=n_skies, seed=2)
     found = coverage(skies, r)
     assert abs(found["bias"]) < 4 * found["bias_error"]
     assert found["coverage68"] == pytest.approx(0.68, abs=4 * np.sqrt(0.68 * 0.32 / n_skies))

@@ -114,7 +114,7 @@ def read_parameter_map(path: str | Path, parameter: str) -> np.ndarray:
     return np.where(values == hp.UNSEEN, np.nan, values)
 
 
-def read_parameter_maps(path: str | Path | None) -> dict[str, np.ndarray]:
-    """Maps of spectral parameters by name; none without a path."""
+def read_templates(path: str | Path | None) -> dict[str, np.ndarray]:
+    """Maps of spectral parameters that patches follow, by parameter; none without a path."""
     maps = read_maps(path) if path else {}
     return {name.lower(): values for name, values in maps.items()}

@@ -19,7 +19,7 @@ SUFFIX = ".progress.json"
 
 
 @contextmanager
-def alone(progress: str | Path) -> Iterator[None]:
+def exclusive(progress: str | Path) -> Iterator[None]:
     """Wait until no other process is at the shard of this progress file.
 
     After a driver was killed its jobs may live on; the next one's then take over what they did.

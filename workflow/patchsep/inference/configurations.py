@@ -1,4 +1,4 @@
-"""The grid: configurations of patches × noise realisations, in shards that lose nothing.
+"""All configurations on one sky: patches × noise realisations, in shards that lose nothing.
 
 A shard is some configurations and some realisations of one region. Each configuration is
 kept when it is done, in a file of its own that carries the fingerprint of everything it
@@ -13,30 +13,26 @@ import numpy as np
 import pandas as pd
 
 from ..files.fingerprints import fingerprint
-from ..files.progress import Meter, alone
+from ..files.progress import Meter, exclusive
 from ..files.store import Store
-from ..instrument.noise import FOREGROUNDS_ONLY
 from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky, observe, observe_halves
 from ..separation.cleaning import clean, held_out_misfit
 from ..separation.partitions import Partitions, configuration_patches, count_patches, patch_labels
 from ..spectra.estimator import Estimator
-from ..spectra.residuals import ResidualSpectra, cmb_variance, residual_spectra
+from ..spectra.residuals import ResidualSpectra, mean_systematic
+from .r_likelihood import REstimate, measure_r
+from .realizations import count_fits, realization_table, spectra_of_fits
 
 log = logging.getLogger(__name__)
 
-# Columns of a configuration's table that its `Cleaned` has.
-MEASURED = [
-    *("nll", "iterations", "gradient", "converged", "n_at_bounds"),
-    *("information", "evidence"),
-]
-# What is averaged over noise realisations; all but the first two can choose a configuration.
-AVERAGES = ["nll", "n_at_bounds", "variance", "information", "evidence", "held_out"]
+# What is averaged over noise realisations; all but the first two can select a configuration.
+AVERAGES = ["nll", "n_at_bounds", "variance", "aic", "evidence", "cross_validation"]
 
 
 def fit_configuration(
     configuration: str,
-    members: list[Partitions],
+    draws: list[Partitions],
     sky: RegionSky,
     realizations: list[int],
     data: np.ndarray,
@@ -50,8 +46,8 @@ def fit_configuration(
     Parameters
     ----------
     configuration : str
-    members : list of dict
-        See `patches.partition`.
+    draws : list of dict
+        See `partitions.partition`.
     sky : RegionSky
     realizations : list of int
     data : array
@@ -59,7 +55,7 @@ def fit_configuration(
     estimator : Estimator
         Of the residuals' spectra.
     halves : array, optional
-        What `observe_halves` makes of them: the held-out misfit is measured as well.
+        What `observe_halves` makes of them: cross-validation is measured as well.
     propagation : str
         See `cleaning.clean`.
     settings :
@@ -68,40 +64,33 @@ def fit_configuration(
     Returns
     -------
     DataFrame
-        A row for the foregrounds alone, `realization` FOREGROUNDS_ONLY, and one per noise
-        realisation: `nll`, `iterations`, `gradient`, `converged`, `n_at_bounds`,
-        `information`, `evidence`, `variance` of the CMB map in µK², `held_out` (NaN where it is not
-        measured), and as lists over the estimator's bins the BB spectra `total` and
-        `statistical` in µK²; of the foregrounds alone, `systematic`.
+        See `realization_table`, with `iterations`, `gradient`, `aic`, `evidence`, and
+        `cross_validation` (NaN where it is not measured).
     """
-    result = clean(configuration, members, sky, data, propagation=propagation, **settings)
-    systematic, recovered = result.cmb[0], result.cmb[1:]
-    spectra = residual_spectra(recovered, sky.cmb, systematic, sky.pixels, estimator)
-    table = pd.DataFrame({"realization": [FOREGROUNDS_ONLY, *realizations]})
-    for column in MEASURED:
-        table[column] = getattr(result, column)
-    table["variance"] = cmb_variance(result.cmb)
-    table["held_out"] = (
-        np.nan
-        if halves is None
-        else held_out_misfit(configuration, members, sky, halves, **settings)
+    fits = clean(configuration, draws, sky, data, propagation=propagation, **settings)
+    spectra = spectra_of_fits(fits, sky, estimator)
+    misfit = np.full(len(data), np.nan)
+    if halves is not None:
+        misfit = held_out_misfit(configuration, draws, sky, halves, **settings)
+    return realization_table(count_fits(fits, realizations), fits.cmb[1:], spectra).assign(
+        iterations=fits.iterations[1:],
+        gradient=fits.gradient[1:],
+        aic=fits.information[1:],
+        evidence=fits.evidence[1:],
+        cross_validation=misfit[1:],
     )
-    table["total"] = [None, *spectra.total]
-    table["statistical"] = [None, *spectra.statistical]
-    table["systematic"] = [spectra.systematic] + [None] * len(realizations)
-    return table
 
 
 def fit_shard(
     names: list[str],
-    members: list[Partitions],
+    draws: list[Partitions],
     sky: RegionSky,
     realizations: list[int],
     folder: str | Path,
     code: str,
     progress: str | Path,
     spectra: dict,
-    held_out: bool = False,
+    cross_validation: bool = False,
     **settings,
 ) -> pd.DataFrame:
     """Fit every configuration to every realisation, but for what the folder has already.
@@ -109,9 +98,9 @@ def fit_shard(
     Parameters
     ----------
     names : list of str
-        Configurations, see `patches.configurations`.
-    members : list of dict
-        See `patches.partition`.
+        Configurations, see `partitions.configurations`.
+    draws : list of dict
+        See `partitions.partition`.
     sky : RegionSky
     realizations : list of int
         Numbers of the noise realisations, see `RegionSky.observe`.
@@ -120,11 +109,11 @@ def fit_shard(
     code : str
         Fingerprint of the code that computes them.
     progress : str or Path
-        File that says, while the shard runs, how far it is, see `shards.read_progress`.
+        File that says, while the shard runs, how far it is, see `progress.read_progress`.
     spectra : dict
         `estimator`, `apodization` and `bin_width` of `Estimator.of`.
-    held_out : bool
-        Whether to measure `held_out_misfit`, which takes as many fits again.
+    cross_validation : bool
+        Whether to measure `cross_validation_misfit`, which takes as many fits again.
     settings :
         See `fit_configuration`.
 
@@ -134,7 +123,7 @@ def fit_shard(
         A row per configuration, see `average`.
     """
     data = observe(sky, realizations)
-    halves = observe_halves(sky, realizations) if held_out else None
+    halves = observe_halves(sky, realizations) if cross_validation else None
     estimator = Estimator.of(sky.pixels, sky.nside, **spectra)
     what_matters = {name: value for name, value in settings.items() if name != "memory"}
     store = Store(
@@ -161,43 +150,42 @@ def fit_shard(
         jax.devices()[0].device_kind,
     )
     rows = []
-    with alone(progress):
+    with exclusive(progress):
         meter = Meter(Path(progress), len(names), len(data))
         for name in names:
-            labels = patch_labels(name, members)
+            labels = patch_labels(name, draws)
             table = store.get(name, *labels)
             kept = table is not None
             if not kept:
                 table = fit_configuration(
-                    name, members, sky, realizations, data, estimator, halves, **settings
+                    name, draws, sky, realizations, data, estimator, halves, **settings
                 )
                 store.put(name, table, *labels)
-            rows.append(average(name, members, sky, table))
-            meter.tick(name, kept, int((~table["converged"]).sum()), table["iterations"].mean())
+            row = average(name, draws, sky, table)
+            rows.append(row)
+            n_unconverged = row["n_unconverged"] + row["n_unconverged_systematic"]
+            meter.tick(name, kept, n_unconverged, table["iterations"].mean())
     return pd.DataFrame(rows)
 
 
-def average(name: str, members: list[Partitions], sky: RegionSky, table: pd.DataFrame) -> dict:
+def average(name: str, draws: list[Partitions], sky: RegionSky, table: pd.DataFrame) -> dict:
     """One configuration of a shard in a row, of its `fit_configuration`.
 
     `n_unconverged` counts noise realisations; `n_unconverged_systematic` is 1 if the fit to
     foregrounds alone did not converge. `AVERAGES` and the spectra, arrays over bins, are averages
-    over noise realisations. Numbers of patches are those of the first member.
+    over noise realisations. Numbers of patches are those of the first draw.
     """
-    foregrounds = table["realization"] == FOREGROUNDS_ONLY
-    noisy = table[~foregrounds]
-    patches = configuration_patches(name, members[0])
     return {
         "configuration": name,
-        **count_patches(patches),
+        **count_patches(configuration_patches(name, draws[0])),
         "f_sky": len(sky.pixels) / hp.nside2npix(sky.nside),
-        **noisy[AVERAGES].mean().to_dict(),
-        "n_realizations": len(noisy),
-        "n_unconverged": int((~noisy["converged"]).sum()),
-        "n_unconverged_systematic": int((~table["converged"][foregrounds]).sum()),
-        "total": np.mean(noisy["total"].to_list(), axis=0),
-        "statistical": np.mean(noisy["statistical"].to_list(), axis=0),
-        "systematic": table["systematic"][foregrounds].iloc[0],
+        **table[AVERAGES].mean().to_dict(),
+        "n_realizations": len(table),
+        "n_unconverged": int(table["n_unconverged"].sum()),
+        "n_unconverged_systematic": int(table["n_unconverged_systematic"].iloc[0]),
+        "total": np.mean(table["total"].to_list(), axis=0),
+        "statistical": np.mean(table["statistical"].to_list(), axis=0),
+        "systematic": table["systematic"].iloc[0],
     }
 
 
@@ -239,3 +227,78 @@ def spectra_table(configuration: str, spectra: ResidualSpectra) -> pd.DataFrame:
     """Residual spectra of one configuration, averaged over realisations, by bin."""
     bins = np.arange(len(spectra.systematic))
     return pd.DataFrame({"configuration": configuration, "bin": bins, **spectra._asdict()})
+
+
+def estimate_r_of_configurations(
+    metrics: pd.DataFrame,
+    spectra: pd.DataFrame,
+    theory: pd.DataFrame,
+    r_input: float,
+    mock_spectra: list[pd.DataFrame],
+    amplitude_scatter: float,
+    **grid,
+) -> pd.DataFrame:
+    """r of every configuration of a method in one region.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        See `gather`.
+
+    Other parameters are those of `estimate_r_of_configuration`.
+
+    Returns
+    -------
+    DataFrame
+        The metrics with r_hat, sigma_r_minus, sigma_r_plus, r_upper68, and whether the
+        `foreground_residual` is `marginalised` or `neglected`.
+    """
+    rows = []
+    for row in metrics.to_dict("records"):
+        estimate = estimate_r_of_configuration(
+            row["configuration"],
+            spectra,
+            theory,
+            r_input,
+            mock_spectra,
+            amplitude_scatter,
+            **grid,
+        )
+        rows.append(row | estimate.headline)
+        log.info("%(configuration)s: r_hat %(r_hat).3g, r_upper68 %(r_upper68).3g", rows[-1])
+    treatment = "marginalised" if mock_spectra else "neglected"
+    return pd.DataFrame(rows).assign(foreground_residual=treatment)
+
+
+def estimate_r_of_configuration(
+    configuration: str,
+    spectra: pd.DataFrame,
+    theory: pd.DataFrame,
+    r_input: float,
+    mock_spectra: list[pd.DataFrame],
+    amplitude_scatter: float,
+    **grid,
+) -> REstimate:
+    """r of one configuration in one region.
+
+    Parameters
+    ----------
+    configuration : str
+    spectra : DataFrame
+        See `gather`.
+    theory, r_input, amplitude_scatter, grid :
+        See `r_likelihood.measure_r`.
+    mock_spectra : list of DataFrame
+        `spectra` of mock skies: what is left of their foregrounds is allowed for. Of none it is
+        neglected.
+    """
+    own = spectra[spectra["configuration"] == configuration]
+    return measure_r(
+        own["total"].to_numpy(),
+        own["statistical"].to_numpy(),
+        theory,
+        r_input,
+        mean_systematic(mock_spectra, configuration),
+        amplitude_scatter,
+        **grid,
+    )

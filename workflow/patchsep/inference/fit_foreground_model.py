@@ -8,7 +8,7 @@ from ..separation.fit import separate
 from ..separation.patches import kmeans
 from ..sky.spectral_model import PARAMETERS
 from .foreground_model import ForegroundModel
-from .mocks import rehearsals
+from .mocks import mock_data
 
 # Patches between which the data's gain is measured, for scatter on wide scales; between the second
 # and one patch a pixel for that on narrow scales.
@@ -25,12 +25,14 @@ ANSWERS = np.array([[1, 1, 1], [1, 1, 1], [0, 0, 1]], dtype=bool)
 N_COMPARED = 4
 
 
-# Errors of gains follow from scatters and these from errors; five rounds are enough.
+# Errors of gains follow from scatters and these from errors; so many rounds are enough.
 N_WEIGHTINGS = 10
 
 
-def study(sky: RegionSky, realization: int, seed: int, **settings) -> ForegroundModel:
-    """Model a region's foregrounds by one observation of it.
+def fit_foreground_model(
+    sky: RegionSky, realization: int, seed: int, **settings
+) -> ForegroundModel:
+    """Fit a model of a region's foregrounds to one observation of it.
 
     Three gains in NLL tell how much their parameters scatter: from more patches of all, by what
     beta_dust and the others vary on wide scales; from a beta_dust of every pixel, by what it varies
@@ -91,7 +93,7 @@ def study(sky: RegionSky, realization: int, seed: int, **settings) -> Foreground
         narrow=np.zeros((len(PARAMETERS), n_pixels)),
     )
     skies = [
-        rehearsals(with_scatter(*scatter), sky, N_COMPARED, seed, bounds=settings["bounds"])[1]
+        mock_data(with_scatter(*scatter), sky, N_COMPARED, seed, bounds=settings["bounds"])[1]
         for scatter in [(0, 0, 0), *np.eye(3)]
     ]
     *compared, found = gains(np.concatenate([*skies, data])).T

@@ -64,7 +64,7 @@ UNITS = ["uK_RJ"] * 4 + 2 * ["", "K", ""] + [""] * 6
 
 
 def shrinkage_prior(
-    model: ForegroundModel, parameters: Sequence[str]
+    foreground_model: ForegroundModel, parameters: Sequence[str]
 ) -> dict[str, tuple[float, float]]:
     """Prior of patches' parameters, from data alone: the mean and scatter of a region's model.
 
@@ -73,7 +73,7 @@ def shrinkage_prior(
 
     Parameters
     ----------
-    model : ForegroundModel
+    foreground_model : ForegroundModel
     parameters : sequence of str
         Those to be shrunk.
 
@@ -85,8 +85,8 @@ def shrinkage_prior(
     prior = {}
     for name in parameters:
         number = PARAMETERS.index(name)
-        scatter = max(model.scatter[number].mean(), LEAST_SCATTER)
-        mean = float(model.means[number].mean())
+        scatter = max(foreground_model.scatter[number].mean(), LEAST_SCATTER)
+        mean = float(foreground_model.means[number].mean())
         prior[name] = mean, float(scatter * PARAMETER_FIELDS[name]["scatter"])
     return prior
 

@@ -1,11 +1,11 @@
-"""Rehearsals: skies made like the observed one, on which configurations are tried out.
+"""Mock skies: drawn from the foreground model that was fitted to the one observed sky.
 
-Nothing in them is known from the truth. Their dust and synchrotron are the recovered ones; their
-spectral parameters are Gaussian fields with published spectra, around the recovered means and with
-as much scatter, on wide and on narrow scales, as explains what the data gain from patches. Where
-noise hides what a configuration leaves of the one observed sky, its average over such skies still
-tells configurations apart, and what is left of their foregrounds is what to expect in the observed
-sky's spectrum.
+A parametric bootstrap: nothing in them is known from the truth. Their dust and synchrotron are the
+recovered ones; their spectral parameters are Gaussian fields with published spectra, around the
+recovered means and with as much scatter, on wide and on narrow scales, as explains what the data
+gain from patches. Where noise hides what a configuration leaves of the one observed sky, its
+average over mock skies still tells configurations apart, and what is left of their foregrounds is
+what to expect in the observed sky's spectrum.
 """
 
 from dataclasses import replace
@@ -20,6 +20,10 @@ from ..sky.parameter_fields import parameter_fields
 from ..sky.parameter_templates import prepare_templates, smooth
 from ..sky.spectral_model import PARAMETERS, dust_sed, synch_sed
 from .foreground_model import WIDE, ForegroundModel
+
+# Third number of the seed of template errors, beside those that the deviations of the spectral
+# parameters have. It happens to be their number; whatever that is, the seed stays.
+TEMPLATE_ERRORS = 3
 
 
 def emission(
@@ -44,8 +48,8 @@ def emission(
     )
 
 
-def rehearse(
-    model: ForegroundModel,
+def mock_foregrounds(
+    foreground_model: ForegroundModel,
     pixels: np.ndarray,
     nside: int,
     frequencies: np.ndarray,
@@ -57,11 +61,11 @@ def rehearse(
     errors: dict[str, float] | None = None,
     coherence: float = 0.0,
 ) -> np.ndarray:
-    """Foregrounds of a sky like the observed one.
+    """Foregrounds of one mock sky.
 
     Parameters
     ----------
-    model : ForegroundModel
+    foreground_model : ForegroundModel
         Of these pixels.
     pixels : int array (n_pixels,), RING order
     nside : int
@@ -71,7 +75,7 @@ def rehearse(
     bounds : dict by parameter
         Parameters stay within, so that a fit can follow them.
     templates : dict of str to array (12 nside²,)
-        Maps that some parameters are known from, with an error; see `behind`.
+        Maps that some parameters are known from, with an error, see `draw_true_parameter`.
     smoothing : float
         FWHM in degrees of the beam of these maps: what varies below it they do not show.
     errors, coherence :
@@ -82,20 +86,23 @@ def rehearse(
     array (n_bands, 2, n_pixels), µK_CMB
     """
     errors = errors or {}
-    parameters, deviations = model.parameters.copy(), _deviations(nside, seed, number).copy()
+    parameters = foreground_model.parameters.copy()
+    deviations = _deviations(nside, seed, number).copy()
     # Errors have random numbers of their own, not those of the deviations.
-    stream = [seed, number, len(PARAMETERS)]
+    stream = [seed, number, TEMPLATE_ERRORS]
     wrong = prepare_templates(templates or {}, nside, 0.0, errors, coherence, stream)
     for name, values in wrong.items():
         one = PARAMETERS.index(name)
         template = templates[name][pixels]
-        parameters[one] = behind(template, values[pixels] - template, errors.get(name, 0.0))
+        error = values[pixels] - template
+        parameters[one] = draw_true_parameter(template, error, errors.get(name, 0.0))
         for part in deviations:
             part[one] -= smooth(part[one], smoothing)
     wide, narrow = deviations[..., pixels]
-    parameters += model.wide * wide + model.narrow * narrow
+    parameters += foreground_model.wide * wide + foreground_model.narrow * narrow
     lower, upper = np.array([bounds[name] for name in PARAMETERS]).T[:, :, None]
-    return emission(frequencies, np.clip(parameters, lower, upper), model.dust, model.synch)
+    parameters = np.clip(parameters, lower, upper)
+    return emission(frequencies, parameters, foreground_model.dust, foreground_model.synch)
 
 
 @lru_cache(maxsize=4)
@@ -107,7 +114,7 @@ def _deviations(nside, seed, number):
     return np.stack([wide, fields - wide])
 
 
-def behind(template: np.ndarray, error: np.ndarray, rms: float) -> np.ndarray:
+def draw_true_parameter(template: np.ndarray, error: np.ndarray, rms: float) -> np.ndarray:
     """A parameter that a template with an error may have come from.
 
     Of two independent Gaussian fields whose sum is known: its mean given the sum, and an error as
@@ -130,21 +137,27 @@ def behind(template: np.ndarray, error: np.ndarray, rms: float) -> np.ndarray:
     return template.mean() + weight * (template - template.mean()) + np.sqrt(weight) * error
 
 
-def rehearsal_skies(
-    model: ForegroundModel, sky: RegionSky, skies: int, seed: int, **options
+def mock_skies(
+    foreground_model: ForegroundModel, sky: RegionSky, skies: int, seed: int, **options
 ) -> list[RegionSky]:
-    """Rehearsals of a region, without CMB: fits do not depend on it.
+    """Mock skies of a region, without CMB: fits do not depend on it.
 
     Parameters
     ----------
+    foreground_model : ForegroundModel
+        Of the region.
+    sky : RegionSky
+        Its pixels, bands and noise.
+    skies, seed : int
+        How many, and of their spectral parameters and noise.
     options :
-        See `rehearse`.
+        See `mock_foregrounds`.
     """
     where = sky.pixels, sky.nside, sky.frequencies
     return [
         replace(
             sky,
-            foregrounds=rehearse(model, *where, number, seed, **options),
+            foregrounds=mock_foregrounds(foreground_model, *where, number, seed, **options),
             cmb=np.zeros_like(sky.cmb),
             noise_seed=seed + number,
         )
@@ -152,21 +165,19 @@ def rehearsal_skies(
     ]
 
 
-def rehearsals(
-    model: ForegroundModel, sky: RegionSky, skies: int, seed: int, **options
+def mock_data(
+    foreground_model: ForegroundModel, sky: RegionSky, skies: int, seed: int, **options
 ) -> np.ndarray:
-    """Skies like an observed region, without and with noise: (2, n_skies, n_bands, 2, n_pixels).
+    """Data of mock skies, without and with noise: (2, n_skies, n_bands, 2, n_pixels).
 
-    Parameters
-    ----------
-    options :
-        See `rehearse`.
+    Parameters are those of `mock_skies`.
     """
     foregrounds = np.stack(
-        [one.foregrounds for one in rehearsal_skies(model, sky, skies, seed, **options)]
+        [one.foregrounds for one in mock_skies(foreground_model, sky, skies, seed, **options)]
     )
+    # Part of the seed, whatever the thing is called.
+    name = f"{sky.region} rehearsal"
     noise = [
-        simulate_noise(sky.sigma, len(sky.pixels), seed, number, f"{sky.region} rehearsal")
-        for number in range(skies)
+        simulate_noise(sky.sigma, len(sky.pixels), seed, number, name) for number in range(skies)
     ]
     return np.stack([foregrounds, foregrounds + noise])

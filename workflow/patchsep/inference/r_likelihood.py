@@ -1,5 +1,6 @@
 """The likelihood of the tensor-to-scalar ratio r, and what is read off it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -63,8 +64,8 @@ class REstimate:
         by_height = np.argsort(density, kind="stable")[::-1]
         inside = np.cumsum(density[by_height]) <= content * density.sum()
         # The highest point always belongs to it.
-        members = by_height[: max(inside.sum(), 1)]
-        return float(r[members.min()]), float(r[members.max()])
+        points = by_height[: max(inside.sum(), 1)]
+        return float(r[points.min()]), float(r[points.max()])
 
     def intervals(self, lowest: float = -np.inf, suffix: str = "") -> dict[str, float]:
         """Ends of the intervals of 68 % and 95 %, `r68_low` … `r95_high`, with a suffix."""
@@ -232,7 +233,7 @@ def _half_width(r, density):
 def measure_r(
     total: np.ndarray,
     statistical: np.ndarray,
-    bands: pd.DataFrame,
+    theory: pd.DataFrame,
     r_input: float,
     residual: np.ndarray | None = None,
     amplitude_scatter: float = 0.0,
@@ -247,8 +248,8 @@ def measure_r(
     ----------
     total, statistical : arrays (n_bins,)
         BB of the residuals, µK²_CMB; `statistical` is the mean.
-    bands : DataFrame
-        `spectra.Estimator.bands` of the same estimator; bins that are not `used` are left out.
+    theory : DataFrame
+        `Estimator.theory` of the same estimator; bins that are not `used` are left out.
     r_input : float
         r of the sky; its tensor power is that of the sky's own cosmology.
     residual : array (n_bins,), optional
@@ -258,9 +259,9 @@ def measure_r(
     grid :
         `n_points` and `delta_chi2` of `estimate_r`.
     """
-    used = bands["used"].to_numpy()
+    used = theory["used"].to_numpy()
     lensing, tensor, sky_tensor, n_modes = (
-        bands[name].to_numpy()[used]
+        theory[name].to_numpy()[used]
         for name in ("bb_lensing", "bb_tensor", "sky_bb_tensor", "n_modes")
     )
     floor = lensing + statistical[used]
@@ -272,4 +273,34 @@ def measure_r(
         floor=floor,
         n_modes=n_modes,
         **grid,
+    )
+
+
+def beside_theory(
+    residuals: Mapping[str, np.ndarray], theory: pd.DataFrame, r_input: float
+) -> pd.DataFrame:
+    """BB of residuals and of the sky, by bin.
+
+    Parameters
+    ----------
+    residuals : dict or DataFrame of arrays (n_bins,), µK²
+        `total`, `statistical` and `systematic`.
+    theory, r_input :
+        See `measure_r`.
+
+    Returns
+    -------
+    DataFrame
+        `ell` and in µK² the residuals, `lensing`, `tensor` at r = 1 in the sky's cosmology, and
+        what is `observed`: r_input tensor + lensing + total.
+    """
+    lensing, tensor = theory["bb_lensing"], theory["sky_bb_tensor"]
+    return pd.DataFrame(
+        {
+            "ell": theory["ell"],
+            **residuals,
+            "lensing": lensing,
+            "tensor": tensor,
+            "observed": r_input * tensor + lensing + residuals["total"],
+        }
     )

@@ -1,4 +1,4 @@
-"""The choice of one configuration per region, by criteria with and without the truth."""
+"""The selection of one configuration per region, by criteria with and without the truth."""
 
 from collections.abc import Iterable
 
@@ -7,22 +7,22 @@ import pandas as pd
 from ..sky.regions import COMBINED
 from .r_likelihood import bias_and_width
 
-# Criterion -> column of a region's estimates of which the lowest value is chosen. The first
-# needs the true sky (arXiv:2604.08463), `rehearsal` is the same of skies made like the observed
-# one, `variance` is that paper's first draft's, and the others come with the fits, see `grid`:
-# but for the first, all can be computed from data alone.
+# Criterion -> column of a region's estimates of which the lowest value is selected. The first
+# needs the true sky (arXiv:2604.08463), `mocks` is the same of mock skies, `variance` is that
+# paper's first draft's, and the others come with the fits, see `configurations`: but for the first,
+# all can be computed from data alone.
 CRITERIA = {
     "oracle": "r_upper68",
-    "rehearsal": "rehearsal",
+    "mocks": "mocks",
     "variance": "variance",
-    "information": "information",
+    "aic": "aic",
     "evidence": "evidence",
-    "held_out": "held_out",
+    "cross_validation": "cross_validation",
 }
 
 
-def choose(estimates: pd.DataFrame, criterion: str) -> str:
-    """The configuration that a criterion prefers, of one region's estimates of r and metrics.
+def select(estimates: pd.DataFrame, criterion: str) -> str:
+    """The configuration that a criterion selects, of one region's estimates of r and metrics.
 
     Raises
     ------
@@ -36,25 +36,25 @@ def choose(estimates: pd.DataFrame, criterion: str) -> str:
     return estimates.loc[values.idxmin(), "configuration"]
 
 
-def with_rehearsals(
-    estimates: pd.DataFrame, rehearsals: list[pd.DataFrame], r_input: float
+def with_mocks(
+    estimates: pd.DataFrame, mock_estimates: list[pd.DataFrame], r_input: float
 ) -> pd.DataFrame:
-    """Estimates of r and, as their column `rehearsal`, what the same configurations do there.
+    """Estimates of r and, as their column `mocks`, what the same configurations do on mock skies.
 
-    It is the mean of `likelihood.bias_and_width`, NaN where there is no rehearsal.
+    It is the mean of `r_likelihood.bias_and_width`, NaN where there is no mock sky.
     """
     tables = []
-    for table in rehearsals:
+    for table in mock_estimates:
         by_name = table.set_index("configuration")
         tables.append(bias_and_width(by_name["r_hat"], by_name["sigma_r_plus"], r_input))
     mean = pd.concat(tables, axis=1).mean(axis=1) if tables else pd.Series(dtype=float)
-    return estimates.assign(rehearsal=estimates["configuration"].map(mean))
+    return estimates.assign(mocks=estimates["configuration"].map(mean))
 
 
-def choices(
+def select_configurations(
     names: dict[str, list[str]], estimates: dict[str, pd.DataFrame], criteria: Iterable[str]
 ) -> pd.DataFrame:
-    """What every criterion chooses in every region.
+    """What every criterion selects in every region.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def choices(
         (
             criterion,
             region,
-            choose(estimates[region], criterion) if region in estimates else only[0],
+            select(estimates[region], criterion) if region in estimates else only[0],
         )
         for criterion in criteria
         for region, only in names.items()
@@ -80,10 +80,10 @@ def choices(
     return pd.DataFrame(rows, columns=["criterion", "region", "configuration"])
 
 
-def by_area(choices: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Configuration of every area, by criterion, of `choices`; `combined` comes last."""
-    chosen = {}
-    for criterion, rows in choices.groupby("criterion", sort=False):
+def by_region(selected: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Configuration of every region, by criterion; `combined`, of all of them, comes last."""
+    configurations = {}
+    for criterion, rows in selected.groupby("criterion", sort=False):
         regions = dict(zip(rows["region"], rows["configuration"], strict=True))
-        chosen[criterion] = regions | {COMBINED: " + ".join(regions.values())}
-    return chosen
+        configurations[criterion] = regions | {COMBINED: " + ".join(regions.values())}
+    return configurations

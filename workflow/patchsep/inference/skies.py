@@ -1,6 +1,6 @@
-"""Trials: skies that the chosen configurations are fitted to, all regions side by side.
+"""Skies that the selected configurations are fitted to, all regions side by side.
 
-A trial is a sky with its own foregrounds, CMB, noise and partitions.
+Each has foregrounds, CMB, noise and partitions of its own: the training sky, and test skies.
 """
 
 from collections.abc import Iterator
@@ -24,16 +24,9 @@ from ..sky.regions import COMBINED
 from ..sky.spectral_model import PARAMETERS
 from ..spectra.estimator import Estimator
 from ..spectra.pixel_weights import PIXEL_WEIGHTS
-from ..spectra.residuals import cmb_variance, mean_spectrum, residual_spectra
-from .selection import by_area
-
-# Of one realisation, summed over regions.
-COUNTS = [
-    "n_unconverged",
-    "n_unconverged_systematic",
-    "n_unconverged_rehearsed",
-    "n_at_bounds",
-]
+from ..spectra.residuals import mean_spectrum, residual_spectra
+from .realizations import count_fits, realization_table
+from .selection import by_region
 
 
 @dataclass(frozen=True)
@@ -48,14 +41,14 @@ class CleanedSky:
         The true CMB, and what a fit to foregrounds alone takes for CMB.
     recovered : array (n_realizations, 2, n_pixels), µK_CMB
     parameters : array (3, n_pixels)
-        Of the first realisation, the mean over members.
+        Of the first realisation, the mean over draws.
     patches : int array (3, n_pixels)
-        Labels within each region, of the first member.
+        Labels within each region, of the first draw.
     counts : DataFrame
-        `nll` and `COUNTS` of every realisation.
+        Of every realisation, see `count_fits`, with `n_unconverged_mocks` fits to mock skies.
     n_patches : dict of str to int
-    rehearsed, rehearsed_noise : arrays (n_skies, 2, n_pixels), µK_CMB
-        What fits to rehearsals take for CMB, and what they make of noise; of none without them.
+    mock_residuals, mock_noise : arrays (n_skies, 2, n_pixels), µK_CMB
+        What fits to mock skies take for CMB, and what they make of noise; of none without them.
     """
 
     configuration: str
@@ -67,49 +60,41 @@ class CleanedSky:
     patches: np.ndarray
     counts: pd.DataFrame
     n_patches: dict[str, int]
-    rehearsed: np.ndarray
-    rehearsed_noise: np.ndarray
+    mock_residuals: np.ndarray
+    mock_noise: np.ndarray
 
 
 def clean_region(
     configuration: str,
-    members: list[Partitions],
+    draws: list[Partitions],
     sky: RegionSky,
     realizations: list[int],
     data: np.ndarray,
-    rehearsed: np.ndarray | None = None,
+    mocks: np.ndarray | None = None,
     **settings,
 ) -> CleanedSky:
-    """Fit one configuration to data of `observe`, and of `rehearsals`, and keep its maps."""
-    result = clean(configuration, members, sky, data, **settings)
-    alone = noise = np.empty((0, *sky.cmb.shape))
-    n_unconverged_rehearsed = 0
-    if rehearsed is not None:
-        both = clean(configuration, members, sky, np.concatenate(rehearsed), **settings)
-        alone, noisy = np.split(both.cmb, 2)
-        noise = noisy - alone
-        n_unconverged_rehearsed = int((~both.converged).sum())
-    labels = configuration_patches(configuration, members[0])
-    # Row 0 is the fit to foregrounds alone.
-    counts = {
-        "nll": result.nll[1:],
-        "n_unconverged": (~result.converged[1:]).astype(int),
-        "n_unconverged_systematic": int(~result.converged[0]),
-        "n_unconverged_rehearsed": n_unconverged_rehearsed,
-        "n_at_bounds": result.n_at_bounds[1:],
-    }
+    """Fit one configuration to data of `observe`, and of `mock_data`, and keep its maps."""
+    fits = clean(configuration, draws, sky, data, **settings)
+    residuals = noise = np.empty((0, *sky.cmb.shape))
+    n_unconverged_mocks = 0
+    if mocks is not None:
+        of_mocks = clean(configuration, draws, sky, np.concatenate(mocks), **settings)
+        residuals, noisy = np.split(of_mocks.cmb, 2)
+        noise = noisy - residuals
+        n_unconverged_mocks = int((~of_mocks.converged).sum())
+    labels = configuration_patches(configuration, draws[0])
     return CleanedSky(
         configuration=configuration,
         pixels=sky.pixels,
         cmb=sky.cmb,
-        systematic=result.cmb[0],
-        recovered=result.cmb[1:],
-        parameters=result.parameters[1],
+        systematic=fits.cmb[0],
+        recovered=fits.cmb[1:],
+        parameters=fits.parameters[1],
         patches=np.stack([labels[name] for name in PARAMETERS]),
-        counts=pd.DataFrame(counts, index=realizations),
+        counts=count_fits(fits, realizations).assign(n_unconverged_mocks=n_unconverged_mocks),
         n_patches=count_patches(labels),
-        rehearsed=alone,
-        rehearsed_noise=noise,
+        mock_residuals=residuals,
+        mock_noise=noise,
     )
 
 
@@ -129,118 +114,116 @@ def combine(regions: list[CleanedSky]) -> CleanedSky:
 
 
 def measure(
-    area: str, cleaned: CleanedSky, nside: int, spectra: dict, pixel_weights: str = "uniform"
+    region: str, cleaned: CleanedSky, nside: int, spectra: dict, pixel_weights: str = "uniform"
 ) -> pd.DataFrame:
     """Residual spectra of every realisation, in rows.
 
     Parameters
     ----------
-    area : str
+    region : str
     cleaned : CleanedSky
     nside : int
     spectra : dict
-        `estimator`, `apodization` and `bin_width` of `spectra.Estimator.of`.
+        `estimator`, `apodization` and `bin_width` of `Estimator.of`.
     pixel_weights : str
-        Of `residuals.PIXEL_WEIGHTS`, for the noise of rehearsals.
+        Of `pixel_weights.PIXEL_WEIGHTS`, for the noise of mock skies.
 
     Returns
     -------
     DataFrame
-        `area`, `configuration`, `pixel_weights`, `realization`, `nll`, `COUNTS`, numbers of
-        patches, `f_sky`, the `mode_fraction` that the weights leave of the modes of uniform ones,
-        `variance` of the CMB map in µK², and the BB spectra `total`, `statistical` and
-        `systematic`, arrays over the estimator's bins, in µK². With rehearsals also `rehearsed`,
-        what is left of their foregrounds on average.
+        See `realization_table`, with `region`, `configuration`, `pixel_weights`, numbers of
+        patches, `f_sky`, and the `mode_fraction` that the weights leave of the modes of uniform
+        ones. With mock skies also `mock_residual`, BB of what is left of their foregrounds on
+        average, in µK².
     """
-    weights = PIXEL_WEIGHTS[pixel_weights](cleaned.rehearsed_noise, cleaned.pixels, nside)
+    weights = PIXEL_WEIGHTS[pixel_weights](cleaned.mock_noise, cleaned.pixels, nside)
     estimator = Estimator.of(cleaned.pixels, nside, **spectra, pixel_weights=weights)
     unweighted = Estimator.of(cleaned.pixels, nside, **spectra)
     residuals = residual_spectra(
         cleaned.recovered, cleaned.cmb, cleaned.systematic, cleaned.pixels, estimator
     )
-    table = (
-        cleaned.counts.rename_axis("realization")
-        .reset_index()
-        .assign(
-            area=area,
-            configuration=cleaned.configuration,
-            pixel_weights=pixel_weights,
-            **cleaned.n_patches,
-            f_sky=len(cleaned.pixels) / hp.nside2npix(nside),
-            mode_fraction=estimator.effective_sky / unweighted.effective_sky,
-            variance=cmb_variance(cleaned.recovered),
-            total=list(residuals.total),
-            statistical=list(residuals.statistical),
-            systematic=[residuals.systematic] * len(cleaned.recovered),
-        )
+    table = realization_table(cleaned.counts, cleaned.recovered, residuals).assign(
+        region=region,
+        configuration=cleaned.configuration,
+        pixel_weights=pixel_weights,
+        **cleaned.n_patches,
+        f_sky=len(cleaned.pixels) / hp.nside2npix(nside),
+        mode_fraction=estimator.effective_sky / unweighted.effective_sky,
     )
-    if len(cleaned.rehearsed):
-        rehearsed = mean_spectrum(cleaned.rehearsed, cleaned.pixels, estimator)
-        table["rehearsed"] = [rehearsed] * len(table)
+    if len(cleaned.mock_residuals):
+        left = mean_spectrum(cleaned.mock_residuals, cleaned.pixels, estimator)
+        table["mock_residual"] = [left] * len(table)
     return table
 
 
-def partitions_of_choices(
-    choices: pd.DataFrame,
+def partitions_of_selected(
+    selected: pd.DataFrame,
     skies: list[RegionSky],
     seed: int,
     maps: dict[str, np.ndarray],
     strategy: str,
     **options,
 ) -> dict[str, list[Partitions]]:
-    """Partitions of every region, drawn anew for a trial, that the chosen configurations need.
+    """Partitions of every region, drawn anew for a sky, that the selected configurations need.
 
     Parameters
     ----------
-    choices : DataFrame
-        See `choice.choices`.
+    selected : DataFrame
+        See `select_configurations`.
     skies : list of RegionSky
     maps : dict of str to array (12 nside²,)
-        Maps of the spectral parameters, for strategies that look at them.
+        Maps of the spectral parameters, for strategies that follow them.
     seed, strategy, options :
-        See `patches.partition`.
+        See `partitions.partition`.
     """
     partitions = {}
     for sky in skies:
-        names = choices.loc[choices["region"] == sky.region, "configuration"].unique()
+        names = selected.loc[selected["region"] == sky.region, "configuration"].unique()
         values = values_of(names)
-        guide = {name: parameter[sky.pixels] for name, parameter in maps.items()}
+        templates = {name: parameter[sky.pixels] for name, parameter in maps.items()}
         partitions[sky.region] = partition(
-            strategy, sky.nside, sky.pixels, values, seed, guide, **options
+            strategy, sky.nside, sky.pixels, values, seed, templates, **options
         )
     return partitions
 
 
 def clean_sky(
-    choices: pd.DataFrame,
+    selected: pd.DataFrame,
     partitions: dict[str, list[Partitions]],
     skies: list[RegionSky],
     realizations: list[int],
-    rehearsed: dict[str, np.ndarray] | None = None,
+    mocks: dict[str, np.ndarray] | None = None,
     priors: dict[str, dict] | None = None,
     **settings,
 ) -> Iterator[tuple[str, CleanedSky]]:
-    """Areas and their maps, for every configuration that some criterion has chosen.
+    """Regions and their maps, for every configuration that some criterion has selected.
 
     Parameters
     ----------
-    choices : DataFrame
-        See `choice.choices`.
+    selected : DataFrame
+        See `select_configurations`.
     partitions : dict of str to list of Partitions
-        Of every member, by region.
+        Of every draw, by region.
     skies : list of RegionSky
+        One of each region.
     realizations : list of int
-    rehearsed : dict of str to array
-        `rehearsal.rehearsals` by region, of those that have any.
+    mocks : dict of str to array
+        `mock_data` by region, of those that have any.
     priors : dict of str to dict
-        `rehearsal.shrinkage_prior` by region, of those that have any.
+        `shrinkage_prior` by region, of those that have any.
     settings :
         Of `fit.separate`.
+
+    Yields
+    ------
+    region : str
+        `combined`, after the others, for all of them side by side.
+    cleaned : CleanedSky
     """
     cleaned = {}
     for sky in skies:
         data = observe(sky, realizations)
-        wanted = choices.loc[choices["region"] == sky.region, "configuration"].unique()
+        wanted = selected.loc[selected["region"] == sky.region, "configuration"].unique()
         for name in wanted:
             cleaned[sky.region, name] = clean_region(
                 name,
@@ -248,13 +231,14 @@ def clean_sky(
                 sky,
                 realizations,
                 data,
-                (rehearsed or {}).get(sky.region),
+                (mocks or {}).get(sky.region),
                 prior=(priors or {}).get(sky.region),
                 **settings,
             )
             yield sky.region, cleaned[sky.region, name]
     done = set()
-    for chosen in by_area(choices).values():
-        if chosen[COMBINED] not in done:
-            done.add(chosen[COMBINED])
-            yield COMBINED, combine([cleaned[sky.region, chosen[sky.region]] for sky in skies])
+    for configurations in by_region(selected).values():
+        name = configurations[COMBINED]
+        if name not in done:
+            done.add(name)
+            yield COMBINED, combine([cleaned[s.region, configurations[s.region]] for s in skies])

@@ -1,4 +1,4 @@
-"""Tables of r: what was chosen and what it comes to, and every configuration."""
+"""Tables of r: what was selected and what it comes to, and every configuration."""
 
 from itertools import combinations
 
@@ -8,7 +8,7 @@ from ..separation.partitions import N_PATCHES
 from ..sky.regions import COMBINED
 from .r_likelihood import bias_and_width
 from .selection import CRITERIA
-from .sets import KINDS, LABEL, shown
+from .sets import KINDS, LABEL, headline
 
 # Methods are compared within one of these.
 GAIN_OF = ["set", "criterion", "region", *KINDS]
@@ -40,10 +40,10 @@ def configuration_table(estimates: dict[tuple[str, str], pd.DataFrame]) -> pd.Da
     return pd.concat(tables, ignore_index=True)[CONFIGURATION_COLUMNS]
 
 
-def criteria_table(judged: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
-    """What every criterion chose: rows of `judging.judge` of every (set, method), in that order."""
+def selection_table(estimates: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
+    """What every criterion selected: `estimates` of the `SetTables` of every (set, method)."""
     tables = []
-    for (name, method), table in judged.items():
+    for (name, method), table in estimates.items():
         table = table.copy()
         table.insert(0, "set", name)
         table.insert(1, "method", method)
@@ -51,20 +51,20 @@ def criteria_table(judged: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def summary_table(criteria: pd.DataFrame, criterion: str) -> pd.DataFrame:
-    """The choices of one criterion that are `judging.shown`, a row per set, method and region."""
-    return shown(criterion, criteria).reset_index(drop=True)
+def summary_table(selection: pd.DataFrame, criterion: str) -> pd.DataFrame:
+    """What one criterion selected, the `headline` row of every set, method and region."""
+    return headline(criterion, selection).reset_index(drop=True)
 
 
 def gains_table(
-    criteria: pd.DataFrame, samples: dict[tuple[str, str], pd.DataFrame]
+    selection: pd.DataFrame, samples: dict[tuple[str, str], pd.DataFrame]
 ) -> pd.DataFrame:
     """r_upper68 of every method over that of every later one.
 
     Parameters
     ----------
-    criteria : DataFrame
-        See `criteria_table`.
+    selection : DataFrame
+        See `selection_table`.
     samples : dict of (str, str) to DataFrame
         Bootstrap samples by (set, method); those of one set are paired.
 
@@ -77,7 +77,7 @@ def gains_table(
         key: dict(list(table.groupby(LABEL)["r_upper68"])) for key, table in samples.items()
     }
     rows = []
-    for key, group in criteria.groupby(GAIN_OF, sort=False):
+    for key, group in selection.groupby(GAIN_OF, sort=False):
         for (_, one), (_, other) in combinations(group.iterrows(), 2):
             drawn, reference = (
                 by_label[row["set"], row["method"]][tuple(row[LABEL])].to_numpy()
@@ -97,65 +97,66 @@ def gains_table(
 
 
 def combined_rows(
-    criteria: pd.DataFrame, judged: list[tuple[str, str]], criterion: str, templates: str
+    selection: pd.DataFrame, pairs: list[tuple[str, str]], criterion: str, theory: str
 ) -> pd.DataFrame:
-    """Rows of the criteria's table of all regions combined, of these (set, method)."""
-    shown = pd.MultiIndex.from_frame(criteria[["set", "method"]]).isin(judged)
-    return criteria[
-        shown
-        & criteria["criterion"].eq(criterion)
-        & criteria["region"].eq(COMBINED)
-        & criteria["templates"].eq(templates)
+    """Rows of the selection's table of all regions combined, of these (set, method)."""
+    wanted = pd.MultiIndex.from_frame(selection[["set", "method"]]).isin(pairs)
+    return selection[
+        wanted
+        & selection["criterion"].eq(criterion)
+        & selection["region"].eq(COMBINED)
+        & selection["theory"].eq(theory)
     ]
 
 
 def relative_to_first(
-    criteria: pd.DataFrame, samples: dict[tuple[str, str], pd.DataFrame]
+    selection: pd.DataFrame, samples: dict[tuple[str, str], pd.DataFrame]
 ) -> pd.DataFrame:
-    """Rows of the criteria's table with `ratio` of |r_hat - r_input| + sigma_+, and `ratio_error`.
+    """Rows of the selection's table with `ratio` of |r_hat - r_input| + sigma_+, and `ratio_error`.
 
     It is that to the first method's, measured with what is nearest to what is published: uniform
     weights and neglected residuals, where there are such.
 
     Parameters
     ----------
-    criteria : DataFrame
-        Of one criterion, region and templates.
+    selection : DataFrame
+        Of one criterion, region and theory.
     samples :
         See `gains_table`.
     """
 
-    def drawn(row):
-        table = samples[row["set"], row["method"]]
-        return worth(table[table[LABEL].eq(row[LABEL]).all(axis=1)], row["r_input"]).to_numpy()
-
-    def worth(of, r_input):
+    def extent(of, r_input):
         return bias_and_width(of["r_hat"], of["sigma_r_plus"], r_input)
 
+    def drawn(row):
+        table = samples[row["set"], row["method"]]
+        own = table[table[LABEL].eq(row[LABEL]).all(axis=1)]
+        return extent(own, row["r_input"]).to_numpy()
+
     rows = []
-    for _, of_set in criteria.groupby("set", sort=False):
+    for _, of_set in selection.groupby("set", sort=False):
         of_first = of_set[of_set["method"] == of_set["method"].iloc[0]]
         published = of_first[PUBLISHED_KIND.index].eq(PUBLISHED_KIND).sum(axis=1)
         first = of_first.loc[published.idxmax()]
         reference = drawn(first)
         for _, row in of_set.iterrows():
-            ratio = worth(row, row["r_input"]) / worth(first, first["r_input"])
+            ratio = extent(row, row["r_input"]) / extent(first, first["r_input"])
             # None of the first with itself.
             error = (drawn(row) / reference).std(ddof=1)
             rows.append(row.to_dict() | {"ratio": ratio, "ratio_error": error})
     return pd.DataFrame(rows)
 
 
-def summary_text(summary: pd.DataFrame, run: str, templates: str, figures: str) -> str:
+def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> str:
     """The summary for a person to read, with r in units of 10⁻³."""
-    lines = [f"patchsep run '{run}': r x 1e3, {templates} templates"]
+    lines = [f"patchsep run '{run}': r x 1e3, {theory} theory spectra"]
     width = max(16, summary["method"].str.len().max() + 2)
     for name, rows in summary.groupby("set", sort=False):
-        n_trials, n_realizations = rows["n_trials"].max(), rows["n_realizations"].max()
-        trials = f"{n_trials} trial" + ("s" if n_trials > 1 else "")
+        n_skies, n_realizations = rows["n_skies"].max(), rows["n_realizations"].max()
+        skies = f"{n_skies} skies" if n_skies > 1 else "1 sky"
         lines += [
             "",
-            f"{name}: chosen by {rows['criterion'].iloc[0]}, {trials}, "
+            f"{name}: selected by {rows['criterion'].iloc[0]}, {skies}, "
             f"{n_realizations} noise realisations",
             f"{'method':<{width}}{'region':<12}{'patches (bd/Td/bs)':<20}{'r_hat':>9}{'-sigma':>9}"
             f"{'+sigma':>9}{'r_upper68':>11}{'+-':>8}{'unconverged':>13}",

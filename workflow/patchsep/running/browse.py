@@ -12,8 +12,9 @@ from ..figures.maps import draw_map
 from ..figures.r import draw_likelihoods, draw_spectra, spectra_handles
 from ..figures.style import FULL_WIDTH, PARAMETER_LABELS, area_title, colours_of, in_words, style
 from ..files.tables import read_table
+from ..inference.configurations import estimate_r_of_configuration
 from ..inference.foreground_model import read_prior
-from ..inference.r_likelihood import measure_r
+from ..inference.r_likelihood import beside_theory
 from ..inference.skies import CleanedSky, clean_region
 from ..observation.region_sky import RegionSky, observe
 from ..separation.partitions import read_partitions
@@ -64,26 +65,26 @@ class Run:
         return table.sort_values("r_upper68", ignore_index=True)
 
     def spectra(self, method: str, region: str, configuration: str) -> pd.DataFrame:
-        """Residual BB of a configuration in one region, as `judging.mean_spectra` has it."""
-        bands = self._bands(region)
-        table = with_statistical(
-            read_table(self.folder / "residuals" / method / f"{region}_spectra.parquet"),
-            self.settings["likelihood"]["statistical"],
-        )
+        """Residual BB of a configuration in one region, as `beside_theory` has it."""
+        table = self._residuals(method, region)
         own = table[table["configuration"] == configuration].reset_index(drop=True)
-        return own[["total", "systematic", "statistical"]].assign(
-            ell=bands["ell"], lensing=bands["bb_lensing"], tensor=bands["sky_bb_tensor"]
-        )
+        residuals = own[["total", "systematic", "statistical"]]
+        return beside_theory(residuals, self._theory(region), self.settings["cmb"]["r"])
 
     def r(self, method: str, region: str, configuration: str) -> pd.DataFrame:
-        """Likelihood of r of a configuration in one region, with r_hat and its widths."""
-        r_input, spectra = self.settings["cmb"]["r"], self.spectra(method, region, configuration)
-        estimate = measure_r(
-            spectra["total"].to_numpy(),
-            spectra["statistical"].to_numpy(),
-            self._bands(region),
+        """Likelihood of r of a configuration in one region, with r_hat and its widths.
+
+        What is left of the foregrounds is neglected, whatever the tables do.
+        """
+        likelihood, r_input = self.settings["likelihood"], self.settings["cmb"]["r"]
+        estimate = estimate_r_of_configuration(
+            configuration,
+            self._residuals(method, region),
+            self._theory(region),
             r_input,
-            **self.settings["likelihood"]["r_grid"],
+            mock_spectra=[],
+            amplitude_scatter=likelihood["amplitude_scatter"],
+            **likelihood["r_grid"],
         )
         curve = pd.DataFrame({"r": estimate.r, "likelihood": estimate.likelihood})
         return curve.assign(**estimate.headline, r_input=r_input)
@@ -109,9 +110,13 @@ class Run:
             **{name: fit[name] for name in options},
         )
 
-    def _bands(self, region):
-        templates = self.settings["likelihood"]["templates"][0]
-        return read_table(self.folder / "spectra" / "bands" / templates / f"{region}.csv")
+    def _residuals(self, method, region):
+        path = self.folder / "residuals" / method / f"{region}_spectra.parquet"
+        return with_statistical(read_table(path), self.settings["likelihood"]["statistical"])
+
+    def _theory(self, region):
+        theory = self.settings["likelihood"]["theory"][0]
+        return read_table(self.folder / "spectra" / "theory" / theory / f"{region}.csv")
 
 
 def look_at(run: Run, method: str, region: str, configuration: str, realization=0) -> Figure:

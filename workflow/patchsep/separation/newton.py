@@ -268,7 +268,7 @@ def _multiply(matrix, vector):
 def _minimize_quadratic(patches, gradient, matrix, scale, lower, upper):
     """Minimise gradient · d + ½ d · matrix · d approximately for lower ≤ d ≤ upper.
 
-    The matrix, arrays (n_cells,) in the order of `pairs`, is made positive along the unknowns, by
+    The matrix, arrays (n_cells,) in the order of `pairs`, is made positive along the unknowns by
     the Gauss-Newton diagonal `scale`; a direction of negative curvature that is left ends the search.
     """
     diagonal = patches.diagonal(matrix)

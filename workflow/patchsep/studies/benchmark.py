@@ -25,7 +25,7 @@ PACKAGES = ("jax", "jaxlib", "optax", "scipy", "furax", "furax-cs")
 TRACED_ITERATIONS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 REPEATS = 3
 # Seconds that repetitions may take.
-WORTH_REPEATING = 30
+SECONDS_OF_REPEATS = 30
 
 
 def machine() -> dict[str, str]:
@@ -82,7 +82,7 @@ def time_fits(
             data = np.stack([sky.observe(i) for i in realizations])
             result, first = _timed(data, sky, patches, name, options["max_iterations"])
             # Beside what takes longer compilation is nothing.
-            repeats = min(REPEATS, int(WORTH_REPEATING // first))
+            repeats = min(REPEATS, int(SECONDS_OF_REPEATS // first))
             seconds = [first] + [
                 _timed(data, sky, patches, name, options["max_iterations"])[1]
                 for _ in range(repeats)

@@ -10,10 +10,10 @@ import pysm3
 from scipy.stats import norm
 
 from ..inference.configurations import average, fit_configuration
-from ..inference.fit_foreground_model import study
-from ..inference.mocks import rehearsal_skies
+from ..inference.fit_foreground_model import fit_foreground_model
+from ..inference.mocks import mock_skies
 from ..inference.r_likelihood import measure_r
-from ..inference.selection import choose, with_rehearsals
+from ..inference.selection import select, with_mocks
 from ..instrument.instrument import Instrument
 from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky, observe, observe_halves
@@ -95,94 +95,91 @@ def make_sky(
 
 def scan(
     sky: RegionSky,
-    members: list[Partitions],
+    draws: list[Partitions],
     names: list[str],
     realizations: list[int],
     estimator: Estimator,
-    bands: pd.DataFrame,
-    held_out: bool,
+    theory: pd.DataFrame,
+    cross_validation: bool,
     **settings,
 ) -> pd.DataFrame:
     """Metrics and r of every configuration of a region, a row each.
 
     Parameters
     ----------
-    sky, members, realizations, estimator, settings :
-        See `grid.fit_configuration`.
+    sky, draws, realizations, estimator, settings :
+        See `configurations.fit_configuration`.
     names : list of str
-    bands : DataFrame
-        See `likelihood.measure_r`.
-    held_out : bool
+    theory : DataFrame
+        See `r_likelihood.measure_r`.
+    cross_validation : bool
         Whether to measure that criterion.
     """
     data = observe(sky, realizations)
-    halves = observe_halves(sky, realizations) if held_out else None
+    halves = observe_halves(sky, realizations) if cross_validation else None
     rows = []
     for name in names:
         table = fit_configuration(
-            name, members, sky, realizations, data, estimator, halves, **settings
+            name, draws, sky, realizations, data, estimator, halves, **settings
         )
-        row = average(name, members, sky, table)
-        estimate = measure_r(row.pop("total"), row.pop("statistical"), bands, r_input=0.0)
+        row = average(name, draws, sky, table)
+        estimate = measure_r(row.pop("total"), row.pop("statistical"), theory, r_input=0.0)
         del row["systematic"]
         rows.append(row | estimate.headline)
     return pd.DataFrame(rows)
 
 
-def search(
+def select_on_sky(
     sky: RegionSky,
-    members: list[Partitions],
+    draws: list[Partitions],
     names: list[str],
     criteria: list[str],
     realizations: list[int],
-    rehearsal: dict,
+    mocks: dict,
     estimator: Estimator,
-    bands: pd.DataFrame,
+    theory: pd.DataFrame,
     **settings,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What every criterion chooses on one sky; the true configuration is the first of `names`.
+    """What every criterion selects on one sky; the true configuration is the first of `names`.
 
     Parameters
     ----------
-    rehearsal : dict
-        `skies`, `realizations` and `seed` of them.
+    mocks : dict
+        `skies`, `realizations` and `seed` of mock skies.
 
     Other parameters are those of `scan`.
 
     Returns
     -------
     estimates : DataFrame
-        See `scan`, with the column `rehearsal`.
-    chosen : DataFrame
+        See `scan`, with the column `mocks`.
+    selected : DataFrame
         `criterion`, `configuration`, whether it is the true one, and `loss`, its r_upper68 over
         the lowest one.
     """
 
-    def scanned(sky, realizations, held_out):
+    def scanned(sky, realizations, cross_validation):
         return scan(
-            sky, members, names, realizations, estimator, bands, held_out=held_out, **settings
+            sky, draws, names, realizations, estimator, theory, cross_validation, **settings
         )
 
-    estimates = scanned(sky, realizations, "held_out" in criteria)
-    rehearsals = []
-    if "rehearsal" in criteria:
-        seed = rehearsal["seed"]
-        model = study(sky, realizations[0], seed, **settings)
-        rehearsals = [
-            scanned(one, list(range(rehearsal["realizations"])), held_out=False)
-            for one in rehearsal_skies(
-                model, sky, rehearsal["skies"], seed, bounds=settings["bounds"]
-            )
-        ]
-    estimates = with_rehearsals(estimates, rehearsals, 0.0)
+    estimates = scanned(sky, realizations, "cross_validation" in criteria)
+    mock_estimates = []
+    if "mocks" in criteria:
+        seed = mocks["seed"]
+        foreground_model = fit_foreground_model(sky, realizations[0], seed, **settings)
+        skies = mock_skies(foreground_model, sky, mocks["skies"], seed, bounds=settings["bounds"])
+        of_mocks = list(range(mocks["realizations"]))
+        mock_estimates = [scanned(one, of_mocks, cross_validation=False) for one in skies]
+    estimates = with_mocks(estimates, mock_estimates, 0.0)
     upper = estimates.set_index("configuration")["r_upper68"]
-    chosen = {criterion: choose(estimates, criterion) for criterion in criteria}
+    selected = {criterion: select(estimates, criterion) for criterion in criteria}
     return estimates, pd.DataFrame(
         {
-            "criterion": list(chosen),
-            "configuration": list(chosen.values()),
-            "true": [name == names[0] for name in chosen.values()],
-            "loss": [upper[name] / upper.min() for name in chosen.values()],
+            "criterion": list(selected),
+            "configuration": list(selected.values()),
+            "true": [name == names[0] for name in selected.values()],
+            "loss": [upper[name] / upper.min() for name in selected.values()],
         }
     )
 

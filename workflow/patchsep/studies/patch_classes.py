@@ -67,8 +67,8 @@ def patch_classes(
         mean, scatter = within_patches(true[name][pixels], patches)
         deviation = cleaned[name][pixels] - mean
         by_scatter = np.array_split(np.argsort(scatter, kind="stable"), N_CLASSES)
-        for number, members in enumerate(by_scatter):
-            inside = pixels[members]
+        for number, own in enumerate(by_scatter):
+            inside = pixels[own]
             estimator = Estimator.of(inside, nside, **spectra)
             curves = {}
             for kind, qu in residuals.items():
@@ -79,9 +79,9 @@ def patch_classes(
             tables.append(
                 table.assign(
                     **curves,
-                    within=np.sqrt(np.mean(scatter[members] ** 2)),
-                    bias=deviation[members].mean(),
-                    rms=np.sqrt(np.mean(deviation[members] ** 2)),
+                    within=np.sqrt(np.mean(scatter[own] ** 2)),
+                    bias=deviation[own].mean(),
+                    rms=np.sqrt(np.mean(deviation[own] ** 2)),
                 )
             )
     return pd.concat(tables, ignore_index=True)

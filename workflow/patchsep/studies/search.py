@@ -1,10 +1,11 @@
-"""Search: configurations that promise a low r, found without trying them all.
+"""Search: configurations with a low predicted r, found without trying them all.
 
-What a configuration promises is r on rehearsals, with noise propagated to first order instead of
-fitted. It knows nothing of the truth, and takes a fraction of the time of noise realisations; the
-few that promise most can then be fitted to those.
+What is predicted is r on mock skies, with noise propagated to first order instead of fitted. It
+knows nothing of the truth, and takes a fraction of the time of noise realisations; the few
+configurations with the lowest prediction can then be fitted to those.
 """
 
+import logging
 from collections.abc import Callable
 from time import perf_counter
 
@@ -13,13 +14,17 @@ import optuna
 import pandas as pd
 from optuna.samplers import GridSampler, RandomSampler, TPESampler
 
+from ..files.store import Store
 from ..inference.r_likelihood import bias_and_width, measure_r
+from ..inference.realizations import spectra_of_fits
 from ..observation.region_sky import RegionSky, observe
 from ..separation.cleaning import clean
-from ..separation.partitions import Partitions
+from ..separation.partitions import N_PATCHES, Partitions, patch_labels
 from ..sky.spectral_model import PARAMETERS
 from ..spectra.estimator import Estimator
-from ..spectra.residuals import residual_spectra
+from ..spectra.residuals import ResidualSpectra
+
+log = logging.getLogger(__name__)
 
 # Ranges of multipoles in which predicted noise is compared with that of fits.
 ELL_RANGES = ((2, 5), (5, 10), (10, 30), (30, 60), (60, 10**6))
@@ -31,67 +36,114 @@ SAMPLERS = {
 }
 
 
-def promised_r(
+# |r_hat| + sigma_+ by prediction and by fits: columns of tables.
+PREDICTED_AND_FITTED = ["predicted", "fitted"]
+
+
+def evaluate_configurations(
+    names: list[str],
+    draws: list[Partitions],
+    sky: RegionSky,
+    mocks: list[RegionSky],
+    mock_realizations: list[int],
+    realizations: list[int],
+    store: Store,
+    **measured_with,
+) -> pd.DataFrame:
+    """What is predicted of every configuration, and what it comes to, but for what is kept.
+
+    Parameters
+    ----------
+    names : list of str
+    mocks, mock_realizations :
+        `skies` and `realizations` of `predict_r`.
+    sky, realizations :
+        See `compare_with_fits`.
+    store : Store
+        Of finished configurations.
+    measured_with :
+        `estimator`, `theory`, `amplitude_scatter`, and what `cleaning.clean` needs.
+
+    Returns
+    -------
+    DataFrame
+        `configuration`, numbers of patches, `predicted`, and what `compare_with_fits` finds.
+    """
+    rows = []
+    for name in names:
+        labels = patch_labels(name, draws)
+        row = store.get(name, *labels)
+        if row is None:
+            predicted, residual = predict_r(name, draws, mocks, mock_realizations, **measured_with)
+            compared = compare_with_fits(name, draws, sky, realizations, residual, **measured_with)
+            numbers = dict(zip(N_PATCHES, map(int, name.split("-")), strict=True))
+            row = pd.DataFrame(
+                [{"configuration": name, **numbers, "predicted": predicted, **compared}]
+            )
+            store.put(name, row, *labels)
+        found = row.iloc[0].to_dict()
+        log.info("%(configuration)s: predicted %(predicted).3g, fitted %(fitted).3g", found)
+        rows.append(row)
+    return pd.concat(rows, ignore_index=True)
+
+
+def predict_r(
     configuration: str,
-    members: list[Partitions],
+    draws: list[Partitions],
     skies: list[RegionSky],
     realizations: list[int],
     estimator: Estimator,
-    bands: pd.DataFrame,
+    theory: pd.DataFrame,
     amplitude_scatter: float,
     **settings,
 ) -> tuple[float, np.ndarray]:
-    """What a configuration of patches promises, by rehearsals.
+    """What is predicted of a configuration of patches, by mock skies.
 
     Parameters
     ----------
     skies : list of RegionSky
-        Of `rehearsal.rehearsal_skies`, two or more.
+        Of `mocks.mock_skies`, two or more.
     realizations : list of int
-    bands, amplitude_scatter :
-        See `likelihood.measure_r`.
+    theory, amplitude_scatter :
+        See `r_likelihood.measure_r`.
     settings :
         Of `cleaning.clean`.
 
     Returns
     -------
-    promised : float
-        `likelihood.bias_and_width`, averaged over rehearsals; what is left of the foregrounds is
+    predicted : float
+        `r_likelihood.bias_and_width`, averaged over mock skies; what is left of the foregrounds is
         allowed for by its mean over the others.
     residual : array (n_bins,), µK²
         What is left of the foregrounds on average.
     """
     spectra = []
     for sky in skies:
-        result = clean(
-            configuration,
-            members,
-            sky,
-            observe(sky, realizations),
-            propagation="linear",
-            **settings,
-        )
-        spectra.append(
-            residual_spectra(result.cmb[1:], sky.cmb, result.cmb[0], sky.pixels, estimator)
-        )
+        data = observe(sky, realizations)
+        fits = clean(configuration, draws, sky, data, propagation="linear", **settings)
+        spectra.append(spectra_of_fits(fits, sky, estimator))
     left = np.stack([one.systematic for one in spectra])
     values = []
     for number, one in enumerate(spectra):
         expected = np.delete(left, number, axis=0).mean(axis=0)
-        means = one.total.mean(axis=0), one.statistical.mean(axis=0)
-        estimate = measure_r(*means, bands, 0.0, expected, amplitude_scatter)
-        values.append(bias_and_width(estimate.r_hat, estimate.sigma_plus))
+        values.append(_bias_and_width(one, theory, expected, amplitude_scatter))
     return float(np.mean(values)), left.mean(axis=0)
+
+
+def _bias_and_width(spectra: ResidualSpectra, theory, residual, amplitude_scatter):
+    means = spectra.total.mean(axis=0), spectra.statistical.mean(axis=0)
+    estimate = measure_r(*means, theory, 0.0, residual, amplitude_scatter)
+    return bias_and_width(estimate.r_hat, estimate.sigma_plus)
 
 
 def compare_with_fits(
     configuration: str,
-    members: list[Partitions],
+    draws: list[Partitions],
     sky: RegionSky,
     realizations: list[int],
     residual: np.ndarray,
     estimator: Estimator,
-    bands: pd.DataFrame,
+    theory: pd.DataFrame,
     amplitude_scatter: float,
     **settings,
 ) -> dict[str, float]:
@@ -100,36 +152,36 @@ def compare_with_fits(
     Parameters
     ----------
     residual : array (n_bins,), µK²
-        Of `promised_r`.
+        Of `predict_r`.
 
-    Other parameters are those of `promised_r`.
+    Other parameters are those of `predict_r`.
 
     Returns
     -------
     dict
-        `judged`, |r_hat| + sigma_+ of fits; for every one of `ELL_RANGES` that has bins the
+        `fitted`, |r_hat| + sigma_+ of fits; for every one of `ELL_RANGES` that has bins the
         predicted power of the statistical residual over that of fits, `ratio_<low>`;
         `seconds_fits` and `seconds_predicted` with everything compiled.
     """
     data = observe(sky, realizations)
-    found, seconds = {}, {}
+    spectra, seconds = {}, {}
     for propagation in ("nonlinear", "linear"):
         # What is not yet compiled is compiled by the first of two calls.
         for _ in range(2):
             start = perf_counter()
-            result = clean(configuration, members, sky, data, propagation=propagation, **settings)
+            fits = clean(configuration, draws, sky, data, propagation=propagation, **settings)
             seconds[propagation] = perf_counter() - start
-        spectra = residual_spectra(result.cmb[1:], sky.cmb, result.cmb[0], sky.pixels, estimator)
-        found[propagation] = spectra.total.mean(axis=0), spectra.statistical.mean(axis=0)
-    estimate = measure_r(*found["nonlinear"], bands, 0.0, residual, amplitude_scatter)
+        spectra[propagation] = spectra_of_fits(fits, sky, estimator)
     ratios = {}
     for low, high in ELL_RANGES:
         inside = (estimator.ell >= low) & (estimator.ell < high)
-        predicted, fitted = (found[key][1][inside].sum() for key in ("linear", "nonlinear"))
+        predicted, fitted = (
+            spectra[key].statistical.mean(axis=0)[inside].sum() for key in ("linear", "nonlinear")
+        )
         if inside.any():
             ratios[f"ratio_{low}"] = predicted / fitted
     return {
-        "judged": bias_and_width(estimate.r_hat, estimate.sigma_plus),
+        "fitted": _bias_and_width(spectra["nonlinear"], theory, residual, amplitude_scatter),
         **ratios,
         "seconds_fits": seconds["nonlinear"],
         "seconds_predicted": seconds["linear"],
@@ -191,25 +243,24 @@ def compare_samplers(
     Parameters
     ----------
     evaluations : DataFrame
-        `configuration`, `promised` and `judged` of all configurations of `values`.
+        `configuration`, `predicted` and `fitted` of all configurations of `values`.
 
     Returns
     -------
     DataFrame
-        `sampler`, `repeat`, `evaluation`, the `configuration` that promises most so far, and its
-        `promised` and `judged`.
+        `sampler`, `repeat`, `evaluation`, the `configuration` with the lowest prediction so far,
+        and its `predicted` and `fitted`.
     """
     table = evaluations.set_index("configuration")
     rows = []
     for sampler in SAMPLERS:
         for repeat in range(repeats):
             tried = search(
-                table["promised"].__getitem__, values, sampler, n_evaluations, seed + repeat
+                table["predicted"].__getitem__, values, sampler, n_evaluations, seed + repeat
             )
             for number in range(len(tried)):
-                best = table["promised"][tried[: number + 1]].idxmin()
-                rows.append((sampler, repeat, number + 1, best, *table.loc[best, WORTH]))
-    return pd.DataFrame(rows, columns=["sampler", "repeat", "evaluation", "configuration", *WORTH])
-
-
-WORTH = ["promised", "judged"]
+                best = table["predicted"][tried[: number + 1]].idxmin()
+                found = table.loc[best, PREDICTED_AND_FITTED]
+                rows.append((sampler, repeat, number + 1, best, *found))
+    columns = ["sampler", "repeat", "evaluation", "configuration", *PREDICTED_AND_FITTED]
+    return pd.DataFrame(rows, columns=columns)

@@ -16,14 +16,14 @@ COLUMNS = ["r_hat", "sigma_r_minus", "sigma_r_plus"] + [
 
 
 def leakage(
-    estimator: Estimator, templates: pd.DataFrame, r: float, realizations: int, seed: int
+    estimator: Estimator, theory: pd.DataFrame, r: float, realizations: int, seed: int
 ) -> pd.DataFrame:
     """What an estimator makes of E modes alone, and of B modes alone.
 
     Parameters
     ----------
     estimator : Estimator
-    templates : DataFrame
+    theory : DataFrame
         `cmb.cmb_spectra` up to 3 nside - 1.
     r : float
     realizations, seed : int
@@ -34,8 +34,8 @@ def leakage(
         A row per bin: `ell`, `expected` BB, and mean and scatter over skies of what is measured,
         `from_e`, `from_e_scatter`, `from_b`, `from_b_scatter`, in µK².
     """
-    ee = (templates["ee_scalar"] + r * templates["ee_tensor"]).to_numpy()
-    bb = (templates["bb_lensing"] + r * templates["bb_tensor"]).to_numpy()
+    ee = (theory["ee_scalar"] + r * theory["ee_tensor"]).to_numpy()
+    bb = (theory["bb_lensing"] + r * theory["bb_tensor"]).to_numpy()
     columns = {"ell": estimator.ell, "expected": estimator.bins @ bb[: estimator.bins.shape[1]]}
     for source, spectra in (("e", (ee, 0 * bb)), ("b", (0 * ee, bb))):
         measured = _measured(estimator, *spectra, 0.0, realizations, [seed, ord(source)])
@@ -46,7 +46,7 @@ def leakage(
 
 def recover_r(
     estimator: Estimator,
-    templates: pd.DataFrame,
+    theory: pd.DataFrame,
     noise: float,
     r: float,
     realizations: int,
@@ -61,7 +61,7 @@ def recover_r(
     Parameters
     ----------
     estimator : Estimator
-    templates : DataFrame
+    theory : DataFrame
         `cmb.cmb_spectra` of the skies up to 3 nside - 1.
     noise : float
         rms per pixel in µK.
@@ -74,8 +74,8 @@ def recover_r(
         A row per sky: `r_hat`, the half widths of its likelihood `sigma_r_minus`,
         `sigma_r_plus`, and the ends of the shortest intervals, `r68_low` … `r95_high`.
     """
-    ee = (templates["ee_scalar"] + r * templates["ee_tensor"]).to_numpy()
-    lensing, tensor = (templates[name].to_numpy() for name in ("bb_lensing", "bb_tensor"))
+    ee = (theory["ee_scalar"] + r * theory["ee_tensor"]).to_numpy()
+    lensing, tensor = (theory[name].to_numpy() for name in ("bb_lensing", "bb_tensor"))
     bb = lensing + r * tensor
     n_ell = estimator.bins.shape[1]
     tensor = estimator.bins @ tensor[:n_ell]

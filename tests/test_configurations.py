@@ -1,8 +1,7 @@
-"""The grid: what a shard computes, keeps, and takes up again after whatever happened to it."""
+"""Configurations on one sky: what a shard computes, keeps, and takes up again after a stop."""
 
 import logging
 from dataclasses import replace
-from itertools import chain
 from types import SimpleNamespace
 
 import healpy as hp
@@ -12,14 +11,12 @@ import pytest
 
 from patchsep.files import store
 from patchsep.files.fingerprints import fingerprint
-from patchsep.inference import configurations as grid
+from patchsep.inference import configurations as module
 from patchsep.inference.configurations import fit_configuration, fit_shard, gather
-from patchsep.instrument.noise import FOREGROUNDS_ONLY
 from patchsep.observation.region_sky import observe, observe_halves
-from patchsep.running.shards import part_of
 from patchsep.separation.cleaning import clean, evidence, held_out_misfit, information
 from patchsep.separation.fit import separate
-from patchsep.separation.partitions import configurations, partition, patch_labels
+from patchsep.separation.partitions import partition, patch_labels
 from patchsep.spectra.estimator import Estimator
 from patchsep.spectra.residuals import residual_spectra
 
@@ -48,7 +45,7 @@ def estimator(sky):
 
 
 @pytest.fixture(scope="module")
-def members(sky):
+def draws(sky):
     return partition("multiresolution", NSIDE, sky.pixels, VALUES, seed=0)
 
 
@@ -58,13 +55,13 @@ def data(sky):
 
 
 @pytest.fixture
-def shard(sky, members, tmp_path):
+def shard(sky, draws, tmp_path):
     """Run a shard in a folder of its own, with some `changes`; returns its table."""
 
     def run(names=NAMES, sky=sky, realizations=REALIZATIONS, code="code", **changes):
         settings = SETTINGS | {"spectra": SPECTRA} | changes
         folder, progress = tmp_path / "kept", tmp_path / "progress.json"
-        return fit_shard(names, members, sky, realizations, folder, code, progress, **settings)
+        return fit_shard(names, draws, sky, realizations, folder, code, progress, **settings)
 
     run.folder = tmp_path / "kept"
     return run
@@ -73,36 +70,34 @@ def shard(sky, members, tmp_path):
 @pytest.fixture
 def fitted(monkeypatch):
     """Names of the configurations that have been fitted, as they are."""
-    names, original = [], grid.fit_configuration
+    names, original = [], module.fit_configuration
 
     def counted(name, *arguments, **settings):
         names.append(name)
         return original(name, *arguments, **settings)
 
-    monkeypatch.setattr(grid, "fit_configuration", counted)
+    monkeypatch.setattr(module, "fit_configuration", counted)
     return names
 
 
 # What is measured
 
 
-def test_one_patch_leaves_no_systematic_residual_where_the_spectrum_is_one(sky, members, data):
+def test_one_patch_leaves_no_systematic_residual_where_the_spectrum_is_one(sky, draws, data):
     """Next to the statistical residual, which no patches can avoid."""
-    systematic, noisy, _ = clean("0-0-0", members, sky, data, **SETTINGS).cmb
+    systematic, noisy, _ = clean("0-0-0", draws, sky, data, **SETTINGS).cmb
     assert systematic.std() < 1e-3 * (noisy - sky.cmb - systematic).std()
 
 
-def test_a_configuration_has_the_spectra_of_the_maps_that_its_fit_leaves(sky, members, data):
-    table = fit_configuration(
-        "16-0-0", members, sky, REALIZATIONS, data, estimator(sky), **SETTINGS
-    )
-    patches = {name: members[0][name, value] for name, value in zip(VALUES, (16, 0, 0))}
+def test_a_configuration_has_the_spectra_of_the_maps_that_its_fit_leaves(sky, draws, data):
+    table = fit_configuration("16-0-0", draws, sky, REALIZATIONS, data, estimator(sky), **SETTINGS)
+    patches = {name: draws[0][name, value] for name, value in zip(VALUES, (16, 0, 0))}
     fit = separate(data, sky.sigma, sky.frequencies, patches, **SETTINGS)
-    assert list(table["realization"]) == [FOREGROUNDS_ONLY, 0, 1]
-    np.testing.assert_array_equal(table["nll"], fit.nll)
+    assert list(table["realization"]) == [0, 1]
+    np.testing.assert_array_equal(table["nll"], fit.nll[1:])
     expected = residual_spectra(fit.cmb[1:], sky.cmb, fit.cmb[0], sky.pixels, estimator(sky))
-    np.testing.assert_array_equal(np.stack(table["total"][1:]), expected.total)
-    np.testing.assert_array_equal(np.stack(table["statistical"][1:]), expected.statistical)
+    np.testing.assert_array_equal(np.stack(table["total"]), expected.total)
+    np.testing.assert_array_equal(np.stack(table["statistical"]), expected.statistical)
     np.testing.assert_array_equal(table["systematic"][0], expected.systematic)
 
 
@@ -115,36 +110,36 @@ def test_a_shard_counts_patches_and_what_did_not_converge(shard):
     assert row["f_sky"] == pytest.approx(100 / hp.nside2npix(NSIDE))
 
 
-def test_an_ensemble_is_the_mean_of_its_members(sky, data):
-    """Each member as `separate` has it by itself; a maximum for what tells of convergence."""
+def test_an_ensemble_is_the_mean_of_its_draws(sky, data):
+    """Each draw as `separate` has it by itself; a maximum for what tells of convergence."""
     values = {"beta_dust": [8], "temp_dust": [1], "beta_synch": [2]}
-    members = partition("kmeans", NSIDE, sky.pixels, values, seed=0, members=3)
-    together = clean("8-1-2", members, sky, data, **SETTINGS)
+    draws = partition("kmeans", NSIDE, sky.pixels, values, seed=0, members=3)
+    together = clean("8-1-2", draws, sky, data, **SETTINGS)
     alone = [
         separate(
             data,
             sky.sigma,
             sky.frequencies,
-            {name: labels for (name, _), labels in member.items()},
+            {name: labels for (name, _), labels in draw.items()},
             **SETTINGS,
         )
-        for member in members
+        for draw in draws
     ]
     np.testing.assert_allclose(together.cmb, np.mean([fit.cmb for fit in alone], axis=0))
     np.testing.assert_allclose(together.nll, np.mean([fit.nll for fit in alone], axis=0))
     np.testing.assert_array_equal(together.iterations, np.max([f.iterations for f in alone], 0))
     assert together.converged.all()
-    # Another member is another ensemble, even of the same first one.
-    assert fingerprint(*patch_labels("8-1-2", members)) != fingerprint(
-        *patch_labels("8-1-2", members[:2])
+    # Another draw is another ensemble, even of the same first one.
+    assert fingerprint(*patch_labels("8-1-2", draws)) != fingerprint(
+        *patch_labels("8-1-2", draws[:2])
     )
 
 
-def test_noise_may_be_propagated_instead_of_fitted(sky, members, data):
+def test_noise_may_be_propagated_instead_of_fitted(sky, draws, data):
     fits, linear = (
         fit_configuration(
             "16-0-0",
-            members,
+            draws,
             sky,
             REALIZATIONS,
             data,
@@ -154,17 +149,18 @@ def test_noise_may_be_propagated_instead_of_fitted(sky, members, data):
         ).set_index("realization")
         for propagation in ("nonlinear", "linear")
     )
-    assert list(linear.index[linear["nll"].notna()]) == [FOREGROUNDS_ONLY]
+    assert linear["nll"].isna().all()
+    assert fits["nll"].notna().all()
     for number in REALIZATIONS:
         expected = np.sum(fits.loc[number, "statistical"])
         assert np.sum(linear.loc[number, "statistical"]) == pytest.approx(expected, rel=0.1)
 
 
-def test_shards_together_are_averages_over_all_their_realizations(sky, members, tmp_path):
+def test_shards_together_are_averages_over_all_their_realizations(sky, draws, tmp_path):
     def run(name, realizations):
         return fit_shard(
             NAMES,
-            members,
+            draws,
             sky,
             realizations,
             tmp_path / name,
@@ -180,18 +176,10 @@ def test_shards_together_are_averages_over_all_their_realizations(sky, members, 
         pd.testing.assert_frame_equal(one, other, rtol=1e-6)
 
 
-def test_a_part_may_be_empty(shard):
-    """Of few configurations divided into many parts."""
+def test_a_shard_may_be_empty(shard):
+    """Of few configurations divided into many shards."""
     metrics, _ = gather([shard(names=[]), shard()], NAMES)
     assert list(metrics["configuration"]) == NAMES
-
-
-def test_a_configuration_stays_in_its_part_when_others_come():
-    few, many = (configurations([VALUES | {"temp_dust": values}]) for values in ([1], [1, 2, 4]))
-    parts = [part_of(many, part, 3) for part in range(3)]
-    assert sorted(chain.from_iterable(parts)) == sorted(many)
-    for part, names in enumerate(parts):
-        assert part_of(few, part, 3) == [name for name in names if name in few]
 
 
 def test_only_configurations_that_are_wanted_are_gathered(shard):
@@ -199,7 +187,7 @@ def test_only_configurations_that_are_wanted_are_gathered(shard):
     assert list(metrics["configuration"]) == list(spectra["configuration"].unique()) == NAMES[1:]
 
 
-# What can choose without the truth
+# What can select without the truth
 
 
 def test_halves_are_independent_and_their_mean_is_the_data(sky):
@@ -220,40 +208,40 @@ def patchy(dense, sky):
     pixels = hp.nest2ring(NSIDE, np.arange(256))
     rng = np.random.default_rng(4)
     values = {"beta_dust": [0, 4, 16], "temp_dust": [0, 2], "beta_synch": [0, 4]}
-    members = partition("multiresolution", NSIDE, pixels, values, seed=0)
+    draws = partition("multiresolution", NSIDE, pixels, values, seed=0)
     truth = {"beta_dust": (1.54, 0.1, 4), "temp_dust": (20, 2, 2), "beta_synch": (-3, 0.1, 0)}
     parameters = np.stack(
         [
-            (mean + scatter * rng.standard_normal(256))[members[0][name, value]]
+            (mean + scatter * rng.standard_normal(256))[draws[0][name, value]]
             for name, (mean, scatter, value) in truth.items()
         ]
     )
     amplitude = np.array([0, 10, 100])[:, None, None]
     foregrounds = dense.sky(parameters, amplitude * rng.standard_normal((3, 2, 256)))
     cmb = rng.standard_normal((2, 256))
-    return replace(sky, pixels=pixels, foregrounds=foregrounds, cmb=cmb), members
+    return replace(sky, pixels=pixels, foregrounds=foregrounds, cmb=cmb), draws
 
 
-@pytest.mark.parametrize("criterion", ["information", "evidence", "held_out"])
+@pytest.mark.parametrize("criterion", ["aic", "evidence", "cross_validation"])
 def test_criteria_without_truth_find_the_truth_on_a_bright_sky(patchy, criterion):
-    sky, members = patchy
+    sky, draws = patchy
     data, halves = observe(sky, REALIZATIONS), observe_halves(sky, REALIZATIONS)
     names = ["0-0-0", "4-0-0", "4-2-0", "16-2-0", "4-2-4", "16-2-4"]
     tables = {
         name: fit_configuration(
-            name, members, sky, REALIZATIONS, data, estimator(sky), halves, **SETTINGS
+            name, draws, sky, REALIZATIONS, data, estimator(sky), halves, **SETTINGS
         )
         for name in names
     }
-    values = {name: table[criterion][1:].mean() for name, table in tables.items()}
+    values = {name: table[criterion].mean() for name, table in tables.items()}
     assert min(values, key=values.get) == "4-2-0"
 
 
-def test_held_out_misfit_is_that_of_dense_least_squares(dense, sky, members):
+def test_held_out_misfit_is_that_of_dense_least_squares(dense, sky, draws):
     halves = observe_halves(sky, [0])
-    (_, found) = held_out_misfit("0-0-0", members, sky, halves, **SETTINGS)
+    (_, found) = held_out_misfit("0-0-0", draws, sky, halves, **SETTINGS)
     root2 = replace(dense, sigma=np.sqrt(2) * dense.sigma)
-    patches = {name: members[0][name, 0] for name in VALUES}
+    patches = {name: draws[0][name, 0] for name in VALUES}
     fit = separate(halves[0], root2.sigma, sky.frequencies, patches, **SETTINGS)
     parameters = np.repeat([fit.parameters[name][1] for name in VALUES], len(sky.pixels), axis=1)
     assert found == pytest.approx(root2.solve(parameters, halves[1, 1])[1], rel=1e-9)
@@ -310,7 +298,7 @@ def test_a_shard_that_was_stopped_goes_on_where_it_was(shard, fitted, monkeypatc
         {"tolerance": 1e-4},
         {"realizations": [0, 2]},
         {"start": SETTINGS["start"] | {"temp_dust": 21.0}},
-        {"held_out": True, "propagation": "nonlinear"},
+        {"cross_validation": True, "propagation": "nonlinear"},
         {"spectra": SPECTRA | {"estimator": "pure"}},
     ],
     ids=str,

@@ -1,16 +1,17 @@
-"""Choose one configuration per region, by every criterion."""
+"""Select one configuration per region, by every criterion."""
 
 from pathlib import Path
 
 from patchsep.files.tables import read_table, write_table
-from patchsep.inference.selection import choices
+from patchsep.inference.selection import select_configurations
 from patchsep.running.logs import log_to
 
 
 def main(snakemake):
+    params = snakemake.params
     estimates = {Path(path).stem: read_table(path) for path in snakemake.input.estimates}
-    chosen = choices(snakemake.params.configurations, estimates, snakemake.params.criteria)
-    write_table(snakemake.output.choices, chosen)
+    selected = select_configurations(params.configurations, estimates, params.criteria)
+    write_table(snakemake.output.selected, selected)
 
 
 if __name__ == "__main__":

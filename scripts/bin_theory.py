@@ -1,4 +1,4 @@
-"""Bin the CMB templates as the spectra of an area are, and count the modes of every bin."""
+"""Bin theory spectra as the spectra of a region are, and count the modes of every bin."""
 
 import logging
 
@@ -15,21 +15,19 @@ log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
-    params, area = snakemake.params, snakemake.wildcards.area
+    params, region = snakemake.params, snakemake.wildcards.region
     labels = read_maps(snakemake.input.regions)["REGION"]
     pixels = (
         np.flatnonzero(labels > 0)
-        if area == COMBINED
-        else region_pixels(labels, area, params.zones)
+        if region == COMBINED
+        else region_pixels(labels, region, params.zones)
     )
     estimator = Estimator.of(pixels, hp.npix2nside(len(labels)), **params.spectra)
-    templates, sky_templates = map(
-        read_table, (snakemake.input.templates, snakemake.input.sky_templates)
-    )
-    bands = estimator.bands(templates, sky_templates, **params.modes)
-    for ell in bands["ell"][~bands["used"]]:
-        log.warning("%s: the bin at ell = %.1f has too few modes and is not used", area, ell)
-    write_table(snakemake.output.bands, bands)
+    theory, sky_theory = map(read_table, (snakemake.input.theory, snakemake.input.sky_theory))
+    binned = estimator.bands(theory, sky_theory, **params.modes)
+    for ell in binned["ell"][~binned["used"]]:
+        log.warning("%s: the bin at ell = %.1f has too few modes and is not used", region, ell)
+    write_table(snakemake.output.theory, binned)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from patchsep.separation.partitions import configuration_patches, configurations
 from patchsep.sky.foregrounds import foreground_sky
 from patchsep.sky.regions import region_pixels
 from patchsep.spectra.estimator import Estimator
-from patchsep.studies.known_patches import make_sky, pulls, search, values_around
+from patchsep.studies.known_patches import make_sky, pulls, select_on_sky, values_around
 
 log = logging.getLogger("patchsep.script")
 
@@ -26,37 +26,37 @@ def main(snakemake):
     galaxy = foreground_sky(**params.foregrounds, nside=nside)
     measured_with = {
         "estimator": Estimator.of(pixels, nside, **params.spectra),
-        "bands": read_table(snakemake.input.bands),
+        "theory": read_table(snakemake.input.theory),
     }
     values = values_around(params.true, known["factors"])
     names = configurations([values], "axes")
     realizations = list(range(known["realizations"]))
-    estimates, choices, compared = [], [], []
+    estimates, selected, compared = [], [], []
     for number in range(known["skies"]):
         seed = known["seed"] + number
-        members = partition("kmeans", nside, pixels, values, seed)
-        patches = configuration_patches(names[0], members[0])
+        draws = partition("kmeans", nside, pixels, values, seed)
+        patches = configuration_patches(names[0], draws[0])
         sky, truth = make_sky(
             galaxy, instrument, params.region, pixels, patches, known["scatter"], seed
         )
-        measured, chosen = search(
+        measured, found = select_on_sky(
             sky,
-            members,
+            draws,
             names,
             params.criteria,
             realizations,
-            params.rehearsal,
+            params.mocks,
             **measured_with,
             **params.fit,
         )
-        log.info("sky %d: %s", number, dict(zip(chosen["criterion"], chosen["configuration"])))
+        log.info("sky %d: %s", number, dict(zip(found["criterion"], found["configuration"])))
         estimates.append(measured.assign(sky=number))
-        choices.append(chosen.assign(sky=number))
-        fitted = pulls(sky, names[0], members[0], truth, realizations, **params.fit)
+        selected.append(found.assign(sky=number))
+        fitted = pulls(sky, names[0], draws[0], truth, realizations, **params.fit)
         compared.append(fitted.assign(sky=number))
     for path, tables in (
         (snakemake.output.estimates, estimates),
-        (snakemake.output.choices, choices),
+        (snakemake.output.selected, selected),
         (snakemake.output.pulls, compared),
     ):
         write_table(path, pd.concat(tables, ignore_index=True))

@@ -197,7 +197,7 @@ def test_68_percent_intervals_hold_the_truth_in_68_percent_of_draws(tensor, floo
 
 
 @pytest.fixture
-def bands(spectra, tensor):
+def theory(spectra, tensor):
     return pd.DataFrame(
         {
             "ell": ELL,
@@ -214,28 +214,28 @@ STATISTICAL = np.full(len(ELL), np.radians(2 / 60) ** 2)
 
 
 @pytest.mark.parametrize("r", [0.0, 3e-3])
-def test_residuals_without_a_systematic_part_give_back_the_r_of_the_sky(bands, r):
-    estimate = measure_r(STATISTICAL, STATISTICAL, bands, r)
+def test_residuals_without_a_systematic_part_give_back_the_r_of_the_sky(theory, r):
+    estimate = measure_r(STATISTICAL, STATISTICAL, theory, r)
     assert estimate.r_hat == pytest.approx(r, abs=1e-4 * estimate.sigma_plus)
 
 
-def test_a_systematic_residual_that_looks_like_tensors_adds_to_r(bands, tensor):
-    estimate = measure_r(STATISTICAL + 2e-3 * tensor, STATISTICAL, bands, 1e-3)
+def test_a_systematic_residual_that_looks_like_tensors_adds_to_r(theory, tensor):
+    estimate = measure_r(STATISTICAL + 2e-3 * tensor, STATISTICAL, theory, 1e-3)
     assert estimate.r_hat == pytest.approx(3e-3, abs=1e-4 * estimate.sigma_plus)
 
 
-def test_other_templates_than_the_skys_measure_another_r(bands):
-    """Templates with twice the sky's tensor power find half its r."""
-    doubled = bands.assign(bb_tensor=2 * bands["bb_tensor"])
+def test_another_theory_than_the_skys_measures_another_r(theory):
+    """One with twice the sky's tensor power finds half its r."""
+    doubled = theory.assign(bb_tensor=2 * theory["bb_tensor"])
     estimate = measure_r(STATISTICAL, STATISTICAL, doubled, 3e-3)
     assert estimate.r_hat == pytest.approx(1.5e-3, abs=1e-4 * estimate.sigma_plus)
 
 
-def test_bins_without_modes_are_left_out(bands):
+def test_bins_without_modes_are_left_out(theory):
     """Whatever stands in them: on a small sky it may be anything."""
-    bands = bands.assign(used=ELL > 4)
+    theory = theory.assign(used=ELL > 4)
     total = np.where(ELL > 4, STATISTICAL, -1.0)
-    estimate = measure_r(total, total, bands, 3e-3)
+    estimate = measure_r(total, total, theory, 3e-3)
     assert estimate.r_hat == pytest.approx(3e-3, abs=1e-4 * estimate.sigma_plus)
 
 
