@@ -3,16 +3,16 @@
 from patchsep.files.tables import write_table
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.studies.benchmark import time_fits, trace_fits
 
 
 def main(snakemake):
     params, settings = snakemake.params, snakemake.params.benchmark
-    sky = RegionSky.read(settings["region"], params.zones, params.noise_seed, snakemake.input)
-    timed = time_fits(sky, settings["patches"], settings["optimizers"], settings["seed"])
-    write_table(snakemake.output.times, timed)
-    traced = trace_fits(sky, settings["traced"], settings["optimizers"], settings["seed"])
-    write_table(snakemake.output.traces, traced)
+    sky = RegionSky.read(settings["region"], params.noise_seed, snakemake.input)
+    with_all = settings["optimizers"], settings["seed"], DUST_AND_SYNCHROTRON
+    write_table(snakemake.output.times, time_fits(sky, settings["patches"], *with_all))
+    write_table(snakemake.output.traces, trace_fits(sky, settings["traced"], *with_all))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,20 @@
 """Measure residuals where patches are more and less uniform."""
 
-import healpy as hp
-
 from patchsep.files.maps import read_maps, read_polarization
 from patchsep.files.tables import write_table
 from patchsep.running.logs import log_to
+from patchsep.sky.regions import Regions
 from patchsep.studies.patch_classes import patch_classes
 
 
 def main(snakemake):
     files = snakemake.input
-    regions = read_maps(files.regions)["REGION"]
+    regions = Regions.read(files.regions)
     table = patch_classes(
         read_maps(files.cleaned),
         read_maps(files.parameters),
         read_polarization(files.cmb)[0],
         regions,
-        hp.npix2nside(len(regions)),
         snakemake.params.spectra,
     )
     write_table(snakemake.output.classes, table)

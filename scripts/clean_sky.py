@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 
-from patchsep.files.maps import read_maps, read_templates, write_maps
+from patchsep.files.maps import read_templates, write_maps
 from patchsep.files.tables import read_table, write_table
 from patchsep.inference.foreground_model import ForegroundModel, read_prior
 from patchsep.inference.mocks import mock_data
@@ -13,36 +13,37 @@ from patchsep.inference.selection import by_region
 from patchsep.inference.skies import clean_sky, measure, partitions_of_selected
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
-from patchsep.separation.patches import TEMPLATED
-from patchsep.sky.regions import COMBINED, full_sky
-from patchsep.sky.spectral_model import PARAMETERS
+from patchsep.separation.patches import STRATEGIES
+from patchsep.sky.regions import COMBINED, Regions, full_sky
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
     params, selected = snakemake.params, read_table(snakemake.input.selected)
+    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
     skies = [
-        RegionSky.read(region, params.zones, params.noise_seed, snakemake.input)
-        for region in params.regions
+        RegionSky.read(region, params.noise_seed, snakemake.input)
+        for region in Regions.read(snakemake.input.regions).names
     ]
     templates = read_templates(snakemake.input.get("templates"))
     partitions = partitions_of_selected(
-        selected, skies, params.patch_seed, templates, **params.patches
+        selected, skies, params.patch_seed, templates, model.names, **params.patches
     )
     memory = snakemake.resources.fit_memory_mb / 1000
     realizations = list(range(params.n_realizations))
     path = snakemake.input.get("foreground_model")
-    priors = {sky.region: read_prior(path, sky.pixels, params.shrinkage) for sky in skies}
+    priors = {sky.region: read_prior(path, sky.pixels, params.shrinkage, model) for sky in skies}
     mocks = {}
     if params.mocks:
-        maps = read_maps(path)
+        from_elsewhere = STRATEGIES[params.patches["strategy"]].maps_from == "template"
         mocks = {
             sky.region: mock_data(
-                ForegroundModel.from_columns(maps, sky.pixels),
+                ForegroundModel.read(path, sky.pixels, model),
                 sky,
-                bounds=params.fit["bounds"],
-                templates=templates if params.patches["strategy"] in TEMPLATED else {},
+                model=model,
+                templates=templates if from_elsewhere else {},
                 **params.mocks,
             )
             for sky in skies
@@ -50,8 +51,9 @@ def main(snakemake):
     # The first criterion's map of all regions is kept.
     headline = next(iter(by_region(selected).values()))[COMBINED]
     nside, tables = skies[0].nside, []
+    fits = {"memory": memory, **params.fit}
     for region, cleaned in clean_sky(
-        selected, partitions, skies, realizations, mocks, priors, memory=memory, **params.fit
+        selected, partitions, skies, realizations, model, mocks, priors, **fits
     ):
         log.info("%s: %s", region, cleaned.configuration)
         tables += [
@@ -59,28 +61,30 @@ def main(snakemake):
             for weights in params.pixel_weights
         ]
         if region == COMBINED and cleaned.configuration == headline:
-            write_recovered(snakemake.output.maps, cleaned, nside, snakemake.wildcards.method)
+            about = f"patchsep, method {snakemake.wildcards.method}, realisation 0"
+            write_recovered(snakemake.output.maps, cleaned, nside, model, about)
     write_table(snakemake.output.spectra, pd.concat(tables, ignore_index=True))
 
 
-def write_recovered(path, cleaned, nside, method):
+def write_recovered(path, cleaned, nside, model, about):
     def columns(names, values):
         sky = full_sky(np.asarray(values), cleaned.pixels, nside, fill=np.nan)
         return dict(zip(names, sky, strict=True))
 
-    names = [name.upper() for name in PARAMETERS]
+    names = [name.upper() for name in model.names]
     maps = (
         columns(["CMB_Q", "CMB_U"], cleaned.recovered[0])
         | columns(["SYSTEMATIC_Q", "SYSTEMATIC_U"], cleaned.systematic)
         | columns(names, cleaned.parameters)
         | columns([f"PATCH_{name}" for name in names], cleaned.patches)
     )
-    units = ["uK_CMB"] * 4 + ["", "K", ""] + [""] * 3
-    about = (
-        f"patchsep, method {method}, realisation 0: {cleaned.configuration}\n"
-        "PATCH_* are labels within each region"
+    units = [parameter.unit for parameter in model.parameters]
+    write_maps(
+        path,
+        maps,
+        ["uK_CMB"] * 4 + units + [""] * len(names),
+        f"{about}: {cleaned.configuration}\nPATCH_* are labels within each region",
     )
-    write_maps(path, maps, units, about)
 
 
 if __name__ == "__main__":

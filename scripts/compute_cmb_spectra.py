@@ -2,13 +2,13 @@
 
 from patchsep.files.tables import write_table
 from patchsep.running.logs import log_to
-from patchsep.sky.cmb import PUBLISHED_TEMPLATES, cmb_spectra
+from patchsep.sky.cmb import PUBLISHED_COSMOLOGY, cmb_spectra
 
 
 def main(snakemake):
     lmax = 3 * snakemake.params.nside - 1
     write_table(snakemake.output.sky, cmb_spectra(snakemake.params.cosmology, lmax))
-    write_table(snakemake.output.published, cmb_spectra(PUBLISHED_TEMPLATES, lmax))
+    write_table(snakemake.output.published, cmb_spectra(PUBLISHED_COSMOLOGY, lmax))
 
 
 if __name__ == "__main__":

@@ -1,36 +1,32 @@
 """Draw the foregrounds of a mock sky."""
 
-import healpy as hp
-import numpy as np
-
-from patchsep.files.maps import read_maps, write_polarization
+from patchsep.files.maps import write_polarization
 from patchsep.inference.foreground_model import ForegroundModel
 from patchsep.inference.mocks import mock_foregrounds
 from patchsep.instrument.instrument import read_instrument
 from patchsep.running.logs import log_to
-from patchsep.sky.regions import full_sky
+from patchsep.sky.regions import COMBINED, Regions, full_sky
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 
 def main(snakemake):
     params, number = snakemake.params, int(snakemake.wildcards.number)
+    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
     instrument = read_instrument(snakemake.input.instrument)
-    labels = read_maps(snakemake.input.regions)["REGION"]
-    nside, pixels = hp.npix2nside(len(labels)), np.flatnonzero(labels > 0)
-    foreground_model = ForegroundModel.from_columns(
-        read_maps(snakemake.input.foreground_model), pixels
-    )
+    regions = Regions.read(snakemake.input.regions)
+    pixels = regions.pixels(COMBINED)
     foregrounds = mock_foregrounds(
-        foreground_model,
+        ForegroundModel.read(snakemake.input.foreground_model, pixels, model),
         pixels,
-        nside,
+        regions.nside,
         instrument.frequency,
         number,
         params.seed,
-        params.bounds,
+        model,
     )
     write_polarization(
         snakemake.output.foregrounds,
-        full_sky(foregrounds, pixels, nside),
+        full_sky(foregrounds, pixels, regions.nside),
         instrument.labels,
         f"patchsep, mock sky {number}: drawn from the foreground model, seed {params.seed}",
     )

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from patchsep.files.maps import read_maps, write_maps
+from patchsep.files.maps import read_maps
 from patchsep.running.logs import log_to
-from patchsep.sky.regions import draw_regions, dust_intensity_masks, planck_masks, region_names
+from patchsep.sky.regions import draw_regions, dust_intensity_masks, planck_masks
 
 
 def main(snakemake):
@@ -14,12 +14,10 @@ def main(snakemake):
     else:
         (intensity,) = read_maps(snakemake.input.intensity).values()
         masks = dust_intensity_masks(intensity, settings["sky_fractions"], settings["smoothing"])
-    labels = draw_regions(masks, settings["zones"])
-    names = ", ".join(
-        f"{index} = {name}" for index, name in enumerate(region_names(settings["zones"]), start=1)
-    )
+    regions = draw_regions(masks, settings["rings"], settings["split_hemispheres"])
+    names = ", ".join(f"{index} = {name}" for index, name in enumerate(regions.names, start=1))
     about = f"patchsep, regions from {settings['method']}: 0 = masked, {names}"
-    write_maps(snakemake.output.regions, {"REGION": labels}, "", about)
+    regions.write(snakemake.output.regions, about)
 
 
 if __name__ == "__main__":

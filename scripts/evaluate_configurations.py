@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from patchsep.files.fingerprints import fingerprint
-from patchsep.files.maps import read_maps
 from patchsep.files.store import Store
 from patchsep.files.tables import read_table, write_table
 from patchsep.inference.foreground_model import ForegroundModel
 from patchsep.inference.mocks import mock_skies
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
-from patchsep.separation.partitions import configurations, partition
+from patchsep.separation.partitions import partition
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.search import evaluate_configurations
 
@@ -20,26 +20,23 @@ from patchsep.studies.search import evaluate_configurations
 def main(snakemake):
     params, settings = snakemake.params, snakemake.params.search
     # Noise that was not observed.
-    sky = RegionSky.read(params.region, params.zones, settings["seed"], snakemake.input)
-    foreground_model = ForegroundModel.from_columns(
-        read_maps(snakemake.input.foreground_model), sky.pixels
-    )
+    sky = RegionSky.read(params.region, settings["seed"], snakemake.input)
+    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
     mocks = mock_skies(
-        foreground_model,
+        ForegroundModel.read(snakemake.input.foreground_model, sky.pixels, model),
         sky,
         params.mocks["skies"],
         params.mocks["seed"],
-        bounds=params.fit["bounds"],
+        model,
     )
-    values = settings["values"]
     draws = partition(
         "kmeans",
         sky.nside,
         sky.pixels,
-        values,
+        settings["values"],
         settings["seed"],
-        members=settings["n_draws"],
-        own_patches=True,
+        n_draws=settings["n_draws"],
+        independent_patches=True,
     )
     theory = read_table(snakemake.input.theory)
     store = Store(
@@ -51,13 +48,14 @@ def main(snakemake):
             {key: settings[key] for key in ("mock_realizations", "realizations")},
             params.mocks,
             params.spectra,
+            params.model,
             params.fit,
             params.amplitude_scatter,
             theory.to_csv(),
         ),
     )
     evaluations = evaluate_configurations(
-        configurations([values]),
+        settings["values"],
         draws,
         sky,
         mocks,
@@ -67,6 +65,7 @@ def main(snakemake):
         estimator=Estimator.of(sky.pixels, sky.nside, **params.spectra),
         theory=theory,
         amplitude_scatter=params.amplitude_scatter,
+        model=model,
         **params.fit,
     )
     write_table(snakemake.output.evaluations, evaluations)

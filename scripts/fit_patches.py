@@ -6,13 +6,13 @@ from patchsep.inference.foreground_model import read_prior
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
 from patchsep.separation.partitions import read_partitions
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 
 def main(snakemake):
     params = snakemake.params
-    sky = RegionSky.read(
-        snakemake.wildcards.region, params.zones, params.noise_seed, snakemake.input
-    )
+    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    sky = RegionSky.read(snakemake.wildcards.region, params.noise_seed, snakemake.input)
     shard = fit_shard(
         params.configurations,
         read_partitions(snakemake.input.patches, sky.pixels),
@@ -22,9 +22,12 @@ def main(snakemake):
         code=params.code,
         progress=params.progress,
         spectra=params.spectra,
+        model=model,
         cross_validation=params.cross_validation,
         memory=snakemake.resources.fit_memory_mb / 1000,
-        prior=read_prior(snakemake.input.get("foreground_model"), sky.pixels, params.shrinkage),
+        prior=read_prior(
+            snakemake.input.get("foreground_model"), sky.pixels, params.shrinkage, model
+        ),
         **params.fit,
     )
     write_table(snakemake.output.shard, shard)

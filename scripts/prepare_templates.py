@@ -5,25 +5,26 @@ import logging
 from patchsep.files.maps import read_parameter_map, write_maps
 from patchsep.running.logs import log_to
 from patchsep.sky.parameter_templates import prepare_templates
-from patchsep.sky.spectral_model import PARAMETERS
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
-    params = snakemake.params
+    params, model = snakemake.params, DUST_AND_SYNCHROTRON
     maps = {
         name: read_parameter_map(path, name)
         for name, path in snakemake.input.items()
-        if name in PARAMETERS
+        if name in model.names
     }
-    templates = prepare_templates(maps, seed=params.seed, **params.options)
+    templates = prepare_templates(maps, seed=params.seed, model=model, **params.options)
     for name, values in templates.items():
         log.info("%s: mean %.4g, scatter %.3g", name, values.mean(), values.std())
+    units = {parameter.name: parameter.unit for parameter in model.parameters}
     write_maps(
         snakemake.output.templates,
         {name.upper(): values for name, values in templates.items()},
-        ["K" if name == "temp_dust" else "" for name in templates],
+        [units[name] for name in templates],
         f"patchsep, templates of method {snakemake.wildcards.method}",
     )
 

@@ -4,16 +4,17 @@ from patchsep.files.maps import write_maps, write_polarization
 from patchsep.instrument.instrument import read_instrument
 from patchsep.running.logs import log_to
 from patchsep.sky.foregrounds import INTENSITY_FREQUENCY, simulate_foregrounds
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 
 def main(snakemake):
-    settings = snakemake.params.foregrounds
+    settings, model = snakemake.params.foregrounds, DUST_AND_SYNCHROTRON
     instrument = read_instrument(snakemake.input.instrument)
     sky = simulate_foregrounds(
-        settings["model"], instrument.frequency, snakemake.params.nside, settings["seed"]
+        settings["model"], instrument.frequency, snakemake.params.nside, model, settings["seed"]
     )
-    model = "embedded stand-in" if settings["model"] == "embedded" else "PySM 3"
-    about = f"patchsep, {model} foregrounds {settings}, {instrument.name} bands"
+    source = "embedded stand-in" if settings["model"] == "embedded" else "PySM 3"
+    about = f"patchsep, {source} foregrounds {settings}, {instrument.name} bands"
     write_polarization(snakemake.output.polarization, sky.polarization, instrument.labels, about)
     write_maps(
         snakemake.output.intensity,
@@ -22,7 +23,8 @@ def main(snakemake):
         about,
     )
     parameters = {name.upper(): values for name, values in sky.parameters.items()}
-    write_maps(snakemake.output.parameters, parameters, ["", "K", ""], about)
+    units = [parameter.unit for parameter in model.parameters]
+    write_maps(snakemake.output.parameters, parameters, units, about)
 
 
 if __name__ == "__main__":

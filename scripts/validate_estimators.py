@@ -2,15 +2,14 @@
 
 import logging
 
-import healpy as hp
-import numpy as np
 import pandas as pd
 
-from patchsep.files.maps import read_maps
 from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.instrument import read_instrument
 from patchsep.running.logs import log_to
 from patchsep.separation.likelihood import cmb_noise
+from patchsep.sky.regions import COMBINED, Regions
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import ESTIMATORS, Estimator
 from patchsep.studies.validation import coverage, leakage, recover_r
 
@@ -20,10 +19,11 @@ log = logging.getLogger("patchsep.script")
 def main(snakemake):
     params = snakemake.params
     theory = read_table(snakemake.input.theory)
-    labels = read_maps(snakemake.input.regions)["REGION"]
-    nside, pixels = hp.npix2nside(len(labels)), np.flatnonzero(labels > 0)
+    regions = Regions.read(snakemake.input.regions)
+    nside, pixels = regions.nside, regions.pixels(COMBINED)
     instrument = read_instrument(snakemake.input.instrument)
-    noise = cmb_noise(instrument.frequency, instrument.sigma(nside), params.start)
+    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    noise = cmb_noise(instrument.frequency, instrument.noise(nside), model)
     leaked, found = [], []
     for name in ESTIMATORS:
         settings = params.spectra | {"estimator": name}

@@ -2,16 +2,15 @@
 
 import logging
 
-import healpy as hp
 import pandas as pd
 
-from patchsep.files.maps import read_maps
 from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.instrument import read_instrument
 from patchsep.running.logs import log_to
 from patchsep.separation.partitions import configuration_patches, configurations, partition
 from patchsep.sky.foregrounds import foreground_sky
-from patchsep.sky.regions import region_pixels
+from patchsep.sky.regions import Regions
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.known_patches import make_sky, pulls, select_on_sky, values_around
 
@@ -21,14 +20,15 @@ log = logging.getLogger("patchsep.script")
 def main(snakemake):
     params, known = snakemake.params, snakemake.params.known
     instrument = read_instrument(snakemake.input.instrument)
-    labels = read_maps(snakemake.input.regions)["REGION"]
-    nside, pixels = hp.npix2nside(len(labels)), region_pixels(labels, params.region, params.zones)
-    galaxy = foreground_sky(**params.foregrounds, nside=nside)
+    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    regions = Regions.read(snakemake.input.regions)
+    nside, pixels = regions.nside, regions.pixels(params.region)
+    galaxy = foreground_sky(params.foregrounds["model"], nside, params.foregrounds["seed"])
     measured_with = {
         "estimator": Estimator.of(pixels, nside, **params.spectra),
         "theory": read_table(snakemake.input.theory),
     }
-    values = values_around(params.true, known["factors"])
+    values = values_around(params.true, known["factors"], model.names)
     names = configurations([values], "axes")
     realizations = list(range(known["realizations"]))
     estimates, selected, compared = [], [], []
@@ -37,7 +37,14 @@ def main(snakemake):
         draws = partition("kmeans", nside, pixels, values, seed)
         patches = configuration_patches(names[0], draws[0])
         sky, truth = make_sky(
-            galaxy, instrument, params.region, pixels, patches, known["scatter"], seed
+            galaxy,
+            instrument,
+            params.region,
+            pixels,
+            patches,
+            known["scatter"],
+            seed,
+            DUST_AND_SYNCHROTRON,
         )
         measured, found = select_on_sky(
             sky,
@@ -46,13 +53,14 @@ def main(snakemake):
             params.criteria,
             realizations,
             params.mocks,
+            model=model,
             **measured_with,
             **params.fit,
         )
         log.info("sky %d: %s", number, dict(zip(found["criterion"], found["configuration"])))
         estimates.append(measured.assign(sky=number))
         selected.append(found.assign(sky=number))
-        fitted = pulls(sky, names[0], draws[0], truth, realizations, **params.fit)
+        fitted = pulls(sky, names[0], draws[0], truth, realizations, model, **params.fit)
         compared.append(fitted.assign(sky=number))
     for path, tables in (
         (snakemake.output.estimates, estimates),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from patchsep.observation.region_sky import RegionSky
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.studies.benchmark import machine, time_fits, trace_fits
 
 OPTIMIZERS = {
@@ -19,7 +20,7 @@ def sky(bright_sky):
         nside=8,
         pixels=np.arange(100, 164),
         frequencies=bright_sky.frequencies,
-        sigma=bright_sky.sigma,
+        noise=bright_sky.noise,
         foregrounds=bright_sky.data,
         cmb=np.zeros((2, 64)),
         noise_seed=1,
@@ -27,7 +28,7 @@ def sky(bright_sky):
 
 
 def test_times_are_per_optimizer_and_configuration(sky):
-    times = time_fits(sky, [(1, 1, 1), (4, 2, 3)], OPTIMIZERS, seed=1)
+    times = time_fits(sky, [(1, 1, 1), (4, 2, 3)], OPTIMIZERS, 1, DUST_AND_SYNCHROTRON)
     fits = times.groupby(["n_patches_beta_dust", "optimizer"]).size()
     assert fits.to_dict() == {
         (1, "newton"): 2, (1, "optax_lbfgs"): 1, (4, "newton"): 2, (4, "optax_lbfgs"): 1,
@@ -43,7 +44,7 @@ def test_times_are_per_optimizer_and_configuration(sky):
 
 
 def test_traces_end_in_the_minimum(sky):
-    traces = trace_fits(sky, (4, 2, 3), OPTIMIZERS, seed=1)
+    traces = trace_fits(sky, (4, 2, 3), OPTIMIZERS, 1, DUST_AND_SYNCHROTRON)
     for _, rows in traces.groupby("optimizer"):
         assert rows["iterations"].is_monotonic_increasing
         assert rows["nll"].is_monotonic_decreasing

@@ -13,10 +13,12 @@ from patchsep.files import store
 from patchsep.files.fingerprints import fingerprint
 from patchsep.inference import configurations as module
 from patchsep.inference.configurations import fit_configuration, fit_shard, gather
+from patchsep.instrument.noise import WhiteNoise
 from patchsep.observation.region_sky import observe, observe_halves
-from patchsep.separation.cleaning import clean, evidence, held_out_misfit, information
+from patchsep.separation.cleaning import aic, clean, cross_validation_misfit, evidence
 from patchsep.separation.fit import separate
 from patchsep.separation.partitions import partition, patch_labels
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
 from patchsep.spectra.residuals import residual_spectra
 
@@ -30,11 +32,8 @@ def sky(few_pixels):
     return few_pixels(np.arange(100), seed=1)
 
 
-SETTINGS = {
-    "bounds": {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.0, -0.5)},
-    "start": {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0},
-    "tolerance": 1e-3,
-}
+MODEL = DUST_AND_SYNCHROTRON
+TOLERANCE = {"tolerance": 1e-3}
 VALUES = {"beta_dust": [0, 16], "temp_dust": [0], "beta_synch": [0]}
 REALIZATIONS = [0, 1]
 SPECTRA = {"estimator": "pseudo", "apodization": 10.0, "bin_width": 4}
@@ -59,7 +58,7 @@ def shard(sky, draws, tmp_path):
     """Run a shard in a folder of its own, with some `changes`; returns its table."""
 
     def run(names=NAMES, sky=sky, realizations=REALIZATIONS, code="code", **changes):
-        settings = SETTINGS | {"spectra": SPECTRA} | changes
+        settings = TOLERANCE | {"spectra": SPECTRA, "model": MODEL} | changes
         folder, progress = tmp_path / "kept", tmp_path / "progress.json"
         return fit_shard(names, draws, sky, realizations, folder, code, progress, **settings)
 
@@ -85,14 +84,16 @@ def fitted(monkeypatch):
 
 def test_one_patch_leaves_no_systematic_residual_where_the_spectrum_is_one(sky, draws, data):
     """Next to the statistical residual, which no patches can avoid."""
-    systematic, noisy, _ = clean("0-0-0", draws, sky, data, **SETTINGS).cmb
+    systematic, noisy, _ = clean("0-0-0", draws, sky, data, MODEL, **TOLERANCE).cmb
     assert systematic.std() < 1e-3 * (noisy - sky.cmb - systematic).std()
 
 
 def test_a_configuration_has_the_spectra_of_the_maps_that_its_fit_leaves(sky, draws, data):
-    table = fit_configuration("16-0-0", draws, sky, REALIZATIONS, data, estimator(sky), **SETTINGS)
+    table = fit_configuration(
+        "16-0-0", draws, sky, REALIZATIONS, data, estimator(sky), MODEL, **TOLERANCE
+    )
     patches = {name: draws[0][name, value] for name, value in zip(VALUES, (16, 0, 0))}
-    fit = separate(data, sky.sigma, sky.frequencies, patches, **SETTINGS)
+    fit = separate(data, sky.noise, sky.frequencies, patches, MODEL, **TOLERANCE)
     assert list(table["realization"]) == [0, 1]
     np.testing.assert_array_equal(table["nll"], fit.nll[1:])
     expected = residual_spectra(fit.cmb[1:], sky.cmb, fit.cmb[0], sky.pixels, estimator(sky))
@@ -113,15 +114,16 @@ def test_a_shard_counts_patches_and_what_did_not_converge(shard):
 def test_an_ensemble_is_the_mean_of_its_draws(sky, data):
     """Each draw as `separate` has it by itself; a maximum for what tells of convergence."""
     values = {"beta_dust": [8], "temp_dust": [1], "beta_synch": [2]}
-    draws = partition("kmeans", NSIDE, sky.pixels, values, seed=0, members=3)
-    together = clean("8-1-2", draws, sky, data, **SETTINGS)
+    draws = partition("kmeans", NSIDE, sky.pixels, values, seed=0, n_draws=3)
+    together = clean("8-1-2", draws, sky, data, MODEL, **TOLERANCE)
     alone = [
         separate(
             data,
-            sky.sigma,
+            sky.noise,
             sky.frequencies,
             {name: labels for (name, _), labels in draw.items()},
-            **SETTINGS,
+            MODEL,
+            **TOLERANCE,
         )
         for draw in draws
     ]
@@ -144,8 +146,9 @@ def test_noise_may_be_propagated_instead_of_fitted(sky, draws, data):
             REALIZATIONS,
             data,
             estimator(sky),
+            MODEL,
             propagation=propagation,
-            **SETTINGS,
+            **TOLERANCE,
         ).set_index("realization")
         for propagation in ("nonlinear", "linear")
     )
@@ -167,7 +170,8 @@ def test_shards_together_are_averages_over_all_their_realizations(sky, draws, tm
             "",
             tmp_path / "p",
             SPECTRA,
-            **SETTINGS,
+            MODEL,
+            **TOLERANCE,
         )
 
     apart = gather([run("first", [0, 1]), run("second", [2])], NAMES)
@@ -191,7 +195,7 @@ def test_only_configurations_that_are_wanted_are_gathered(shard):
 
 
 def test_halves_are_independent_and_their_mean_is_the_data(sky):
-    sky = replace(sky, sigma=np.full(len(sky.sigma), 2.0))
+    sky = replace(sky, noise=WhiteNoise(np.full(len(sky.frequencies), 2.0)))
     numbers = list(range(20))
     halves, data = observe_halves(sky, numbers), observe(sky, numbers)
     np.testing.assert_allclose(halves.mean(axis=0), data, rtol=1e-12, atol=1e-9)
@@ -229,7 +233,7 @@ def test_criteria_without_truth_find_the_truth_on_a_bright_sky(patchy, criterion
     names = ["0-0-0", "4-0-0", "4-2-0", "16-2-0", "4-2-4", "16-2-4"]
     tables = {
         name: fit_configuration(
-            name, draws, sky, REALIZATIONS, data, estimator(sky), halves, **SETTINGS
+            name, draws, sky, REALIZATIONS, data, estimator(sky), MODEL, halves, **TOLERANCE
         )
         for name in names
     }
@@ -237,12 +241,13 @@ def test_criteria_without_truth_find_the_truth_on_a_bright_sky(patchy, criterion
     assert min(values, key=values.get) == "4-2-0"
 
 
-def test_held_out_misfit_is_that_of_dense_least_squares(dense, sky, draws):
+def test_cross_validation_misfit_is_that_of_dense_least_squares(dense, sky, draws):
     halves = observe_halves(sky, [0])
-    (_, found) = held_out_misfit("0-0-0", draws, sky, halves, **SETTINGS)
+    (_, found) = cross_validation_misfit("0-0-0", draws, sky, halves, MODEL, **TOLERANCE)
     root2 = replace(dense, sigma=np.sqrt(2) * dense.sigma)
     patches = {name: draws[0][name, 0] for name in VALUES}
-    fit = separate(halves[0], root2.sigma, sky.frequencies, patches, **SETTINGS)
+    noise = WhiteNoise(root2.sigma)
+    fit = separate(halves[0], noise, sky.frequencies, patches, MODEL, **TOLERANCE)
     parameters = np.repeat([fit.parameters[name][1] for name in VALUES], len(sky.pixels), axis=1)
     assert found == pytest.approx(root2.solve(parameters, halves[1, 1])[1], rel=1e-9)
 
@@ -255,9 +260,9 @@ def test_a_parameter_that_nothing_constrains_counts_for_nothing():
         errors={name: np.array(values) for name, values in errors.items()},
         n_at_bounds=np.array([1]),
     )
-    assert information(fit) == [100 + 2 - 1]
+    assert aic(fit) == [100 + 2 - 1]
     volume = np.sqrt(2 * np.pi) * 0.1 / 2.5
-    assert evidence(fit, SETTINGS["bounds"]) == pytest.approx(100 - np.log(volume))
+    assert evidence(fit, MODEL) == pytest.approx(100 - np.log(volume))
 
 
 # What is computed again
@@ -297,11 +302,11 @@ def test_a_shard_that_was_stopped_goes_on_where_it_was(shard, fitted, monkeypatc
         {"code": "other code"},
         {"tolerance": 1e-4},
         {"realizations": [0, 2]},
-        {"start": SETTINGS["start"] | {"temp_dust": 21.0}},
+        {"model": MODEL.with_limits(start={"temp_dust": 21.0})},
         {"cross_validation": True, "propagation": "nonlinear"},
         {"spectra": SPECTRA | {"estimator": "pure"}},
     ],
-    ids=str,
+    ids=lambda change: next(iter(change)),
 )
 def test_what_depends_on_a_change_is_fitted_again(shard, fitted, change):
     shard(NAMES[:1])

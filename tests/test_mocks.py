@@ -8,23 +8,24 @@ import pytest
 from patchsep.inference.fit_foreground_model import fit_foreground_model
 from patchsep.inference.foreground_model import ForegroundModel, shrinkage_prior
 from patchsep.inference.mocks import draw_true_parameter, emission, mock_foregrounds
-from patchsep.separation.fit import BOUNDS, START, separate
+from patchsep.separation.fit import separate
 from patchsep.separation.patches import kmeans
-from patchsep.sky.parameter_fields import PARAMETER_FIELDS, parameter_fields
-from patchsep.sky.spectral_model import PARAMETERS
+from patchsep.sky.parameter_fields import parameter_deviations
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 NSIDE, PIXELS = 16, np.arange(400, 1000)
-SETTINGS = {"bounds": BOUNDS, "start": START, "max_iterations": 200, "tolerance": 1e-3}
+SETTINGS = {"max_iterations": 200, "tolerance": 1e-3}
+MODEL = DUST_AND_SYNCHROTRON
 MEANS = np.array([[1.6], [19.0], [-3.1]])
 
 
 @pytest.fixture(scope="module")
 def mocked(dense):
-    """Makes the foregrounds of a mock sky of a model."""
+    """Makes the foregrounds of a mock sky."""
 
-    def mocked(model, number, seed, bounds=BOUNDS, **options):
+    def mocked(fitted, number, seed, model=MODEL, **options):
         where = PIXELS, NSIDE, dense.frequency
-        return mock_foregrounds(model, *where, number, seed, bounds, **options)
+        return mock_foregrounds(fitted, *where, number, seed, model, **options)
 
     return mocked
 
@@ -35,18 +36,21 @@ def sky(few_pixels):
 
 
 @pytest.fixture(scope="module")
-def model(sky):
-    return fit_foreground_model(sky, 0, 5, **SETTINGS)
+def fitted(sky):
+    return fit_foreground_model(sky, 0, 5, MODEL, **SETTINGS)
 
 
-def without_scatter(model):
-    return model._replace(wide=np.zeros_like(model.wide), narrow=np.zeros_like(model.narrow))
+def without_scatter(fitted):
+    nothing = np.zeros_like(fitted.wide)
+    return replace(fitted, wide=nothing, narrow=nothing)
 
 
 @pytest.mark.parametrize("scatter", [0.0, 0.5, 1.5])
 def test_the_scatter_of_the_parameters_is_found(few_pixels, scatter):
     """Skies of few pixels have more or less of it than the average sky."""
-    found = fit_foreground_model(few_pixels(PIXELS, scatter=scatter), 0, 5, **SETTINGS).scatter
+    found = fit_foreground_model(
+        few_pixels(PIXELS, scatter=scatter), 0, 5, MODEL, **SETTINGS
+    ).scatter
     np.testing.assert_allclose(found, scatter, rtol=0.25, atol=0.1)
 
 
@@ -58,20 +62,22 @@ def test_beta_dust_of_every_pixel_and_a_scatter_of_the_others_are_told_apart(
     sky = few_pixels(
         PIXELS, scatter=np.array([wide, 0.5, 0.5]), pixel_noise=0.2, brightness=brightness
     )
-    model = fit_foreground_model(sky, 0, 5, **SETTINGS)
-    assert np.all(model.scatter[0] > 1)
-    assert np.all(model.narrow[0] > 5 * model.wide[0])
-    np.testing.assert_allclose(model.wide[1:], 0.5, rtol=0.4)
+    fitted = fit_foreground_model(sky, 0, 5, MODEL, **SETTINGS)
+    assert np.all(fitted.scatter[0] > 1)
+    assert np.all(fitted.narrow[0] > 5 * fitted.wide[0])
+    np.testing.assert_allclose(fitted.wide[1:], 0.5, rtol=0.4)
 
 
 @pytest.mark.parametrize("pixel_noise", [0.0, 0.1])
 def test_patches_leave_of_mock_skies_what_they_leave_of_the_sky(few_pixels, mocked, pixel_noise):
     """Also where beta_dust varies most on scales that patches do not resolve."""
     sky = few_pixels(PIXELS, scatter=0.5, pixel_noise=pixel_noise)
-    model = fit_foreground_model(sky, 0, 5, **SETTINGS)
-    skies = np.stack([sky.foregrounds, *(mocked(model, number, 5) for number in range(4))])
-    patches = {name: kmeans(NSIDE, PIXELS, n, 1) for name, n in zip(PARAMETERS, (100, 20, 20))}
-    left = separate(skies, sky.sigma, sky.frequencies, patches, **SETTINGS).cmb.var(axis=(1, 2))
+    fitted = fit_foreground_model(sky, 0, 5, MODEL, **SETTINGS)
+    skies = np.stack([sky.foregrounds, *(mocked(fitted, number, 5) for number in range(4))])
+    patches = {name: kmeans(NSIDE, PIXELS, n, 1) for name, n in zip(MODEL.names, (100, 20, 20))}
+    left = separate(skies, sky.noise, sky.frequencies, patches, MODEL, **SETTINGS).cmb.var(
+        axis=(1, 2)
+    )
     assert 0.5 < left[1:].mean() / left[0] < 2
 
 
@@ -81,51 +87,55 @@ def test_noise_is_not_taken_for_a_scatter_of_faint_foregrounds(few_pixels):
     Noise alone gains what a scatter of beta_dust of 0.5 would.
     """
     sky = few_pixels(PIXELS, brightness=0.1)
-    found = [fit_foreground_model(sky, realization, 5, **SETTINGS) for realization in range(4)]
+    found = [
+        fit_foreground_model(sky, realization, 5, MODEL, **SETTINGS) for realization in range(4)
+    ]
     for part in ("wide", "narrow"):
-        assert np.all(np.mean([getattr(model, part) for model in found], axis=0) < 0.3)
+        assert np.all(np.mean([getattr(fitted, part) for fitted in found], axis=0) < 0.3)
 
 
 def test_a_region_may_have_fewer_pixels_than_there_are_patches(few_pixels):
-    model = fit_foreground_model(few_pixels(PIXELS[:40], scatter=0.5), 0, 5, **SETTINGS)
-    assert np.all(np.isfinite(model.scatter))
+    fitted = fit_foreground_model(few_pixels(PIXELS[:40], scatter=0.5), 0, 5, MODEL, **SETTINGS)
+    assert np.all(np.isfinite(fitted.scatter))
 
 
-def test_a_mock_sky_looks_like_the_observed_sky(sky, model, mocked):
+def test_a_mock_sky_looks_like_the_observed_sky(sky, fitted, mocked):
     """Recovered with noise, but much brighter than that."""
-    foregrounds = [mocked(model, number, 5) for number in range(2)]
+    foregrounds = [mocked(fitted, number, 5) for number in range(2)]
     for one in foregrounds:
         for band, observed in zip(one, sky.foregrounds, strict=True):
             assert np.corrcoef(band.ravel(), observed.ravel())[0, 1] > 0.9
     assert not np.array_equal(*foregrounds)
 
 
-def test_nothing_but_observations_is_looked_at(sky, model, mocked):
+def test_nothing_but_observations_is_looked_at(sky, fitted, mocked):
     """The same data with the foregrounds' power counted as CMB give the same mock sky."""
     shift = np.random.default_rng(1).standard_normal(sky.cmb.shape)
     other = replace(sky, foregrounds=sky.foregrounds + shift, cmb=sky.cmb - shift)
-    one = mocked(model, 0, 5)
-    another = mocked(fit_foreground_model(other, 0, 5, **SETTINGS), 0, 5)
+    one = mocked(fitted, 0, 5)
+    another = mocked(fit_foreground_model(other, 0, 5, MODEL, **SETTINGS), 0, 5)
     # As far as fits converge; the shift is of 1 µK.
     np.testing.assert_allclose(one, another, atol=1e-4)
 
 
-def test_the_same_seed_makes_the_same_sky_again(sky, model, mocked):
-    for one, again in zip(model, fit_foreground_model(sky, 0, 5, **SETTINGS), strict=True):
-        np.testing.assert_array_equal(one, again)
-    one, again, other = (mocked(model, 0, seed) for seed in (5, 5, 6))
+def test_the_same_seed_makes_the_same_sky_again(sky, fitted, mocked):
+    again = fit_foreground_model(sky, 0, 5, MODEL, **SETTINGS)
+    for name, values in fitted.columns().items():
+        np.testing.assert_array_equal(values, again.columns()[name])
+    one, again, other = (mocked(fitted, 0, seed) for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).max() > 1e-3
 
 
-def test_a_prior_has_the_mean_and_the_scatter_of_the_sky(sky, model):
+def test_a_prior_has_the_mean_and_the_scatter_of_the_sky(sky, fitted):
     names = ["temp_dust", "beta_synch"]
-    for name, (mean, scatter) in shrinkage_prior(model, names).items():
-        published = PARAMETER_FIELDS[name]["scatter"]
-        assert mean == pytest.approx(MEANS[PARAMETERS.index(name), 0], abs=published)
+    for name, (mean, scatter) in shrinkage_prior(fitted, names, MODEL).items():
+        number = MODEL.names.index(name)
+        published = MODEL.parameters[number].scatter
+        assert mean == pytest.approx(MEANS[number, 0], abs=published)
         assert scatter == pytest.approx(published, rel=0.25)
-    without = without_scatter(model)
-    assert all(scatter > 0 for _, scatter in shrinkage_prior(without, names).values())
+    without = without_scatter(fitted)
+    assert all(scatter > 0 for _, scatter in shrinkage_prior(without, names, MODEL).values())
 
 
 def test_emission_is_that_of_the_dense_model(dense):
@@ -133,49 +143,50 @@ def test_emission_is_that_of_the_dense_model(dense):
     parameters = MEANS + np.array([[0.1], [1.0], [0.1]]) * rng.standard_normal((3, 20))
     maps = rng.standard_normal((3, 2, 20))
     maps[0] = 0
-    np.testing.assert_allclose(
-        emission(dense.frequency, parameters, *maps[1:]), dense.sky(parameters, maps), rtol=1e-9
-    )
+    found = emission(dense.frequency, parameters, {"dust": maps[1], "synch": maps[2]}, MODEL)
+    np.testing.assert_allclose(found, dense.sky(parameters, maps), rtol=1e-9)
 
 
 def test_parameters_stay_within_the_bounds_of_the_fit(few_pixels, mocked):
     """A mock sky that no fit could follow would tell configurations apart by that."""
-    mean = dict(zip(BOUNDS, MEANS[:, 0], strict=True))
+    mean = dict(zip(MODEL.names, MEANS[:, 0], strict=True))
     bounds = {name: (value - 1e-4, value + 1e-4) for name, value in mean.items()}
+    narrow = MODEL.with_limits(bounds, mean)
     sky = few_pixels(PIXELS, scatter=3.0)
-    model = fit_foreground_model(sky, 0, 5, **SETTINGS | {"bounds": bounds, "start": mean})
-    assert np.all(model.narrow[0] > 1)
-    foregrounds = mocked(model, 0, 5, bounds)
+    fitted = fit_foreground_model(sky, 0, 5, narrow, **SETTINGS)
+    assert np.all(fitted.narrow[0] > 1)
+    foregrounds = mocked(fitted, 0, 5, narrow)
     # Dust outshines synchrotron in the highest bands.
     ratio = foregrounds[-1] / foregrounds[-2]
     bright = np.abs(foregrounds[-2]) > np.median(np.abs(foregrounds[-2]))
     assert ratio[bright].std() < 1e-3 * ratio[bright].mean()
 
 
-def test_a_model_is_the_same_from_its_columns(model):
-    maps = {name: np.pad(values, (7, 3)) for name, values in model.columns().items()}
-    again = ForegroundModel.from_columns(maps, np.arange(7, 7 + len(PIXELS)))
-    for one, other in zip(model, again, strict=True):
-        np.testing.assert_array_equal(one, other)
+def test_a_model_is_the_same_from_its_columns(fitted):
+    maps = {name: np.pad(values, (7, 3)) for name, values in fitted.columns().items()}
+    again = ForegroundModel.from_columns(maps, np.arange(7, 7 + len(PIXELS)), MODEL)
+    assert again.names == fitted.names
+    for name, values in fitted.columns().items():
+        np.testing.assert_array_equal(values, again.columns()[name])
 
 
-def mocked_beta_dust(model, dense, known, plain):
+def mocked_beta_dust(fitted, dense, known, plain):
     """beta_dust of bright pixels, where dust is bright at the highest frequencies and temp_dust
     the same in both skies. In `plain` beta_dust is the model's."""
     high, low = dense.frequency[[-1, -2]]
-    bright = np.abs(model.dust[0]) > np.median(np.abs(model.dust[0]))
+    bright = np.abs(fitted.amplitudes["dust"][0]) > np.median(np.abs(fitted.amplitudes["dust"][0]))
     ratio = known[-1, 0] * plain[-2, 0] / (known[-2, 0] * plain[-1, 0])
-    return model.parameters[0][bright] + np.log(ratio[bright]) / np.log(high / low), bright
+    return fitted.parameters[0][bright] + np.log(ratio[bright]) / np.log(high / low), bright
 
 
-def test_known_parameters_follow_their_templates(dense, model, mocked):
-    model = without_scatter(model)
+def test_known_parameters_follow_their_templates(dense, fitted, mocked):
+    fitted = without_scatter(fitted)
     template = 1.6 + 0.2 * np.sin(np.arange(12 * NSIDE**2) / 50)
     known, plain = (
-        mocked(model, 0, 5, templates={"beta_dust": values})
-        for values in (template, np.full(12 * NSIDE**2, model.parameters[0, 0]))
+        mocked(fitted, 0, 5, templates={"beta_dust": values})
+        for values in (template, np.full(12 * NSIDE**2, fitted.parameters[0, 0]))
     )
-    beta, bright = mocked_beta_dust(model, dense, known, plain)
+    beta, bright = mocked_beta_dust(fitted, dense, known, plain)
     np.testing.assert_allclose(beta, template[PIXELS][bright], atol=5e-3)
 
 
@@ -196,14 +207,18 @@ def test_the_sky_that_a_template_may_have_come_from_varies_as_the_true_one(publi
     "smoothing, least, most", [(0.0, 0, 1e-6), (30.0, 0.4, 1), (180.0, 0.9, 1.1)]
 )
 def test_templates_do_not_know_what_varies_below_their_beam(
-    dense, model, mocked, smoothing, least, most
+    dense, fitted, mocked, smoothing, least, most
 ):
     """A wider beam hides more of the published scatter, the widest all of it."""
-    model = model._replace(wide=np.ones_like(model.wide), narrow=np.ones_like(model.narrow))
-    template = {"beta_dust": np.full(12 * NSIDE**2, model.parameters[0, 0])}
-    known, plain = (
-        mocked(model, 0, 5, templates=template, smoothing=beam) for beam in (smoothing, 0.0)
+    fitted = replace(
+        fitted,
+        wide=np.ones_like(fitted.wide),
+        narrow=np.ones_like(fitted.narrow),
     )
-    beta, bright = mocked_beta_dust(model, dense, known, plain)
-    published = parameter_fields(NSIDE, 5, 0)[0, PIXELS][bright].std()
+    template = {"beta_dust": np.full(12 * NSIDE**2, fitted.parameters[0, 0])}
+    known, plain = (
+        mocked(fitted, 0, 5, templates=template, smoothing=beam) for beam in (smoothing, 0.0)
+    )
+    beta, bright = mocked_beta_dust(fitted, dense, known, plain)
+    published = parameter_deviations(NSIDE, 5, 0, MODEL)[0, PIXELS][bright].std()
     assert least <= beta.std() / published <= most

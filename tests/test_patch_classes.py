@@ -4,6 +4,7 @@ import healpy as hp
 import numpy as np
 import pytest
 
+from patchsep.sky.regions import Regions
 from patchsep.studies.patch_classes import patch_classes, within_patches
 
 NSIDE = 16
@@ -42,7 +43,8 @@ def classes():
     for values in cleaned.values():
         values[masked] = np.nan
     true = {"BETA_DUST": beta_dust, "TEMP_DUST": nothing, "BETA_SYNCH": nothing}
-    return patch_classes(cleaned, true, cmb, np.ones(N_PIXELS, dtype=int), NSIDE, SPECTRA)
+    regions = Regions(("hi",), np.ones(N_PIXELS, dtype=int))
+    return patch_classes(cleaned, true, cmb, regions, SPECTRA)
 
 
 def test_parameters_that_the_sky_does_not_have_have_no_classes(classes):

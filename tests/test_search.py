@@ -9,6 +9,7 @@ import pytest
 from patchsep.inference.fit_foreground_model import fit_foreground_model
 from patchsep.inference.mocks import mock_skies
 from patchsep.separation.partitions import configurations, partition
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.search import (
     SAMPLERS,
@@ -55,7 +56,6 @@ def test_tpe_finds_a_valley_earlier_than_chance():
 
 NSIDE, PIXELS = 16, np.arange(400, 1000)
 SETTINGS = {"max_iterations": 200, "tolerance": 1e-3}
-BOUNDS = {"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.0, -0.5)}
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,9 @@ def measured(spectra):
     table = spectra.assign(ell=np.arange(len(spectra)))
     return {
         "estimator": estimator,
-        "theory": estimator.bands(table, table, 10, 0),
+        "theory": estimator.binned_theory(table, table, 10, 0),
         "amplitude_scatter": 0.7,
-        "bounds": BOUNDS,
+        "model": DUST_AND_SYNCHROTRON,
         **SETTINGS,
     }
 
@@ -84,8 +84,8 @@ def test_what_is_predicted_is_near_what_fits_come_to(skies, measured):
     draws = partition("kmeans", NSIDE, PIXELS, values, 5)
     rows = []
     for seed, sky in enumerate(skies):
-        model = fit_foreground_model(sky, 0, 10 * seed, bounds=BOUNDS, **SETTINGS)
-        mocks = mock_skies(model, sky, 4, 10 * seed, bounds=BOUNDS)
+        model = fit_foreground_model(sky, 0, 10 * seed, DUST_AND_SYNCHROTRON, **SETTINGS)
+        mocks = mock_skies(model, sky, 4, 10 * seed, DUST_AND_SYNCHROTRON)
         for name in ("1-1-1", "10-1-1"):
             predicted, left = predict_r(name, draws, mocks, [0, 1, 2], **measured)
             compared = compare_with_fits(

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 
 from patchsep.inference.skies import clean_sky, measure, partitions_of_selected
-from patchsep.instrument.noise import simulate_noise
 from patchsep.observation.region_sky import observe
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
 from patchsep.spectra.residuals import residual_spectra
 
 NSIDE = 16
+MODEL = DUST_AND_SYNCHROTRON
 SELECTED = pd.DataFrame(
     [
         ("oracle", "hi", "2-1-1"),
@@ -33,7 +34,7 @@ def skies(few_pixels):
 
 @pytest.fixture(scope="module")
 def partitions(skies):
-    return partitions_of_selected(SELECTED, skies, 5, {}, "kmeans")
+    return partitions_of_selected(SELECTED, skies, 5, {}, MODEL.names, "kmeans")
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +42,9 @@ def cleaned(skies, partitions):
     mocks = {}
     for sky in skies:
         foregrounds = np.stack([sky.foregrounds, 1.1 * sky.foregrounds])
-        noise = [simulate_noise(sky.sigma, len(sky.pixels), 9, n, "mock") for n in range(2)]
+        noise = [sky.noise.draw(len(sky.pixels), 9, n, "mock") for n in range(2)]
         mocks[sky.region] = np.stack([foregrounds, foregrounds + noise])
-    return list(clean_sky(SELECTED, partitions, skies, [0, 1], mocks))
+    return list(clean_sky(SELECTED, partitions, skies, [0, 1], MODEL, mocks))
 
 
 def test_every_selected_configuration_is_fitted_once(cleaned):
@@ -99,7 +100,7 @@ def test_what_is_left_of_mock_skies_is_measured_like_what_is_left_of_the_sky(cle
 
 def test_a_sky_has_patches_and_noise_of_its_own(skies, partitions):
     names = ["hi", ("beta_dust", 3)]
-    other = partitions_of_selected(SELECTED, skies, 6, {}, "kmeans")
+    other = partitions_of_selected(SELECTED, skies, 6, {}, MODEL.names, "kmeans")
     assert np.any(partitions[names[0]][0][names[1]] != other[names[0]][0][names[1]])
     first, second = (observe(replace(skies[0], noise_seed=seed), [0]) for seed in (3, 4))
     assert np.all(first[1] != second[1])
@@ -107,7 +108,7 @@ def test_a_sky_has_patches_and_noise_of_its_own(skies, partitions):
 
 def test_a_fit_that_did_not_converge_is_kept_and_counted(skies, partitions):
     mocks = {"hi": np.stack([observe(skies[0], [2])] * 2)}
-    _, sky = next(clean_sky(SELECTED, partitions, skies, [0, 1], mocks, max_iterations=1))
+    _, sky = next(clean_sky(SELECTED, partitions, skies, [0, 1], MODEL, mocks, max_iterations=1))
     assert list(sky.counts["n_unconverged"]) == [1, 1]
     assert list(sky.counts["n_unconverged_systematic"]) == [1, 1]
     assert list(sky.counts["n_unconverged_mocks"]) == [4, 4]

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from patchsep.instrument.noise import WhiteNoise
 from patchsep.separation.likelihood import cmb_noise
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.validation import coverage, leakage, recover_r
 
@@ -24,11 +26,10 @@ def pure():
 
 def test_cmb_noise_is_that_of_dense_least_squares(dense, bright_sky):
     """The scatter of the CMB that least squares finds in noise of known spectral parameters."""
-    parameters = {"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0}
-    noise = cmb_noise(dense.frequency, dense.sigma, parameters)
+    noise = cmb_noise(dense.frequency, WhiteNoise(dense.sigma), DUST_AND_SYNCHROTRON)
     rng = np.random.default_rng(0)
     data = dense.sigma[:, None, None] * rng.standard_normal((len(dense.sigma), 2, 2000))
-    values = np.repeat(np.array([[*parameters.values()]]).T, 2000, axis=1)
+    values = np.repeat(np.array([[*DUST_AND_SYNCHROTRON.start.values()]]).T, 2000, axis=1)
     maps, _ = dense.solve(values, data)
     assert maps[0].std() == pytest.approx(noise, rel=4 / np.sqrt(2 * 4000))
 

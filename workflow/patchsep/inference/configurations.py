@@ -17,8 +17,9 @@ from ..files.progress import Meter, exclusive
 from ..files.store import Store
 from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky, observe, observe_halves
-from ..separation.cleaning import clean, held_out_misfit
+from ..separation.cleaning import clean, cross_validation_misfit
 from ..separation.partitions import Partitions, configuration_patches, count_patches, patch_labels
+from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 from ..spectra.residuals import ResidualSpectra, mean_systematic
 from .r_likelihood import REstimate, measure_r
@@ -37,6 +38,7 @@ def fit_configuration(
     realizations: list[int],
     data: np.ndarray,
     estimator: Estimator,
+    model: SpectralModel,
     halves: np.ndarray | None = None,
     propagation: str = "nonlinear",
     **settings,
@@ -54,12 +56,13 @@ def fit_configuration(
         What `observe` makes of them.
     estimator : Estimator
         Of the residuals' spectra.
+    model : SpectralModel
     halves : array, optional
         What `observe_halves` makes of them: cross-validation is measured as well.
     propagation : str
         See `cleaning.clean`.
     settings :
-        `bounds`, `start`, `max_iterations`, `tolerance`, `memory` and `prior` of `fit.separate`.
+        `max_iterations`, `tolerance`, `memory` and `prior` of `fit.separate`.
 
     Returns
     -------
@@ -67,15 +70,15 @@ def fit_configuration(
         See `realization_table`, with `iterations`, `gradient`, `aic`, `evidence`, and
         `cross_validation` (NaN where it is not measured).
     """
-    fits = clean(configuration, draws, sky, data, propagation=propagation, **settings)
+    fits = clean(configuration, draws, sky, data, model, propagation=propagation, **settings)
     spectra = spectra_of_fits(fits, sky, estimator)
     misfit = np.full(len(data), np.nan)
     if halves is not None:
-        misfit = held_out_misfit(configuration, draws, sky, halves, **settings)
+        misfit = cross_validation_misfit(configuration, draws, sky, halves, model, **settings)
     return realization_table(count_fits(fits, realizations), fits.cmb[1:], spectra).assign(
         iterations=fits.iterations[1:],
         gradient=fits.gradient[1:],
-        aic=fits.information[1:],
+        aic=fits.aic[1:],
         evidence=fits.evidence[1:],
         cross_validation=misfit[1:],
     )
@@ -90,6 +93,7 @@ def fit_shard(
     code: str,
     progress: str | Path,
     spectra: dict,
+    model: SpectralModel,
     cross_validation: bool = False,
     **settings,
 ) -> pd.DataFrame:
@@ -112,6 +116,7 @@ def fit_shard(
         File that says, while the shard runs, how far it is, see `progress.read_progress`.
     spectra : dict
         `estimator`, `apodization` and `bin_width` of `Estimator.of`.
+    model : SpectralModel
     cross_validation : bool
         Whether to measure `cross_validation_misfit`, which takes as many fits again.
     settings :
@@ -133,10 +138,12 @@ def fit_shard(
             data,
             halves,
             sky.cmb,
-            sky.sigma,
+            sky.noise.sigma,
             sky.frequencies,
             estimator.weights,
             spectra,
+            model.bounds,
+            model.start,
             what_matters,
         ),
     )
@@ -158,7 +165,7 @@ def fit_shard(
             kept = table is not None
             if not kept:
                 table = fit_configuration(
-                    name, draws, sky, realizations, data, estimator, halves, **settings
+                    name, draws, sky, realizations, data, estimator, model, halves, **settings
                 )
                 store.put(name, table, *labels)
             row = average(name, draws, sky, table)

@@ -1,12 +1,14 @@
 """The fit of a foreground model to one observation."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..lazy import optimize
 from ..observation.region_sky import RegionSky
 from ..separation.fit import separate
 from ..separation.patches import kmeans
-from ..sky.spectral_model import PARAMETERS
+from ..sky.spectral_model import SpectralModel
 from .foreground_model import ForegroundModel
 from .mocks import mock_data
 
@@ -30,7 +32,7 @@ N_WEIGHTINGS = 10
 
 
 def fit_foreground_model(
-    sky: RegionSky, realization: int, seed: int, **settings
+    sky: RegionSky, realization: int, seed: int, model: SpectralModel, **settings
 ) -> ForegroundModel:
     """Fit a model of a region's foregrounds to one observation of it.
 
@@ -52,22 +54,27 @@ def fit_foreground_model(
     realization : int
     seed : int
         Of the skies that are compared with.
+    model : SpectralModel
+        Its first parameter is the one that may have a patch of every pixel.
     settings :
-        `bounds`, `start`, `max_iterations`, `tolerance`, `memory` of `fit.separate`.
+        `max_iterations`, `tolerance` and `memory` of `fit.separate`.
     """
-    n_pixels = len(sky.pixels)
+    n_parameters, n_pixels = len(model.parameters), len(sky.pixels)
     data = sky.observe(realization)[None]
     few, many = PILOTS
     labels = {n: kmeans(sky.nside, sky.pixels, n, seed) for n in (few, many, n_pixels)}
 
     def fit(data, beta_dust, others, **components):
-        numbers = beta_dust, others, others
-        patches = {name: labels[n] for name, n in zip(PARAMETERS, numbers, strict=True)}
-        return separate(data, sky.sigma, sky.frequencies, patches, **components, **settings)
+        numbers = beta_dust, *[others] * (n_parameters - 1)
+        patches = {name: labels[n] for name, n in zip(model.names, numbers, strict=True)}
+        return separate(data, sky.noise, sky.frequencies, patches, model, **components, **settings)
 
     def with_scatter(wide, narrow, others):
-        both = [np.repeat([[s], [others], [others]], n_pixels, axis=1) for s in (wide, narrow)]
-        return model._replace(wide=both[0], narrow=both[1])
+        both = [
+            np.repeat([[s], *[[others]] * (n_parameters - 1)], n_pixels, axis=1)
+            for s in (wide, narrow)
+        ]
+        return replace(without_scatter, wide=both[0], narrow=both[1])
 
     def gains(data):
         one, more = fit(data, few, few).nll, fit(data, many, many).nll
@@ -76,24 +83,24 @@ def fit_foreground_model(
             [one - more, more - every_pixel, fit(data, n_pixels, few).nll - every_pixel]
         )
 
-    observed = fit(data, few, few, components=("dust", "synch"))
+    observed = fit(data, few, few, components=model.component_names)
     free = fit(data, n_pixels, few)
     means = [
         np.average(free.parameters[name][0], weights=free.errors[name][0] ** -2)
-        for name in PARAMETERS
+        for name in model.names
     ]
-    model = ForegroundModel(
-        dust=observed.maps["dust"][0],
-        synch=observed.maps["synch"][0],
+    without_scatter = ForegroundModel(
+        names=model.names,
+        amplitudes={name: observed.maps[name][0] for name in model.component_names},
         parameters=np.stack(
-            [np.repeat(observed.parameters[name], n_pixels) for name in PARAMETERS]
+            [np.repeat(observed.parameters[name], n_pixels) for name in model.names]
         ),
         means=np.repeat(np.array(means)[:, None], n_pixels, axis=1),
-        wide=np.zeros((len(PARAMETERS), n_pixels)),
-        narrow=np.zeros((len(PARAMETERS), n_pixels)),
+        wide=np.zeros((n_parameters, n_pixels)),
+        narrow=np.zeros((n_parameters, n_pixels)),
     )
     skies = [
-        mock_data(with_scatter(*scatter), sky, N_COMPARED, seed, bounds=settings["bounds"])[1]
+        mock_data(with_scatter(*scatter), sky, N_COMPARED, seed, model)[1]
         for scatter in [(0, 0, 0), *np.eye(3)]
     ]
     *compared, found = gains(np.concatenate([*skies, data])).T

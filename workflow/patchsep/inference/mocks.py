@@ -9,16 +9,16 @@ what to expect in the observed sky's spectrum.
 """
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import add
 
 import numpy as np
 
-from ..instrument.noise import simulate_noise
 from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky
-from ..sky.parameter_fields import parameter_fields
+from ..sky.parameter_fields import parameter_deviations
 from ..sky.parameter_templates import prepare_templates, smooth
-from ..sky.spectral_model import PARAMETERS, dust_sed, synch_sed
+from ..sky.spectral_model import SpectralModel
 from .foreground_model import WIDE, ForegroundModel
 
 # Third number of the seed of template errors, beside those that the deviations of the spectral
@@ -27,25 +27,31 @@ TEMPLATE_ERRORS = 3
 
 
 def emission(
-    frequencies: np.ndarray, parameters: np.ndarray, dust: np.ndarray, synch: np.ndarray
+    frequencies: np.ndarray,
+    parameters: np.ndarray,
+    amplitudes: dict[str, np.ndarray],
+    model: SpectralModel,
 ) -> np.ndarray:
     """Foregrounds (n_bands, 2, n_pixels) in µK_CMB.
 
     Parameters
     ----------
     frequencies : array (n_bands,), GHz
-    parameters : array (3, n_pixels)
-    dust, synch : arrays (2, n_pixels)
-        µK_RJ at the reference frequencies of `spectral`.
+    parameters : array (n_parameters, n_pixels)
+    amplitudes : dict of str to array (2, n_pixels)
+        Of every component, µK_RJ at its reference frequency.
+    model : SpectralModel
     """
-    beta_dust, temp_dust, beta_synch = parameters
-    return np.stack(
-        [
-            np.asarray(dust_sed(frequency, beta_dust, temp_dust)) * dust
-            + np.asarray(synch_sed(frequency, beta_synch)) * synch
-            for frequency in frequencies
+    components = list(zip(model.components, model.of_component(parameters), strict=True))
+
+    def in_band(frequency):
+        parts = [
+            np.asarray(component.sed(frequency, *own)) * amplitudes[component.name]
+            for component, own in components
         ]
-    )
+        return reduce(add, parts)
+
+    return np.stack([in_band(frequency) for frequency in frequencies])
 
 
 def mock_foregrounds(
@@ -55,7 +61,7 @@ def mock_foregrounds(
     frequencies: np.ndarray,
     number: int,
     seed: int,
-    bounds: dict[str, tuple[float, float]],
+    model: SpectralModel,
     templates: dict[str, np.ndarray] | None = None,
     smoothing: float = 0.0,
     errors: dict[str, float] | None = None,
@@ -72,8 +78,8 @@ def mock_foregrounds(
     frequencies : array (n_bands,), GHz
     number, seed : int
         Of the spectral parameters: pixels with the same ones are parts of one sky.
-    bounds : dict by parameter
-        Parameters stay within, so that a fit can follow them.
+    model : SpectralModel
+        Parameters stay within its bounds, so that a fit can follow them.
     templates : dict of str to array (12 nside²,)
         Maps that some parameters are known from, with an error, see `draw_true_parameter`.
     smoothing : float
@@ -87,12 +93,12 @@ def mock_foregrounds(
     """
     errors = errors or {}
     parameters = foreground_model.parameters.copy()
-    deviations = _deviations(nside, seed, number).copy()
+    deviations = _deviations(nside, seed, number, model).copy()
     # Errors have random numbers of their own, not those of the deviations.
     stream = [seed, number, TEMPLATE_ERRORS]
-    wrong = prepare_templates(templates or {}, nside, 0.0, errors, coherence, stream)
+    wrong = prepare_templates(templates or {}, nside, 0.0, errors, coherence, stream, model)
     for name, values in wrong.items():
-        one = PARAMETERS.index(name)
+        one = model.names.index(name)
         template = templates[name][pixels]
         error = values[pixels] - template
         parameters[one] = draw_true_parameter(template, error, errors.get(name, 0.0))
@@ -100,15 +106,15 @@ def mock_foregrounds(
             part[one] -= smooth(part[one], smoothing)
     wide, narrow = deviations[..., pixels]
     parameters += foreground_model.wide * wide + foreground_model.narrow * narrow
-    lower, upper = np.array([bounds[name] for name in PARAMETERS]).T[:, :, None]
+    lower, upper = np.array([parameter.bounds for parameter in model.parameters]).T[:, :, None]
     parameters = np.clip(parameters, lower, upper)
-    return emission(frequencies, parameters, foreground_model.dust, foreground_model.synch)
+    return emission(frequencies, parameters, foreground_model.amplitudes, model)
 
 
 @lru_cache(maxsize=4)
-def _deviations(nside, seed, number):
-    """Deviations (2, 3, 12 nside²) as published: their parts on wide and on narrow scales."""
-    fields = parameter_fields(nside, seed, number)
+def _deviations(nside, seed, number, model):
+    """Deviations as published, on wide and on narrow scales: (2, n_parameters, 12 nside²)."""
+    fields = parameter_deviations(nside, seed, number, model)
     is_wide = np.arange(3 * nside) <= WIDE
     wide = np.stack([hp.smoothing(field, beam_window=is_wide) for field in fields])
     return np.stack([wide, fields - wide])
@@ -138,7 +144,12 @@ def draw_true_parameter(template: np.ndarray, error: np.ndarray, rms: float) -> 
 
 
 def mock_skies(
-    foreground_model: ForegroundModel, sky: RegionSky, skies: int, seed: int, **options
+    foreground_model: ForegroundModel,
+    sky: RegionSky,
+    skies: int,
+    seed: int,
+    model: SpectralModel,
+    **options,
 ) -> list[RegionSky]:
     """Mock skies of a region, without CMB: fits do not depend on it.
 
@@ -150,14 +161,14 @@ def mock_skies(
         Its pixels, bands and noise.
     skies, seed : int
         How many, and of their spectral parameters and noise.
-    options :
+    model, options :
         See `mock_foregrounds`.
     """
     where = sky.pixels, sky.nside, sky.frequencies
     return [
         replace(
             sky,
-            foregrounds=mock_foregrounds(foreground_model, *where, number, seed, **options),
+            foregrounds=mock_foregrounds(foreground_model, *where, number, seed, model, **options),
             cmb=np.zeros_like(sky.cmb),
             noise_seed=seed + number,
         )
@@ -166,18 +177,20 @@ def mock_skies(
 
 
 def mock_data(
-    foreground_model: ForegroundModel, sky: RegionSky, skies: int, seed: int, **options
+    foreground_model: ForegroundModel,
+    sky: RegionSky,
+    skies: int,
+    seed: int,
+    model: SpectralModel,
+    **options,
 ) -> np.ndarray:
     """Data of mock skies, without and with noise: (2, n_skies, n_bands, 2, n_pixels).
 
     Parameters are those of `mock_skies`.
     """
-    foregrounds = np.stack(
-        [one.foregrounds for one in mock_skies(foreground_model, sky, skies, seed, **options)]
-    )
+    drawn = mock_skies(foreground_model, sky, skies, seed, model, **options)
+    foregrounds = np.stack([one.foregrounds for one in drawn])
     # Part of the seed, whatever the thing is called.
     name = f"{sky.region} rehearsal"
-    noise = [
-        simulate_noise(sky.sigma, len(sky.pixels), seed, number, name) for number in range(skies)
-    ]
+    noise = [sky.noise.draw(len(sky.pixels), seed, number, name) for number in range(skies)]
     return np.stack([foregrounds, foregrounds + noise])

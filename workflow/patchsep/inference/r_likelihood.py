@@ -249,7 +249,7 @@ def measure_r(
     total, statistical : arrays (n_bins,)
         BB of the residuals, µK²_CMB; `statistical` is the mean.
     theory : DataFrame
-        `Estimator.theory` of the same estimator; bins that are not `used` are left out.
+        `Estimator.binned_theory` of the same estimator; bins that are not `used` are left out.
     r_input : float
         r of the sky; its tensor power is that of the sky's own cosmology.
     residual : array (n_bins,), optional

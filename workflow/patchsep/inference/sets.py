@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..separation.partitions import N_PATCHES
+from ..separation.partitions import patch_count_columns
 from ..spectra.residuals import ResidualSpectra
 from .r_likelihood import REstimate, beside_theory, measure_r
 from .selection import by_region
@@ -174,7 +174,7 @@ def estimate_r_of_skies(
         samples.append((again.r_hat, again.sigma_plus, again.r_upper68))
     samples = np.array(samples)
     row = {
-        **rows[N_PATCHES].iloc[0].to_dict(),
+        **rows[patch_count_columns(rows)].iloc[0].to_dict(),
         **estimate.headline,
         **dict(
             zip(

@@ -3,7 +3,7 @@
 Each has foregrounds, CMB, noise and partitions of its own: the training sky, and test skies.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -13,7 +13,6 @@ from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky, observe
 from ..separation.cleaning import clean
 from ..separation.partitions import (
-    N_PATCHES,
     Partitions,
     configuration_patches,
     count_patches,
@@ -21,7 +20,7 @@ from ..separation.partitions import (
     values_of,
 )
 from ..sky.regions import COMBINED
-from ..sky.spectral_model import PARAMETERS
+from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 from ..spectra.pixel_weights import PIXEL_WEIGHTS
 from ..spectra.residuals import mean_spectrum, residual_spectra
@@ -40,9 +39,9 @@ class CleanedSky:
     cmb, systematic : arrays (2, n_pixels), µK_CMB
         The true CMB, and what a fit to foregrounds alone takes for CMB.
     recovered : array (n_realizations, 2, n_pixels), µK_CMB
-    parameters : array (3, n_pixels)
+    parameters : array (n_parameters, n_pixels)
         Of the first realisation, the mean over draws.
-    patches : int array (3, n_pixels)
+    patches : int array (n_parameters, n_pixels)
         Labels within each region, of the first draw.
     counts : DataFrame
         Of every realisation, see `count_fits`, with `n_unconverged_mocks` fits to mock skies.
@@ -70,15 +69,16 @@ def clean_region(
     sky: RegionSky,
     realizations: list[int],
     data: np.ndarray,
+    model: SpectralModel,
     mocks: np.ndarray | None = None,
     **settings,
 ) -> CleanedSky:
     """Fit one configuration to data of `observe`, and of `mock_data`, and keep its maps."""
-    fits = clean(configuration, draws, sky, data, **settings)
+    fits = clean(configuration, draws, sky, data, model, **settings)
     residuals = noise = np.empty((0, *sky.cmb.shape))
     n_unconverged_mocks = 0
     if mocks is not None:
-        of_mocks = clean(configuration, draws, sky, np.concatenate(mocks), **settings)
+        of_mocks = clean(configuration, draws, sky, np.concatenate(mocks), model, **settings)
         residuals, noisy = np.split(of_mocks.cmb, 2)
         noise = noisy - residuals
         n_unconverged_mocks = int((~of_mocks.converged).sum())
@@ -90,7 +90,7 @@ def clean_region(
         systematic=fits.cmb[0],
         recovered=fits.cmb[1:],
         parameters=fits.parameters[1],
-        patches=np.stack([labels[name] for name in PARAMETERS]),
+        patches=np.stack(list(labels.values())),
         counts=count_fits(fits, realizations).assign(n_unconverged_mocks=n_unconverged_mocks),
         n_patches=count_patches(labels),
         mock_residuals=residuals,
@@ -109,7 +109,9 @@ def combine(regions: list[CleanedSky]) -> CleanedSky:
         configuration=" + ".join(region.configuration for region in regions),
         **{name: joined(name) for name in maps},
         counts=sum(region.counts for region in regions),
-        n_patches={key: sum(region.n_patches[key] for region in regions) for key in N_PATCHES},
+        n_patches={
+            key: sum(region.n_patches[key] for region in regions) for key in regions[0].n_patches
+        },
     )
 
 
@@ -161,6 +163,7 @@ def partitions_of_selected(
     skies: list[RegionSky],
     seed: int,
     maps: dict[str, np.ndarray],
+    parameters: Sequence[str],
     strategy: str,
     **options,
 ) -> dict[str, list[Partitions]]:
@@ -173,13 +176,15 @@ def partitions_of_selected(
     skies : list of RegionSky
     maps : dict of str to array (12 nside²,)
         Maps of the spectral parameters, for strategies that follow them.
+    parameters : sequence of str
+        Names of the spectral parameters, in the order of configurations.
     seed, strategy, options :
         See `partitions.partition`.
     """
     partitions = {}
     for sky in skies:
         names = selected.loc[selected["region"] == sky.region, "configuration"].unique()
-        values = values_of(names)
+        values = values_of(names, parameters)
         templates = {name: parameter[sky.pixels] for name, parameter in maps.items()}
         partitions[sky.region] = partition(
             strategy, sky.nside, sky.pixels, values, seed, templates, **options
@@ -192,6 +197,7 @@ def clean_sky(
     partitions: dict[str, list[Partitions]],
     skies: list[RegionSky],
     realizations: list[int],
+    model: SpectralModel,
     mocks: dict[str, np.ndarray] | None = None,
     priors: dict[str, dict] | None = None,
     **settings,
@@ -207,6 +213,7 @@ def clean_sky(
     skies : list of RegionSky
         One of each region.
     realizations : list of int
+    model : SpectralModel
     mocks : dict of str to array
         `mock_data` by region, of those that have any.
     priors : dict of str to dict
@@ -231,6 +238,7 @@ def clean_sky(
                 sky,
                 realizations,
                 data,
+                model,
                 (mocks or {}).get(sky.region),
                 prior=(priors or {}).get(sky.region),
                 **settings,

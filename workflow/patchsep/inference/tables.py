@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from ..separation.partitions import N_PATCHES
+from ..separation.partitions import patch_count_columns
 from ..sky.regions import COMBINED
 from .r_likelihood import bias_and_width
 from .selection import CRITERIA
@@ -13,11 +13,9 @@ from .sets import KINDS, LABEL, headline
 # Methods are compared within one of these.
 GAIN_OF = ["set", "criterion", "region", *KINDS]
 PUBLISHED_KIND = pd.Series({"pixel_weights": "uniform", "foreground_residual": "neglected"})
-CONFIGURATION_COLUMNS = [
-    "method",
-    "region",
-    "configuration",
-    *N_PATCHES,
+# Columns of the table of all configurations, but for the numbers of patches.
+LABEL_COLUMNS = ["method", "region", "configuration"]
+ESTIMATE_COLUMNS = [
     "r_hat",
     "sigma_r_minus",
     "sigma_r_plus",
@@ -37,7 +35,8 @@ def configuration_table(estimates: dict[tuple[str, str], pd.DataFrame]) -> pd.Da
     tables = [
         table.assign(method=method, region=region) for (method, region), table in estimates.items()
     ]
-    return pd.concat(tables, ignore_index=True)[CONFIGURATION_COLUMNS]
+    table = pd.concat(tables, ignore_index=True)
+    return table[[*LABEL_COLUMNS, *patch_count_columns(table), *ESTIMATE_COLUMNS]]
 
 
 def selection_table(estimates: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
@@ -162,7 +161,7 @@ def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> 
             f"{'+sigma':>9}{'r_upper68':>11}{'+-':>8}{'unconverged':>13}",
         ]
         for row in rows.to_dict("records"):
-            patches = "/".join(str(row[key]) for key in N_PATCHES)
+            patches = "/".join(str(row[key]) for key in patch_count_columns(row))
             r = [1e3 * row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
             upper = [1e3 * row[key] for key in ("r_upper68", "r_upper68_error")]
             unconverged = sum(row[key] for key in row if key.startswith("n_unconverged"))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..figures.maps import draw_map
 from ..figures.r import draw_likelihoods, draw_spectra, spectra_handles
-from ..figures.style import FULL_WIDTH, PARAMETER_LABELS, area_title, colours_of, in_words, style
+from ..figures.style import FULL_WIDTH, colours_of, in_words, region_title, style
 from ..files.tables import read_table
 from ..inference.configurations import estimate_r_of_configuration
 from ..inference.foreground_model import read_prior
@@ -19,7 +19,7 @@ from ..inference.skies import CleanedSky, clean_region
 from ..observation.region_sky import RegionSky, observe
 from ..separation.partitions import read_partitions
 from ..sky.regions import full_sky
-from ..sky.spectral_model import PARAMETERS
+from ..sky.spectral_model import DUST_AND_SYNCHROTRON
 from ..spectra.residuals import with_statistical
 from .settings import load_settings, read_yaml
 
@@ -94,11 +94,9 @@ class Run:
         maps, fit = self.folder / "maps", self.settings["fit"]
         files = {name: maps / f"{name}.fits" for name in ("regions", "foregrounds", "cmb")}
         files["instrument"] = self.settings["instrument"]
-        sky = RegionSky.read(
-            region, self.settings["regions"]["zones"], self.settings["noise"]["seed"], files
-        )
+        sky = RegionSky.read(region, self.settings["noise"]["seed"], files)
+        model = DUST_AND_SYNCHROTRON.with_limits(fit["bounds"], fit["start"])
         patches = self.folder / "patches" / method / f"{region}.fits"
-        options = ("bounds", "start", "max_iterations", "tolerance", "memory")
         shrinkage = self.settings["methods"][method]["shrinkage"]
         return clean_region(
             configuration,
@@ -106,8 +104,9 @@ class Run:
             sky,
             [realization],
             observe(sky, [realization]),
-            prior=read_prior(maps / "foreground_model.fits", sky.pixels, shrinkage),
-            **{name: fit[name] for name in options},
+            model,
+            prior=read_prior(maps / "foreground_model.fits", sky.pixels, shrinkage, model),
+            **{name: fit[name] for name in ("max_iterations", "tolerance", "memory")},
         )
 
     def _residuals(self, method, region):
@@ -141,9 +140,9 @@ def look_at(run: Run, method: str, region: str, configuration: str, realization=
     with style(options["font_size"]):
         figure = plt.figure(figsize=(1.4 * FULL_WIDTH, 1.2 * FULL_WIDTH), layout="constrained")
         places = figure.add_gridspec(3, 3)
-        for column, parameter in enumerate(PARAMETERS):
+        for column, parameter in enumerate(DUST_AND_SYNCHROTRON.parameters):
             axis = figure.add_subplot(places[0, column], projection=options["projection"])
-            n_patches = cleaned.n_patches[f"n_patches_{parameter}"]
+            n_patches = cleaned.n_patches[f"n_patches_{parameter.name}"]
             order = np.random.default_rng(0).permutation(n_patches)
             draw_map(axis, on_the_sky(order[cleaned.patches[column]]), cmap="viridis")
             axis.set_title(f"{n_patches} patches")
@@ -151,7 +150,7 @@ def look_at(run: Run, method: str, region: str, configuration: str, realization=
             values = cleaned.parameters[column]
             low, high = np.percentile(values, [5, 95])
             mesh = draw_map(axis, on_the_sky(values), cmap="cividis", vmin=low, vmax=high)
-            bar(mesh, axis, PARAMETER_LABELS[parameter])
+            bar(mesh, axis, parameter.label)
         residual = (cleaned.recovered[0] - cleaned.cmb)[0]
         limit = np.percentile(np.abs(residual), 95)
         axis = figure.add_subplot(places[2, 0], projection=options["projection"])
@@ -165,5 +164,5 @@ def look_at(run: Run, method: str, region: str, configuration: str, realization=
         axis = figure.add_subplot(places[2, 2])
         draw_likelihoods(axis, curve, colours)
         axis.set_xlabel(r"$10^3\,r$")
-        figure.suptitle(f"{in_words(method)} {configuration}, {area_title(region)}")
+        figure.suptitle(f"{in_words(method)} {configuration}, {region_title(region)}")
     return figure

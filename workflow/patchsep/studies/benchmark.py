@@ -13,10 +13,10 @@ import pandas as pd
 from ..files.versions import installed_version
 from ..observation.region_sky import RegionSky
 from ..separation.fit import separate
-from ..separation.partitions import N_PATCHES
+from ..separation.partitions import COUNT
 from ..separation.patches import kmeans
 from ..sky.harmonics import n_cores
-from ..sky.spectral_model import PARAMETERS
+from ..sky.spectral_model import SpectralModel
 
 log = logging.getLogger(__name__)
 
@@ -42,30 +42,35 @@ def machine() -> dict[str, str]:
     }
 
 
-def draw_patches(sky: RegionSky, n_patches: tuple[int, int, int], seed: int) -> dict:
+def draw_patches(
+    sky: RegionSky, n_patches: tuple[int, ...], seed: int, model: SpectralModel
+) -> dict[str, np.ndarray]:
     """K-means patches (n_pixels,) of every spectral parameter, of seeds of their own."""
     return {
         name: kmeans(sky.nside, sky.pixels, n, seed + i)
-        for i, (name, n) in enumerate(zip(PARAMETERS, n_patches, strict=True))
+        for i, (name, n) in enumerate(zip(model.names, n_patches, strict=True))
     }
 
 
 def time_fits(
     sky: RegionSky,
-    configurations: list[tuple[int, int, int]],
+    configurations: list[tuple[int, ...]],
     optimizers: dict[str, dict],
     seed: int,
+    model: SpectralModel,
 ) -> pd.DataFrame:
     """Fit the same data with every optimiser and take the time.
 
     Parameters
     ----------
     sky : RegionSky
-    configurations : list of (n_beta_dust, n_temp_dust, n_beta_synch)
+    configurations : list of tuple of int
+        Numbers of patches, in the order of the model's parameters.
     optimizers : dict by name
         `n_realizations` to fit and `max_iterations` of each.
     seed : int
         Of the patches.
+    model : SpectralModel
 
     Returns
     -------
@@ -76,21 +81,19 @@ def time_fits(
     """
     tables = []
     for configuration in configurations:
-        patches = draw_patches(sky, configuration, seed)
+        patches = draw_patches(sky, configuration, seed, model)
         for name, options in optimizers.items():
             realizations = list(range(options["n_realizations"]))
             data = np.stack([sky.observe(i) for i in realizations])
-            result, first = _timed(data, sky, patches, name, options["max_iterations"])
+            fit = data, sky, patches, model, name, options["max_iterations"]
+            result, first = _timed(*fit)
             # Beside what takes longer compilation is nothing.
             repeats = min(REPEATS, int(SECONDS_OF_REPEATS // first))
-            seconds = [first] + [
-                _timed(data, sky, patches, name, options["max_iterations"])[1]
-                for _ in range(repeats)
-            ]
+            seconds = [first] + [_timed(*fit)[1] for _ in range(repeats)]
             table = pd.DataFrame({"realization": realizations, "optimizer": name})
             for column in ("nll", "gradient", "iterations", "converged"):
                 table[column] = getattr(result, column)
-            table[N_PATCHES] = configuration
+            table[[f"{COUNT}{parameter}" for parameter in patches]] = configuration
             table["n_pixels"] = len(sky.pixels)
             table["nside"] = sky.nside
             table["seconds_per_fit"] = np.median(seconds[1:] or seconds) / len(data)
@@ -109,13 +112,14 @@ def time_fits(
     return pd.concat(tables, ignore_index=True).assign(**machine())
 
 
-def _timed(data, sky, patches, optimizer, max_iterations):
+def _timed(data, sky, patches, model, optimizer, max_iterations):
     start = perf_counter()
     result = separate(
         data,
-        sky.sigma,
+        sky.noise,
         sky.frequencies,
         patches,
+        model,
         optimizer=optimizer,
         max_iterations=max_iterations,
     )
@@ -123,20 +127,24 @@ def _timed(data, sky, patches, optimizer, max_iterations):
 
 
 def trace_fits(
-    sky: RegionSky, configuration: tuple[int, int, int], optimizers: dict[str, dict], seed: int
+    sky: RegionSky,
+    configuration: tuple[int, ...],
+    optimizers: dict[str, dict],
+    seed: int,
+    model: SpectralModel,
 ) -> pd.DataFrame:
     """NLL and projected gradient of one realisation against iterations, per optimiser.
 
     Each point is a search of its own that was ended after so many iterations.
     """
-    patches = draw_patches(sky, configuration, seed)
+    patches = draw_patches(sky, configuration, seed, model)
     data = sky.observe(0)[None]
     rows = []
     for name, options in optimizers.items():
         for limit in TRACED_ITERATIONS:
             if limit > options["max_iterations"]:
                 break
-            result, _ = _timed(data, sky, patches, name, limit)
+            result, _ = _timed(data, sky, patches, model, name, limit)
             rows.append(
                 {
                     "optimizer": name,

@@ -4,6 +4,8 @@ The validation of arXiv:2604.08463 (Fig. 6), repeated over seeds: dust and synch
 whose spectral parameters are replaced by constants within K-means patches.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pysm3
@@ -17,35 +19,40 @@ from ..inference.selection import select, with_mocks
 from ..instrument.instrument import Instrument
 from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky, observe, observe_halves
-from ..separation.fit import START, separate
+from ..separation.fit import separate
 from ..separation.partitions import Partitions, configuration_patches
 from ..sky.foregrounds import polarization, set_parameters
-from ..sky.spectral_model import PARAMETERS
+from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 
 
-def values_around(true: list[int], factors: list[float]) -> dict[str, list[int]]:
+def values_around(
+    true: list[int], factors: list[float], parameters: Sequence[str]
+) -> dict[str, list[int]]:
     """Numbers of patches to scan one by one, true ones first."""
     return {
         name: list(dict.fromkeys([n, *(max(round(factor * n), 1) for factor in factors)]))
-        for name, n in zip(PARAMETERS, true, strict=True)
+        for name, n in zip(parameters, true, strict=True)
     }
 
 
 def draw_parameters(
-    patches: dict[str, np.ndarray], scatter: dict[str, float], seed: int
+    patches: dict[str, np.ndarray],
+    scatter: dict[str, float],
+    seed: int,
+    model: SpectralModel,
 ) -> dict[str, np.ndarray]:
-    """Parameters of every patch: Gaussian around `fit.START`, none beyond twice the scatter.
+    """Parameters of every patch: Gaussian around the model's `start`, within twice the scatter.
 
-    Patches alone in the sky have the mean, as PySM's d0 and s0 have.
+    Patches alone in the sky have that value, as PySM's d0 and s0 have.
     """
     rng = np.random.default_rng(seed)
     values = {}
-    for name in PARAMETERS:
+    for name, centre in model.start.items():
         n_patches = int(patches[name].max()) + 1
         # Far from the bounds of the fit.
         deviations = norm.ppf(rng.uniform(norm.cdf(-2), norm.cdf(2), n_patches))
-        values[name] = START[name] + scatter[name] * (n_patches > 1) * deviations
+        values[name] = centre + scatter[name] * (n_patches > 1) * deviations
     return values
 
 
@@ -57,13 +64,14 @@ def make_sky(
     patches: dict[str, np.ndarray],
     scatter: dict[str, float],
     seed: int,
+    model: SpectralModel,
 ) -> tuple[RegionSky, dict[str, np.ndarray]]:
     """A region whose spectral parameters are constant within patches, and their values.
 
     Parameters
     ----------
     galaxy : pysm3.Sky
-        Its spectral parameters are replaced, those outside of the region by `fit.START`.
+        Its spectral parameters are replaced, those outside of the region by the model's `start`.
     instrument : Instrument
     region : str
     pixels : int array (n_pixels,)
@@ -72,20 +80,22 @@ def make_sky(
         Of each spectral parameter from patch to patch.
     seed : int
         Of parameters and noise.
+    model : SpectralModel
+        Of the sky; where fits start is up to theirs.
 
     The sky has no CMB: fits do not depend on it, and residuals are what is left beside it.
     """
-    truth = draw_parameters(patches, scatter, seed)
-    maps = {name: np.full(hp.nside2npix(galaxy.nside), START[name]) for name in truth}
+    truth = draw_parameters(patches, scatter, seed, model)
+    maps = {name: np.full(hp.nside2npix(galaxy.nside), model.start[name]) for name in truth}
     for name, values in truth.items():
         maps[name][pixels] = values[patches[name]]
-    set_parameters(galaxy, maps)
+    set_parameters(galaxy, maps, model)
     sky = RegionSky(
         region=region,
         nside=galaxy.nside,
         pixels=pixels,
         frequencies=instrument.frequency,
-        sigma=instrument.sigma(galaxy.nside),
+        noise=instrument.noise(galaxy.nside),
         foregrounds=polarization(galaxy, instrument.frequency)[:, :, pixels],
         cmb=np.zeros((2, len(pixels))),
         noise_seed=seed,
@@ -100,6 +110,7 @@ def scan(
     realizations: list[int],
     estimator: Estimator,
     theory: pd.DataFrame,
+    model: SpectralModel,
     cross_validation: bool,
     **settings,
 ) -> pd.DataFrame:
@@ -107,7 +118,7 @@ def scan(
 
     Parameters
     ----------
-    sky, draws, realizations, estimator, settings :
+    sky, draws, realizations, estimator, model, settings :
         See `configurations.fit_configuration`.
     names : list of str
     theory : DataFrame
@@ -120,7 +131,7 @@ def scan(
     rows = []
     for name in names:
         table = fit_configuration(
-            name, draws, sky, realizations, data, estimator, halves, **settings
+            name, draws, sky, realizations, data, estimator, model, halves, **settings
         )
         row = average(name, draws, sky, table)
         estimate = measure_r(row.pop("total"), row.pop("statistical"), theory, r_input=0.0)
@@ -138,6 +149,7 @@ def select_on_sky(
     mocks: dict,
     estimator: Estimator,
     theory: pd.DataFrame,
+    model: SpectralModel,
     **settings,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What every criterion selects on one sky; the true configuration is the first of `names`.
@@ -160,15 +172,15 @@ def select_on_sky(
 
     def scanned(sky, realizations, cross_validation):
         return scan(
-            sky, draws, names, realizations, estimator, theory, cross_validation, **settings
+            sky, draws, names, realizations, estimator, theory, model, cross_validation, **settings
         )
 
     estimates = scanned(sky, realizations, "cross_validation" in criteria)
     mock_estimates = []
     if "mocks" in criteria:
         seed = mocks["seed"]
-        foreground_model = fit_foreground_model(sky, realizations[0], seed, **settings)
-        skies = mock_skies(foreground_model, sky, mocks["skies"], seed, bounds=settings["bounds"])
+        foreground_model = fit_foreground_model(sky, realizations[0], seed, model, **settings)
+        skies = mock_skies(foreground_model, sky, mocks["skies"], seed, model)
         of_mocks = list(range(mocks["realizations"]))
         mock_estimates = [scanned(one, of_mocks, cross_validation=False) for one in skies]
     estimates = with_mocks(estimates, mock_estimates, 0.0)
@@ -190,6 +202,7 @@ def pulls(
     partitions: Partitions,
     truth: dict[str, np.ndarray],
     realizations: list[int],
+    model: SpectralModel,
     **settings,
 ) -> pd.DataFrame:
     """Fitted parameters of every patch against the true ones, in the true configuration.
@@ -207,10 +220,9 @@ def pulls(
     """
     patches = configuration_patches(configuration, partitions)
     data = observe(sky, realizations)[1:]
-    result = separate(data, sky.sigma, sky.frequencies, patches, components=(), **settings)
+    result = separate(data, sky.noise, sky.frequencies, patches, model, components=(), **settings)
     tables = []
-    for name in PARAMETERS:
-        fitted = result.parameters[name]
+    for name, fitted in result.parameters.items():
         mean, scatter = fitted.mean(axis=0), fitted.std(axis=0, ddof=1)
         table = pd.DataFrame(
             {

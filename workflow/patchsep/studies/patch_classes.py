@@ -7,7 +7,7 @@ true parameter varies within their patch; if that is harmless, residuals of all 
 import numpy as np
 import pandas as pd
 
-from ..sky.spectral_model import PARAMETERS
+from ..sky.regions import Regions
 from ..spectra.estimator import Estimator
 
 N_CLASSES = 4
@@ -25,8 +25,7 @@ def patch_classes(
     cleaned: dict[str, np.ndarray],
     true: dict[str, np.ndarray],
     cmb: np.ndarray,
-    regions: np.ndarray,
-    nside: int,
+    regions: Regions,
     spectra: dict,
 ) -> pd.DataFrame:
     """Residuals and recovered parameters of pixels, by the scatter within their patches.
@@ -37,12 +36,12 @@ def patch_classes(
         CMB_Q, CMB_U, SYSTEMATIC_Q, SYSTEMATIC_U in µK_CMB of one realisation, and by parameter its
         recovered map and its PATCH_ labels within each region; NaN where masked.
     true : dict of str to array (12 nside²,)
-        Maps of the true parameters; those that the sky does not have, all NaN, are left out.
+        Maps of the true parameters, by name in capitals. Those that the sky does not have, all NaN,
+        are left out.
     cmb : array (2, 12 nside²), µK_CMB
-    regions : int array (12 nside²,)
-    nside : int
+    regions : Regions
     spectra : dict
-        `estimator`, `apodization` and `bin_width` of `spectra.Estimator.of`.
+        `estimator`, `apodization` and `bin_width` of `Estimator.of`.
 
     Returns
     -------
@@ -58,24 +57,23 @@ def patch_classes(
     )
     residuals = {"systematic": systematic, "statistical": recovered - cmb - systematic}
     tables = []
-    for parameter in PARAMETERS:
-        name = parameter.upper()
-        if np.isnan(true[name][pixels]).all():
+    for name, values in true.items():
+        if np.isnan(values[pixels]).all():
             continue
-        pairs = np.stack([regions[pixels], cleaned[f"PATCH_{name}"][pixels]], axis=1)
+        pairs = np.stack([regions.labels[pixels], cleaned[f"PATCH_{name}"][pixels]], axis=1)
         patches = np.unique(pairs, axis=0, return_inverse=True)[1].ravel()
-        mean, scatter = within_patches(true[name][pixels], patches)
+        mean, scatter = within_patches(values[pixels], patches)
         deviation = cleaned[name][pixels] - mean
         by_scatter = np.array_split(np.argsort(scatter, kind="stable"), N_CLASSES)
         for number, own in enumerate(by_scatter):
             inside = pixels[own]
-            estimator = Estimator.of(inside, nside, **spectra)
+            estimator = Estimator.of(inside, regions.nside, **spectra)
             curves = {}
             for kind, qu in residuals.items():
                 masked = np.zeros_like(qu)
                 masked[:, inside] = qu[:, inside]
                 curves[kind] = estimator.spectrum(estimator.modes(masked))
-            table = pd.DataFrame({"parameter": parameter, "class": number, "ell": estimator.ell})
+            table = pd.DataFrame({"parameter": name.lower(), "class": number, "ell": estimator.ell})
             tables.append(
                 table.assign(
                     **curves,

@@ -19,8 +19,8 @@ from ..inference.r_likelihood import bias_and_width, measure_r
 from ..inference.realizations import spectra_of_fits
 from ..observation.region_sky import RegionSky, observe
 from ..separation.cleaning import clean
-from ..separation.partitions import N_PATCHES, Partitions, patch_labels
-from ..sky.spectral_model import PARAMETERS
+from ..separation.partitions import COUNT, Partitions, configurations, patch_labels
+from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 from ..spectra.residuals import ResidualSpectra
 
@@ -41,7 +41,7 @@ PREDICTED_AND_FITTED = ["predicted", "fitted"]
 
 
 def evaluate_configurations(
-    names: list[str],
+    values: dict[str, list[int]],
     draws: list[Partitions],
     sky: RegionSky,
     mocks: list[RegionSky],
@@ -54,7 +54,8 @@ def evaluate_configurations(
 
     Parameters
     ----------
-    names : list of str
+    values : dict of str to list of int
+        Numbers of patches of every parameter; all their combinations are evaluated.
     mocks, mock_realizations :
         `skies` and `realizations` of `predict_r`.
     sky, realizations :
@@ -62,7 +63,7 @@ def evaluate_configurations(
     store : Store
         Of finished configurations.
     measured_with :
-        `estimator`, `theory`, `amplitude_scatter`, and what `cleaning.clean` needs.
+        `estimator`, `theory`, `amplitude_scatter`, `model` and settings of `predict_r`.
 
     Returns
     -------
@@ -70,13 +71,16 @@ def evaluate_configurations(
         `configuration`, numbers of patches, `predicted`, and what `compare_with_fits` finds.
     """
     rows = []
-    for name in names:
+    for name in configurations([values]):
         labels = patch_labels(name, draws)
         row = store.get(name, *labels)
         if row is None:
             predicted, residual = predict_r(name, draws, mocks, mock_realizations, **measured_with)
             compared = compare_with_fits(name, draws, sky, realizations, residual, **measured_with)
-            numbers = dict(zip(N_PATCHES, map(int, name.split("-")), strict=True))
+            numbers = {
+                f"{COUNT}{parameter}": int(number)
+                for parameter, number in zip(values, name.split("-"), strict=True)
+            }
             row = pd.DataFrame(
                 [{"configuration": name, **numbers, "predicted": predicted, **compared}]
             )
@@ -95,6 +99,7 @@ def predict_r(
     estimator: Estimator,
     theory: pd.DataFrame,
     amplitude_scatter: float,
+    model: SpectralModel,
     **settings,
 ) -> tuple[float, np.ndarray]:
     """What is predicted of a configuration of patches, by mock skies.
@@ -106,7 +111,7 @@ def predict_r(
     realizations : list of int
     theory, amplitude_scatter :
         See `r_likelihood.measure_r`.
-    settings :
+    model, settings :
         Of `cleaning.clean`.
 
     Returns
@@ -120,7 +125,7 @@ def predict_r(
     spectra = []
     for sky in skies:
         data = observe(sky, realizations)
-        fits = clean(configuration, draws, sky, data, propagation="linear", **settings)
+        fits = clean(configuration, draws, sky, data, model, propagation="linear", **settings)
         spectra.append(spectra_of_fits(fits, sky, estimator))
     left = np.stack([one.systematic for one in spectra])
     values = []
@@ -145,6 +150,7 @@ def compare_with_fits(
     estimator: Estimator,
     theory: pd.DataFrame,
     amplitude_scatter: float,
+    model: SpectralModel,
     **settings,
 ) -> dict[str, float]:
     """What a configuration comes to on a sky, and how far propagated noise is that of fits.
@@ -169,7 +175,9 @@ def compare_with_fits(
         # What is not yet compiled is compiled by the first of two calls.
         for _ in range(2):
             start = perf_counter()
-            fits = clean(configuration, draws, sky, data, propagation=propagation, **settings)
+            fits = clean(
+                configuration, draws, sky, data, model, propagation=propagation, **settings
+            )
             seconds[propagation] = perf_counter() - start
         spectra[propagation] = spectra_of_fits(fits, sky, estimator)
     ratios = {}
@@ -202,7 +210,7 @@ def search(
     objective : callable
         What is to be low, of a configuration's name.
     values : dict of str to list of int
-        Numbers of patches of every parameter to choose from, in rising order.
+        Numbers of patches of every parameter, in rising order.
     sampler : str
         Of `SAMPLERS`.
     n_evaluations : int
@@ -210,13 +218,13 @@ def search(
     seed : int
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = {name: range(len(values[name])) for name in PARAMETERS}
+    space = {name: range(len(numbers)) for name, numbers in values.items()}
     study = optuna.create_study(sampler=SAMPLERS[sampler](space, seed))
     tried = {}
 
     def value(trial):
-        at = {name: trial.suggest_int(name, 0, len(space[name]) - 1) for name in PARAMETERS}
-        name = "-".join(str(values[parameter][at[parameter]]) for parameter in PARAMETERS)
+        at = {name: trial.suggest_int(name, 0, len(numbers) - 1) for name, numbers in space.items()}
+        name = "-".join(str(values[parameter][index]) for parameter, index in at.items())
         if name not in tried:
             tried[name] = objective(name)
         return tried[name]
