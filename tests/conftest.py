@@ -10,9 +10,11 @@ from astropy.modeling.physical_models import BlackBody
 from workflows import TABLE, new_folder, scan, snakemake, tiny
 
 from patchsep.instrument.instrument import Instrument, read_instrument
+from patchsep.instrument.noise import WhiteNoise
 from patchsep.observation.region_sky import RegionSky
 from patchsep.sky.cmb import cmb_spectra
-from patchsep.sky.parameter_fields import parameter_fields
+from patchsep.sky.parameter_fields import parameter_deviations
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 ROOT = Path(__file__).parents[1]
 
@@ -118,7 +120,7 @@ class DenseModel:
 
 @pytest.fixture(scope="session")
 def dense(litebird) -> DenseModel:
-    return DenseModel(litebird.frequency, litebird.sigma(64))
+    return DenseModel(litebird.frequency, litebird.noise(64).sigma)
 
 
 @pytest.fixture(scope="session")
@@ -145,10 +147,9 @@ def bright_sky(dense) -> SimpleNamespace:
         parameters=parameters,
         maps=maps,
         data=dense.sky(parameters, maps),
-        bounds={"beta_dust": (0.5, 3.0), "temp_dust": (10.0, 40.0), "beta_synch": (-7.0, -0.5)},
-        start={"beta_dust": 1.54, "temp_dust": 20.0, "beta_synch": -3.0},
+        model=DUST_AND_SYNCHROTRON,
         frequencies=dense.frequency,
-        sigma=dense.sigma,
+        noise=WhiteNoise(dense.sigma),
     )
 
 
@@ -164,7 +165,7 @@ def few_pixels(dense):
         rng = np.random.default_rng(seed)
         amplitude = brightness * np.array([0.0, 10.0, 100.0])[:, None, None]
         maps = amplitude * rng.standard_normal((3, 2, len(pixels)))
-        fields = parameter_fields(16, 77, seed)[:, pixels]
+        fields = parameter_deviations(16, 77, seed, DUST_AND_SYNCHROTRON)[:, pixels]
         parameters = np.array([[1.6], [19.0], [-3.1]]) + np.reshape(scatter, (-1, 1)) * fields
         parameters[0] += pixel_noise * rng.standard_normal(len(pixels))
         return RegionSky(
@@ -172,7 +173,7 @@ def few_pixels(dense):
             nside=16,
             pixels=pixels,
             frequencies=dense.frequency,
-            sigma=dense.sigma,
+            noise=WhiteNoise(dense.sigma),
             foregrounds=dense.sky(parameters, maps),
             cmb=rng.standard_normal((2, len(pixels))),
             noise_seed=3,

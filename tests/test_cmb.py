@@ -5,7 +5,7 @@ import healpy as hp
 import numpy as np
 import pytest
 
-from patchsep.sky.cmb import PUBLISHED_TEMPLATES, cmb_spectra, simulate_cmb
+from patchsep.sky.cmb import PUBLISHED_COSMOLOGY, cmb_spectra, simulate_cmb
 
 LMAX, NSIDE = 300, 32
 ELL = slice(2, None)
@@ -55,11 +55,11 @@ def test_spectra_add_up_to_cambs_total(spectra, with_tensors):
     )
 
 
-def test_published_templates_are_the_consistency_relation_and_reionization_at_z_10():
+def test_the_published_cosmology_has_the_consistency_relation_and_reionization_at_z_10():
     """At r = 1 and to second order, n_t = -r/8 (2 - n_s - r/8) runs by r/8 (r/8 + n_s - 1)."""
-    found = cmb_spectra(PUBLISHED_TEMPLATES, LMAX)
-    shared_keys = {key: PUBLISHED_TEMPLATES[key] for key in ("H0", "ombh2", "omch2", "mnu", "As")}
-    ns = PUBLISHED_TEMPLATES["ns"]
+    found = cmb_spectra(PUBLISHED_COSMOLOGY, LMAX)
+    shared_keys = {key: PUBLISHED_COSMOLOGY[key] for key in ("H0", "ombh2", "omch2", "mnu", "As")}
+    ns = PUBLISHED_COSMOLOGY["ns"]
     tilt = {"nt": -(2 - ns - 1 / 8) / 8, "ntrun": (1 / 8 + ns - 1) / 8}
     explicit = run_camb(r=1.0, zre=10.0, ns=ns, **tilt, **shared_keys)
     _, tensor = polarization(explicit.get_tensor_cls(LMAX, CMB_unit="muK", raw_cl=True))

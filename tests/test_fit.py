@@ -7,12 +7,14 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import chi2
 
+from patchsep.instrument.noise import WhiteNoise
 from patchsep.separation import batches, problem
 from patchsep.separation import fit as fit_module
 from patchsep.separation.fit import parameter_maps, separate
-from patchsep.sky.spectral_model import PARAMETERS, dust_sed, synch_sed
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 N_REALIZATIONS = 40
+PARAMETERS = DUST_AND_SYNCHROTRON.names
 
 
 # Fits to it agree in all but rounding, however they are computed.
@@ -21,14 +23,14 @@ TO_ROUNDING = 1e-7
 
 def fit(sky, data, **changes):
     """`separate` with the settings of the sky and some `changes`."""
-    names = ("sigma", "frequencies", "patches", "bounds", "start")
+    names = ("noise", "frequencies", "patches", "model")
     settings = {name: getattr(sky, name) for name in names}
     return separate(data, **settings | changes)
 
 
 def noise(sky, n_realizations, seed=0):
     rng = np.random.default_rng(seed)
-    return sky.sigma[:, None, None] * rng.standard_normal((n_realizations, *sky.data.shape))
+    return sky.noise.sigma[:, None, None] * rng.standard_normal((n_realizations, *sky.data.shape))
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +101,10 @@ def test_errors_are_the_scatter_of_a_parameter_with_all_others_fixed(dense, brig
     data = dense.sky(np.stack([values[name] for name in PARAMETERS]), bright_sky.maps)
     bounds = {
         name: limits if name == free else (value[name] - 1e-7, value[name] + 1e-7)
-        for name, limits in bright_sky.bounds.items()
+        for name, limits in bright_sky.model.bounds.items()
     }
     noisy = data + noise(bright_sky, N_REALIZATIONS)
-    result = fit(bright_sky, noisy, bounds=bounds, start=value)
+    result = fit(bright_sky, noisy, model=bright_sky.model.with_limits(bounds, value))
     pulls = (result.parameters[free] - bright_sky.truth[free]) / result.errors[free]
     assert abs(pulls.mean()) < 3 / np.sqrt(pulls.size)
     assert abs(pulls.std() - 1) < 3 / np.sqrt(2 * pulls.size)
@@ -160,16 +162,18 @@ def scipy_minima(sky, data, patches, errors):
     offsets = np.concatenate([[0], np.cumsum(counts)[:-1]])
     labels = np.stack([patch + first for patch, first in zip(patches.values(), offsets)])
     kind = np.repeat(PARAMETERS, counts)
-    lower, upper = np.array([sky.bounds[name] for name in kind]).T
-    start = np.array([sky.start[name] for name in kind])
-    sigma, nu = sky.sigma[:, None], sky.frequencies[:, None]
+    lower, upper = np.array([sky.model.bounds[name] for name in kind]).T
+    start = np.array([sky.model.start[name] for name in kind])
+    sigma, nu = sky.noise.sigma[:, None], sky.frequencies[:, None]
+    dust, synch = sky.model.components
 
     @jax.jit
     @jax.value_and_grad
     def objective(scaled, unit, observation):
         beta_dust, temp_dust, beta_synch = (unit * scaled)[labels]
-        cmb, dust = jnp.ones_like(nu * beta_dust), dust_sed(nu, beta_dust, temp_dust)
-        columns = jnp.stack([cmb, dust, synch_sed(nu, beta_synch)]) / sigma
+        cmb = jnp.ones_like(nu * beta_dust)
+        seds = dust.sed(nu, beta_dust, temp_dust), synch.sed(nu, beta_synch)
+        columns = jnp.stack([cmb, *seds]) / sigma
         white = observation / sigma[..., None]
         normal = jnp.einsum("ibp,jbp->pij", columns, columns)
         maps = jnp.linalg.solve(normal, jnp.einsum("ibp,bsp->pis", columns, white))
@@ -213,10 +217,10 @@ def test_no_fit_is_worse_than_scipys(bright_sky, brightness, n_dust_patches):
 )
 def test_parameters_stay_within_bounds_and_are_counted_there(bright_sky, limits, outside):
     """One of beta_synch = -3.2, -3, -2.9 lies outside."""
-    bounds = bright_sky.bounds | {"beta_synch": limits}
-    result = fit(bright_sky, bright_sky.data[None], bounds=bounds)
+    model = bright_sky.model.with_limits({"beta_synch": limits})
+    result = fit(bright_sky, bright_sky.data[None], model=model)
     assert result.converged.all()
-    for name, (lower, upper) in bounds.items():
+    for name, (lower, upper) in model.bounds.items():
         assert np.all((result.parameters[name] >= lower) & (result.parameters[name] <= upper))
     found = result.parameters["beta_synch"][0]
     distance = np.minimum(found - limits[0], limits[1] - found)
@@ -290,7 +294,7 @@ def test_a_patch_without_signal_keeps_the_start_and_holds_up_nothing(bright_sky)
     result = fit(bright_sky, data[None], tolerance=1e-3)
     beta_dust = result.parameters["beta_dust"][0]
     assert result.converged.all()
-    assert beta_dust[0] == pytest.approx(bright_sky.start["beta_dust"])
+    assert beta_dust[0] == pytest.approx(bright_sky.model.start["beta_dust"])
     assert np.isinf(result.errors["beta_dust"][0, 0])
     np.testing.assert_allclose(beta_dust[1:], bright_sky.truth["beta_dust"][1:], rtol=1e-4)
     assert result.n_at_bounds.tolist() == [0]
@@ -367,7 +371,7 @@ def test_one_fit_that_does_not_fit_in_memory_is_an_error(bright_sky, noisy, monk
 
 def test_units_do_not_matter(bright_sky, noisy, reference):
     """K instead of µK, in data and noise alike."""
-    result = fit(bright_sky, 1e-6 * noisy[:1], sigma=1e-6 * bright_sky.sigma, tolerance=1e-3)
+    result = fit(bright_sky, 1e-6 * noisy[:1], noise=bright_sky.noise.scaled(1e-6), tolerance=1e-3)
     for name in PARAMETERS:
         assert_same_fit(result.parameters[name], reference.parameters[name], reference.errors[name])
     np.testing.assert_allclose(result.nll, reference.nll, rtol=1e-9)
@@ -424,9 +428,9 @@ def spoiled(array, index, value):
         ("data has shape", lambda sky: {"data": sky.data}),
         ("data has shape", lambda sky: {"data": sky.data[None, :, [0, 1, 1]]}),
         ("3 bands", lambda sky: {"data": sky.data[None, :3]}),
-        ("sigma has shape", lambda sky: {"sigma": sky.sigma[:-1]}),
-        ("sigma must be positive", lambda sky: {"sigma": spoiled(sky.sigma, 2, 0)}),
-        ("sigma must be positive", lambda sky: {"sigma": spoiled(sky.sigma, 2, np.nan)}),
+        ("sigma has shape", lambda sky: sigma(sky, lambda sigma: sigma[:-1])),
+        ("sigma must be positive", lambda sky: sigma(sky, lambda sigma: spoiled(sigma, 2, 0))),
+        ("sigma must be positive", lambda sky: sigma(sky, lambda sigma: spoiled(sigma, 2, np.nan))),
         ("frequencies has shape", lambda sky: {"frequencies": sky.frequencies[:-1]}),
         ("frequencies must be pos", lambda sky: {"frequencies": spoiled(sky.frequencies, 0, -1)}),
         ("not finite in 1 pixels, the first 7", lambda sky: {"data": nan_at(sky, 7)}),
@@ -453,6 +457,10 @@ def nan_at(sky, pixel):
 
 def without(patches, name):
     return {key: labels for key, labels in patches.items() if key != name}
+
+
+def sigma(sky, change):
+    return {"noise": WhiteNoise(change(sky.noise.sigma))}
 
 
 def beta_synch(sky, change):

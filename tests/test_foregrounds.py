@@ -15,8 +15,7 @@ from patchsep.sky.foregrounds import (
     simulate_foregrounds,
     true_parameters,
 )
-from patchsep.sky.parameter_fields import PARAMETER_FIELDS
-from patchsep.sky.spectral_model import dust_sed, synch_sed
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
 
 BANDS = [30.0, 100.0, 353.0]
 # PySM's files with the parameters of d1 and s1.
@@ -52,7 +51,8 @@ def templates(shared):
 
 @pytest.fixture(scope="module")
 def presets(templates, instrument):
-    return {name: simulate_foregrounds([name], instrument.frequency, 64) for name in ("d1", "s1")}
+    frequencies = instrument.frequency
+    return {name: simulate_foregrounds([name], frequencies, 64, MODEL) for name in ("d1", "s1")}
 
 
 @pytest.mark.parametrize("preset", ["d1", "s1"])
@@ -74,7 +74,7 @@ def test_dust_intensity_is_the_pysm_2_reference_map(presets, shared):
 @pytest.mark.parametrize("nside", [64, 32])
 def test_true_parameters_of_d1s1_are_its_templates(templates, nside):
     sky = pysm3.Sky(nside=nside, preset_strings=["d1", "s1"])
-    found = true_parameters(sky)
+    found = true_parameters(sky, MODEL)
     for parameter, file in TEMPLATES.items():
         template = hp.read_map(templates / f"{file}.fits", dtype=float)
         expected = hp.ud_grade(template, nside)
@@ -82,7 +82,7 @@ def test_true_parameters_of_d1s1_are_its_templates(templates, nside):
 
 
 def test_true_parameters_of_d0s0_are_constant(templates):
-    found = true_parameters(pysm3.Sky(nside=16, preset_strings=["d0", "s0"]))
+    found = true_parameters(pysm3.Sky(nside=16, preset_strings=["d0", "s0"]), MODEL)
     for parameter, value in {"beta_dust": 1.54, "temp_dust": 20, "beta_synch": -3}.items():
         np.testing.assert_allclose(found[parameter], np.full(hp.nside2npix(16), value))
 
@@ -103,18 +103,18 @@ def embedded():
 @pytest.mark.parametrize("frequency", [27.0, 95.0, 270.0, 402.0])
 def test_sky_scales_between_bands_as_the_fitted_model_does(embedded, frequency):
     """PySM's emission in a band is its emission at the reference frequency times the SED."""
-    parameters = true_parameters(embedded)
+    parameters = true_parameters(embedded, MODEL)
     dust, synch = embedded.components
     dust_reference, synch_reference = (
         component.get_emission(reference * u.GHz)[1:].to_value(u.uK_RJ)
         for component, reference in ((dust, 160), (synch, 20))
     )
-    scaling = dust_sed(frequency, parameters["beta_dust"], parameters["temp_dust"])
+    scaling = MODEL.components[0].sed(frequency, parameters["beta_dust"], parameters["temp_dust"])
     band = frequency * u.GHz
     np.testing.assert_allclose(
         dust_reference * scaling, in_cmb(dust.get_emission(band), frequency), rtol=1e-9
     )
-    scaling = synch_sed(frequency, parameters["beta_synch"])
+    scaling = MODEL.components[1].sed(frequency, parameters["beta_synch"])
     np.testing.assert_allclose(
         synch_reference * scaling, in_cmb(synch.get_emission(band), frequency), rtol=1e-9
     )
@@ -123,7 +123,8 @@ def test_sky_scales_between_bands_as_the_fitted_model_does(embedded, frequency):
 @pytest.mark.parametrize("nside", [16, 32])
 def test_embedded_sky_is_fixed_by_its_seed(instrument, nside):
     first, again, other = (
-        simulate_foregrounds("embedded", instrument.frequency, nside, seed) for seed in (1, 1, 2)
+        simulate_foregrounds("embedded", instrument.frequency, nside, MODEL, seed)
+        for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first.polarization, again.polarization)
     np.testing.assert_array_equal(first.dust_intensity, again.dust_intensity)
@@ -134,24 +135,27 @@ def test_embedded_sky_is_fixed_by_its_seed(instrument, nside):
         assert np.corrcoef(values, other.parameters[name])[0, 1] < 0.9
 
 
-@pytest.mark.parametrize("parameter", PARAMETER_FIELDS)
+@pytest.mark.parametrize("parameter", MODEL.parameters, ids=MODEL.names)
 def test_embedded_parameters_have_the_stated_mean_and_scatter(embedded, parameter):
-    values = true_parameters(embedded)[parameter]
-    stated = PARAMETER_FIELDS[parameter]
-    assert values.mean() == pytest.approx(stated["mean"])
-    assert values.std() == pytest.approx(stated["scatter"])
+    values = true_parameters(embedded, MODEL)[parameter.name]
+    assert values.mean() == pytest.approx(parameter.mean)
+    assert values.std() == pytest.approx(parameter.scatter)
 
 
-@pytest.mark.parametrize("parameter", PARAMETER_FIELDS)
+@pytest.mark.parametrize("parameter", MODEL.parameters, ids=MODEL.names)
 def test_stated_scatter_is_that_of_d1s1_in_plancks_region(shared, templates, parameter):
-    values = hp.read_map(templates / f"{TEMPLATES[parameter]}.fits", dtype=float)[gal060(shared)]
-    assert values.std() == pytest.approx(PARAMETER_FIELDS[parameter]["scatter"], rel=0.02)
+    values = hp.read_map(templates / f"{TEMPLATES[parameter.name]}.fits", dtype=float)[
+        gal060(shared)
+    ]
+    assert values.std() == pytest.approx(parameter.scatter, rel=0.02)
 
 
-@pytest.mark.parametrize("parameter", PARAMETER_FIELDS)
+@pytest.mark.parametrize("parameter", MODEL.parameters, ids=MODEL.names)
 def test_stated_mean_is_that_of_d1s1_in_plancks_region(shared, templates, parameter):
-    values = hp.read_map(templates / f"{TEMPLATES[parameter]}.fits", dtype=float)[gal060(shared)]
-    assert values.mean() == pytest.approx(PARAMETER_FIELDS[parameter]["mean"], rel=0.01)
+    values = hp.read_map(templates / f"{TEMPLATES[parameter.name]}.fits", dtype=float)[
+        gal060(shared)
+    ]
+    assert values.mean() == pytest.approx(parameter.mean, rel=0.01)
 
 
 def test_embedded_sky_is_brighter_towards_the_plane(embedded):
@@ -236,9 +240,9 @@ def test_parameters_of_a_sky_can_be_replaced():
     rng = np.random.default_rng(0)
     n_pixels = hp.nside2npix(8)
     parameters = {"beta_dust": 1.5 + 0.1 * rng.standard_normal(n_pixels)}
-    before = true_parameters(sky)
-    set_parameters(sky, parameters)
-    after = true_parameters(sky)
+    before = true_parameters(sky, MODEL)
+    set_parameters(sky, parameters, MODEL)
+    after = true_parameters(sky, MODEL)
     np.testing.assert_array_equal(after["beta_dust"], parameters["beta_dust"])
     np.testing.assert_array_equal(after["temp_dust"], before["temp_dust"])
 
@@ -246,5 +250,5 @@ def test_parameters_of_a_sky_can_be_replaced():
 def test_parameters_that_several_components_have_are_not_replaced():
     sky = foreground_sky("embedded", 8, 1)
     sky.components.append(sky.components[0])
-    with pytest.raises(ValueError, match="2 components of this model have a beta_dust"):
-        set_parameters(sky, {"beta_dust": np.ones(hp.nside2npix(8))})
+    with pytest.raises(ValueError, match="2 components of this sky have a beta_dust"):
+        set_parameters(sky, {"beta_dust": np.ones(hp.nside2npix(8))}, MODEL)

@@ -42,4 +42,6 @@ def test_noise_of_a_pixel_has_the_white_spectrum_of_the_map_depth(path, nside):
     instrument = read_instrument(path)
     pixel_area = 4 * np.pi / (12 * nside**2)
     depth = instrument.depth_p * np.pi / (180 * 60)
-    np.testing.assert_allclose(instrument.sigma(nside) ** 2 * pixel_area, depth**2, rtol=1e-12)
+    np.testing.assert_allclose(
+        instrument.noise(nside).sigma ** 2 * pixel_area, depth**2, rtol=1e-12
+    )

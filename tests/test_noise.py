@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from patchsep.instrument.noise import simulate_noise
+from patchsep.instrument.noise import WhiteNoise
 
 SIGMA = np.array([0.1, 1.0, 20.0])
 N_PIXELS = 20_000
@@ -11,7 +11,7 @@ BASE = dict(seed=3, realization=1, region="hi")
 
 
 def draw(**changes):
-    return simulate_noise(SIGMA, N_PIXELS, **BASE | changes)
+    return WhiteNoise(SIGMA).draw(N_PIXELS, **BASE | changes)
 
 
 def test_noise_has_the_rms_of_each_band_in_q_and_in_u():

@@ -6,6 +6,7 @@ import pytest
 
 from patchsep.files.maps import read_parameter_map
 from patchsep.sky.parameter_templates import prepare_template, prepare_templates
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 NSIDE = 32
 N_PIXELS = hp.nside2npix(NSIDE)
@@ -54,18 +55,18 @@ def test_an_error_has_the_rms_and_the_coherence_asked_for():
     assert correlation == pytest.approx(0.5, abs=0.12)
 
 
+def prepared(maps, errors, seed):
+    return prepare_templates(maps, NSIDE, 0.0, errors, 3.0, seed, DUST_AND_SYNCHROTRON)
+
+
 def test_every_parameter_and_every_seed_has_an_error_of_its_own():
     maps = {"temp_dust": np.zeros(N_PIXELS), "beta_synch": np.zeros(N_PIXELS)}
     errors = {"temp_dust": 1.0, "beta_synch": 1.0}
-    drawn = [
-        values
-        for seed in (1, 2)
-        for values in prepare_templates(maps, NSIDE, 0.0, errors, 3.0, seed).values()
-    ]
+    drawn = [values for seed in (1, 2) for values in prepared(maps, errors, seed).values()]
     correlation = np.corrcoef(drawn) - np.eye(4)
     assert np.abs(correlation).max() < 0.2
     # Whatever other maps there are.
-    alone = prepare_templates({"beta_synch": maps["beta_synch"]}, NSIDE, 0.0, errors, 3.0, 1)
+    alone = prepared({"beta_synch": maps["beta_synch"]}, errors, 1)
     np.testing.assert_array_equal(alone["beta_synch"], drawn[1])
 
 

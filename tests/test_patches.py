@@ -16,7 +16,6 @@ from patchsep.separation.patches import (
     multiresolution,
     spherical_inertia,
 )
-from patchsep.sky.spectral_model import PARAMETERS
 
 
 def sky_above(nside, upper_fraction, lower_fraction=0.0):
@@ -45,6 +44,7 @@ def one_to_one(first, second):
     return pairs == len(np.unique(first)) == len(np.unique(second))
 
 
+PARAMETERS = ("beta_dust", "temp_dust", "beta_synch")
 CAP, RING = (64, sky_above(64, 0.2)), (32, sky_above(32, 0.4, 0.2))
 VALUES = [
     ("kmeans", 1),
@@ -65,7 +65,7 @@ VALUES = [
 @pytest.mark.parametrize("strategy, value", VALUES)
 def test_labels_run_from_zero_with_none_left_out(nside, pixels, strategy, value):
     value = {"all but one": len(pixels) - 1, "all": len(pixels)}.get(value, value)
-    labels = STRATEGIES[strategy](nside, pixels, value, seed=0)
+    labels = STRATEGIES[strategy].divide(nside, pixels, value, seed=0)
     assert labels.shape == pixels.shape
     used = np.unique(labels)
     np.testing.assert_array_equal(used, np.arange(len(used)))
@@ -127,7 +127,7 @@ def test_multiresolution_finer_than_the_maps_is_refused():
 
 
 def test_uniform_is_one_patch():
-    assert not STRATEGIES["uniform"](*RING, 1, seed=0).any()
+    assert not STRATEGIES["uniform"].divide(*RING, 1, seed=0).any()
 
 
 GRID = {"beta_dust": [8, 16], "temp_dust": [0], "beta_synch": [2, 0, 8]}
@@ -166,24 +166,24 @@ def test_axes_are_scans_of_one_parameter_through_the_first_values():
     ]
 
 
-def test_members_of_an_ensemble_have_patches_of_their_own():
+def test_every_draw_of_an_ensemble_has_other_patches():
     values = {name: [20] for name in PARAMETERS}
     (alone,) = partition("kmeans", *RING, values, seed=1)
-    members = partition("kmeans", *RING, values, seed=1, members=3)
-    assert_same_labels(members[0], alone)
-    for one, other in combinations(members, 2):
+    draws = partition("kmeans", *RING, values, seed=1, n_draws=3)
+    assert_same_labels(draws[0], alone)
+    for one, other in combinations(draws, 2):
         assert not one_to_one(one["temp_dust", 20], other["temp_dust", 20])
-    for member in members:
-        assert member["temp_dust", 20] is member["beta_synch", 20]
+    for draw in draws:
+        assert draw["temp_dust", 20] is draw["beta_synch", 20]
 
 
-def test_parameters_may_have_patches_of_their_own():
+def test_parameters_may_have_independent_patches():
     values = {name: [20] for name in PARAMETERS}
-    first, second = partition("kmeans", *RING, values, seed=1, members=2, own_patches=True)
-    drawn = [member[name, 20] for member in (first, second) for name in PARAMETERS]
+    first, second = partition("kmeans", *RING, values, seed=1, n_draws=2, independent_patches=True)
+    drawn = [draw[name, 20] for draw in (first, second) for name in PARAMETERS]
     assert not any(one_to_one(one, other) for one, other in combinations(drawn, 2))
     # Whatever else is drawn.
-    (again,) = partition("kmeans", *RING, values, seed=1, own_patches=True)
+    (again,) = partition("kmeans", *RING, values, seed=1, independent_patches=True)
     assert_same_labels(again, first)
 
 
@@ -232,12 +232,12 @@ def test_with_a_weight_patches_follow_the_map():
     points = directions(16, pixels)
     height = points[:, 2]
     values = np.where((np.abs(height) > 0.3) & (np.abs(height) < 0.6), 1.0, 0.0)
-    follows = kmeans_of_map(values, 2, points, 10.0, 3)
+    follows = kmeans_of_map(16, pixels, 2, 3, values, 10.0)
     np.testing.assert_array_equal(follows == follows[values == 1][0], values == 1)
-    compact = kmeans_of_map(values, 40, points, 0.0, 3)
+    compact = kmeans_of_map(16, pixels, 40, 3, values, 0.0)
     expected = KMeans(40, n_init=5, random_state=0).fit(points).inertia_
     assert spherical_inertia(points, compact) == pytest.approx(expected, rel=0.1)
-    between = kmeans_of_map(values, 40, points, 0.1, 3)
+    between = kmeans_of_map(16, pixels, 40, 3, values, 0.1)
     assert spherical_inertia(points, between) > spherical_inertia(points, compact)
     assert within(values, follows) == 0 < within(values, between) < within(values, compact)
 
@@ -248,12 +248,12 @@ def within(values, labels):
     return np.mean((values - means[labels]) ** 2)
 
 
-def test_members_of_an_ensemble_follow_the_same_map_in_other_patches():
+def test_draws_of_an_ensemble_follow_the_same_map_in_other_patches():
     pixels = np.arange(600)
-    guide = {"temp_dust": np.sin(pixels / 30)}
+    templates = {"temp_dust": np.sin(pixels / 30)}
     values = {"beta_dust": [5], "temp_dust": [5], "beta_synch": [5]}
     one, other = partition(
-        "template_kmeans", 16, pixels, values, 4, guide, members=2, template_weight=0.1
+        "template_kmeans", 16, pixels, values, 4, templates, n_draws=2, template_weight=0.1
     )
     assert np.any(one["temp_dust", 5] != other["temp_dust", 5])
     np.testing.assert_array_equal(one["beta_dust", 5], one["beta_synch", 5])

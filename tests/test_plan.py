@@ -94,7 +94,8 @@ def test_fits_are_counted(plan_of):
     # Two methods in three regions, K-means with two configurations in one; four realisations, and
     # the foregrounds alone in each of two shards.
     assert plan_of().n_fits == (4 + 3) * (4 + 2)
-    assert plan_of({"fit.propagation": "linear"}).n_fits == (4 + 3) * 2
+    linear = {"fit.propagation": "linear", "selection.criteria": ["oracle"]}
+    assert plan_of(linear).n_fits == (4 + 3) * 2
     assert plan_of({"selection.criteria": ["cross_validation"]}).n_fits == 2 * 7 * 6
     assert plan_of({"methods.kmeans.n_draws": 3}).n_fits == (3 * 4 + 3) * 6
     mocks = plan_of({"selection.criteria": ["mocks"], "mocks": {"skies": 2, "realizations": 2}})

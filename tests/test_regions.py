@@ -7,21 +7,23 @@ import pysm3.units as u
 import pytest
 
 from patchsep.sky.regions import (
+    COMBINED,
+    FULL_SKY,
     HEMISPHERES,
-    RINGS,
+    Regions,
     draw_regions,
     dust_intensity_masks,
     find_mask_file,
     mask_columns,
     planck_masks,
     region_names,
-    region_pixels,
 )
 
 NSIDE = 32
 N_PIXELS = hp.nside2npix(NSIDE)
 LATITUDE = hp.pix2ang(NSIDE, np.arange(N_PIXELS), lonlat=True)[1]
 MASKS = ["GAL020", "GAL040", "GAL060"]
+RINGS = ("hi", "mid", "low")
 
 
 @pytest.fixture
@@ -35,35 +37,49 @@ def planck_file(shared):
     return shared / "sky/masks/gal_masks_nside64.npz"
 
 
-@pytest.mark.parametrize("zones", ["rings", "north_south"])
-def test_regions_are_disjoint_and_cover_the_largest_mask(cumulative, zones):
-    labels = draw_regions(cumulative, zones)
-    pixels = [region_pixels(labels, region, zones) for region in region_names(zones)]
+@pytest.mark.parametrize("split_hemispheres", [False, True])
+def test_regions_are_disjoint_and_cover_the_largest_mask(cumulative, split_hemispheres):
+    regions = draw_regions(cumulative, RINGS, split_hemispheres)
+    assert list(regions.names) == region_names(RINGS, split_hemispheres)
+    pixels = [regions.pixels(name) for name in regions.names]
     together = np.concatenate(pixels)
+    np.testing.assert_array_equal(np.sort(together), regions.pixels(COMBINED))
     np.testing.assert_array_equal(np.sort(together), np.flatnonzero(cumulative[2]))
     assert all(len(region) > 0 for region in pixels)
 
 
 def test_rings_are_what_each_mask_adds_to_the_one_before(cumulative):
-    labels = draw_regions(cumulative, "rings")
+    regions = draw_regions(cumulative, RINGS)
     limits = [90, 60, 40, 20]
     for ring, upper, lower in zip(RINGS, limits, limits[1:]):
         inside = (np.abs(LATITUDE) > lower) & (np.abs(LATITUDE) <= upper)
-        np.testing.assert_array_equal(region_pixels(labels, ring, "rings"), np.flatnonzero(inside))
+        np.testing.assert_array_equal(regions.pixels(ring), np.flatnonzero(inside))
 
 
 def test_hemispheres_split_each_ring_by_latitude(cumulative):
-    rings, halves = (draw_regions(cumulative, zones) for zones in ("rings", "north_south"))
+    rings, halves = (draw_regions(cumulative, RINGS, split) for split in (False, True))
     for ring in RINGS:
-        north, south = (region_pixels(halves, f"{ring}_{s}", "north_south") for s in HEMISPHERES)
+        north, south = (halves.pixels(f"{ring}_{side}") for side in HEMISPHERES)
         assert LATITUDE[north].min() > 0 >= LATITUDE[south].max()
-        whole = region_pixels(rings, ring, "rings")
-        np.testing.assert_array_equal(np.union1d(north, south), whole)
+        np.testing.assert_array_equal(np.union1d(north, south), rings.pixels(ring))
+
+
+def test_there_may_be_any_number_of_rings_with_names_of_their_own(cumulative, tmp_path):
+    names = ("cap", "collar", "belt", "rest")
+    masks = np.concatenate([cumulative, np.ones((1, N_PIXELS), bool)])
+    regions = draw_regions(masks, names)
+    np.testing.assert_array_equal(regions.pixels("rest"), np.flatnonzero(~cumulative[2]))
+    np.testing.assert_array_equal(regions.pixels(FULL_SKY), regions.pixels(COMBINED))
+    regions.write(tmp_path / "regions.fits", "four rings")
+    again = Regions.read(tmp_path / "regions.fits")
+    assert again.names == names
+    np.testing.assert_array_equal(again.labels, regions.labels)
+    assert again.nside == NSIDE
 
 
 def test_masks_that_are_not_nested_are_refused(cumulative):
     with pytest.raises(ValueError, match="mask 2 does not contain mask 1"):
-        draw_regions(cumulative[[1, 0, 2]], "rings")
+        draw_regions(cumulative[[1, 0, 2]], RINGS)
 
 
 def test_dust_masks_keep_the_faintest_sky_in_the_fractions_asked_for():

@@ -125,7 +125,7 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("cmb.cosmology.H_0", 70, "did you mean H0?"),
         ("fit.bounds.beta_sync", [-4, -2], "did you mean beta_synch?"),
         ("methods.kmeans.patchs", {}, "did you mean patches?"),
-        ("methods.kmeans.patches.high", {}, "did you mean hi?"),
+        ("methods.kmeans.patches.high", dict.fromkeys(PARAMETERS, 1), "did you mean hi?"),
         ("methods.kmeans.patches.hi.beta", 1, "did you mean beta_dust?"),
         # Keys and words of before
         ("choice", {"criteria": ["oracle"]}, "is now selection"),

@@ -139,16 +139,16 @@ def test_modes_are_those_that_the_scatter_of_other_skies_stands_for(measured, cm
     assert np.all(counted < 1.2 * (one.bins > 0) @ (2 * np.arange(one.bins.shape[1]) + 1))
 
 
-def test_bands_have_templates_as_the_estimator_would_measure_them(spectra, cmb):
+def test_binned_theory_is_as_the_estimator_would_measure_it(spectra, cmb):
     one = estimator("pure")
-    templates = spectra[: LMAX + 1]
-    other = templates.assign(bb_tensor=2 * templates["bb_tensor"])
-    bands = one.bands(templates, other, 10, 0)
-    assert isinstance(bands, pd.DataFrame)
-    np.testing.assert_allclose(bands["sky_bb_tensor"], 2 * bands["bb_tensor"])
+    theory = spectra[: LMAX + 1]
+    other = theory.assign(bb_tensor=2 * theory["bb_tensor"])
+    binned = one.binned_theory(theory, other, 10, 0)
+    assert isinstance(binned, pd.DataFrame)
+    np.testing.assert_allclose(binned["sky_bb_tensor"], 2 * binned["bb_tensor"])
     r = 0.01
     expected = one.bins @ cmb[1][: ell_max(NSIDE) + 1]
-    np.testing.assert_allclose(bands["bb_lensing"] + r * bands["bb_tensor"], expected)
+    np.testing.assert_allclose(binned["bb_lensing"] + r * binned["bb_tensor"], expected)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

@@ -9,7 +9,7 @@ from time import monotonic, time
 
 from filelock import FileLock, Timeout
 
-from ..files.whole import whole
+from .whole import whole
 
 log = logging.getLogger(__name__)
 

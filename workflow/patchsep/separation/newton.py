@@ -269,7 +269,7 @@ def _minimize_quadratic(patches, gradient, matrix, scale, lower, upper):
     """Minimise gradient · d + ½ d · matrix · d approximately for lower ≤ d ≤ upper.
 
     The matrix, arrays (n_cells,) in the order of `pairs`, is made positive along the unknowns by
-    the Gauss-Newton diagonal `scale`; a direction of negative curvature that is left ends the search.
+    the Gauss-Newton diagonal `scale`; a direction of negative curvature that is left ends it.
     """
     diagonal = patches.diagonal(matrix)
     damping = 1e-6 * scale + jnp.maximum(0.0, LEAST_CURVATURE * scale - diagonal)

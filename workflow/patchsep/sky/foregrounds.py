@@ -89,15 +89,17 @@ def set_parameters(sky: pysm3.Sky, parameters: dict[str, np.ndarray], model: Spe
     ValueError
         If not exactly one component of the sky has such a parameter.
     """
-    for one in model.parameters:
-        owners = [component for component in sky.components if hasattr(component, one.pysm)]
+    attributes = {parameter.name: parameter.pysm for parameter in model.parameters}
+    for name, values in parameters.items():
+        attribute = attributes[name]
+        owners = [component for component in sky.components if hasattr(component, attribute)]
         if len(owners) != 1:
             raise ValueError(
-                f"{len(owners)} components of this sky have a {one.name}; its parameters can be "
-                "replaced in models of one modified black body and one power law, such as [d1, s1]"
+                f"{len(owners)} components of this sky have a {name}; its parameters can be "
+                "replaced in skies of one modified black body and one power law, such as [d1, s1]"
             )
-        unit = getattr(owners[0], one.pysm).unit
-        setattr(owners[0], one.pysm, np.asarray(parameters[one.name]) << unit)
+        unit = getattr(owners[0], attribute).unit
+        setattr(owners[0], attribute, np.asarray(values) << unit)
 
 
 def true_parameters(sky: pysm3.Sky, model: SpectralModel) -> dict[str, np.ndarray]:

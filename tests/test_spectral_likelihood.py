@@ -5,16 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from patchsep.instrument.noise import WhiteNoise
 from patchsep.separation.likelihood import (
-    PAIRS,
     Bands,
     expand,
     mixing,
+    pairs,
     recover,
     second_moments,
     whiten,
 )
-from patchsep.sky.spectral_model import dust_sed, synch_sed
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 N_PIXELS = 5
 
@@ -47,7 +48,7 @@ def noisy(dense, clean):
 
 @pytest.fixture(scope="module")
 def bands(dense):
-    return Bands.of(dense.frequency, dense.sigma)
+    return Bands.of(dense.frequency, WhiteNoise(dense.sigma), DUST_AND_SYNCHROTRON)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,8 @@ def central_difference(function, values, index, step):
 
 def test_seds_are_the_columns_of_the_mixing_matrix(dense):
     expected = dense.mixing(1.6, 19.0, -2.9)
-    found = dust_sed(dense.frequency, 1.6, 19.0), synch_sed(dense.frequency, -2.9)
+    dust, synch = DUST_AND_SYNCHROTRON.components
+    found = dust.sed(dense.frequency, 1.6, 19.0), synch.sed(dense.frequency, -2.9)
     np.testing.assert_allclose(np.stack(found, axis=1), expected[:, 1:], rtol=1e-12)
 
 
@@ -142,13 +144,15 @@ def test_gradient_is_that_of_its_own_finite_differences(nll, gradient, parameter
 
 
 def test_component_maps_are_generalised_least_squares(dense, bands, parameters, noisy):
-    found = recover(mixing(parameters, bands), noisy, bands)[:3]
+    recovered = recover(mixing(parameters, bands), noisy, bands)
+    found = recovered.cmb, *recovered.components
     for component, expected in zip(found, dense.solve(parameters, noisy)[0], strict=True):
         np.testing.assert_allclose(component, expected, atol=1e-10 * np.abs(expected).max())
 
 
 def test_component_maps_of_a_noiseless_sky_are_those_that_went_in(bands, parameters, clean, maps):
-    found = recover(mixing(parameters, bands), clean, bands)[:3]
+    recovered = recover(mixing(parameters, bands), clean, bands)
+    found = np.stack([recovered.cmb, *recovered.components])
     np.testing.assert_allclose(found, maps, atol=1e-10 * np.abs(maps).max())
 
 
@@ -170,7 +174,7 @@ def test_derivatives_are_those_of_automatic_differentiation(
         jnp.stack(found.gradient), gradient, rtol=1e-7, atol=1e-9 * np.abs(gradient).max()
     )
     hessian = jax.jit(jax.hessian(nll))(parameters, noisy)  # (3, n_pixels, 3, n_pixels)
-    for entry, (k, m) in zip(found.hessian, PAIRS, strict=True):
+    for entry, (k, m) in zip(found.hessian, pairs(3), strict=True):
         expected = np.diagonal(hessian[k, :, m])
         np.testing.assert_allclose(entry, expected, rtol=1e-5, atol=1e-7 * np.abs(expected).max())
 
@@ -202,7 +206,7 @@ def test_gauss_newton_is_the_published_formula_for_noisy_data(dense, expansion, 
             [dense.white_derivative(values, k) @ solution[..., pixel] for k in range(3)]
         )
         outside = change - basis @ (basis.T @ change)
-        for entry, (k, m) in zip(found, PAIRS, strict=True):
+        for entry, (k, m) in zip(found, pairs(3), strict=True):
             expected = np.sum(outside[k] * outside[m])
             scale = np.linalg.norm(outside[k]) * np.linalg.norm(outside[m])
             assert entry[pixel] == pytest.approx(expected, abs=1e-6 * scale)

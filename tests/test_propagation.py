@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from patchsep.separation.fit import BOUNDS, separate
+from patchsep.separation.fit import separate
 from patchsep.separation.propagation import propagate
-from patchsep.sky.spectral_model import PARAMETERS
 
 TRIES = 4
 
@@ -13,19 +12,20 @@ TRIES = 4
 def fitted(sky, data, **options):
     """Fits to the sky without noise, and to every row of the data."""
     both = np.concatenate([sky.data[None], data])
-    return separate(both, sky.sigma, sky.frequencies, sky.patches, tolerance=1e-5, **options)
+    known = {"model": sky.model, "tolerance": 1e-5}
+    return separate(both, sky.noise, sky.frequencies, sky.patches, **known | options)
 
 
 def propagated(sky, fits, data, **options):
     """Predicted parameters and CMB, from the fit to the sky without noise."""
     parameters = {name: values[0] for name, values in fits.parameters.items()}
-    known = sky.sigma, sky.frequencies
-    return propagate(parameters, sky.patches, sky.data, data, *known, **options)
+    known = {"noise": sky.noise, "frequencies": sky.frequencies, "model": sky.model}
+    return propagate(parameters, sky.patches, sky.data, data, **known | options)
 
 
 def noise(sky, scale):
     rng = np.random.default_rng(5)
-    return scale * sky.sigma[:, None, None] * rng.standard_normal((TRIES, *sky.data.shape))
+    return scale * sky.noise.sigma[:, None, None] * rng.standard_normal((TRIES, *sky.data.shape))
 
 
 def off(found, fits):
@@ -38,7 +38,7 @@ def test_little_noise_does_what_a_fit_makes_of_it(bright_sky):
     fits = fitted(bright_sky, data)
     parameters, cmb = propagated(bright_sky, fits, data)
     assert off(cmb, fits.cmb) < 0.01
-    for name in PARAMETERS:
+    for name in bright_sky.model.names:
         assert off(parameters[name], fits.parameters[name]) < 0.02
 
 
@@ -88,9 +88,9 @@ def test_no_parameter_leaves_its_bounds(bright_sky):
     """Dust temperatures that are true at their bound: noise moves them to one side only."""
     sky, data = bright_sky, bright_sky.data + noise(bright_sky, 0.1)
     cold = sky.truth["temp_dust"].min()
-    bounds = BOUNDS | {"temp_dust": (cold - 1e-6, 40.0)}
-    fits = fitted(sky, data, bounds=bounds)
-    parameters, cmb = propagated(sky, fits, data, bounds=bounds)
+    model = sky.model.with_limits({"temp_dust": (cold - 1e-6, 40.0)})
+    fits = fitted(sky, data, model=model)
+    parameters, cmb = propagated(sky, fits, data, model=model)
     with_bounds = off(cmb, fits.cmb)
     assert with_bounds < 0.02
     at_bound = fits.parameters["temp_dust"][1:] < cold
@@ -105,10 +105,11 @@ def test_a_patch_without_signal_does_no_harm(bright_sky):
     """Nothing constrains its parameters but their bounds, and nothing is gained by them."""
     sky, data = bright_sky, noise(bright_sky, 1.0)
     middle = {
-        name: np.full(values.shape, sum(BOUNDS[name]) / 2) for name, values in sky.truth.items()
+        name: np.full(values.shape, sum(sky.model.bounds[name]) / 2)
+        for name, values in sky.truth.items()
     }
-    known = sky.sigma, sky.frequencies
+    known = sky.noise, sky.frequencies, sky.model
     parameters, cmb = propagate(middle, sky.patches, np.zeros_like(sky.data), data, *known)
-    for name in PARAMETERS:
+    for name in sky.model.names:
         assert np.isfinite(parameters[name]).all()
     assert np.std(cmb) == pytest.approx(np.std(fitted(sky, data).cmb[1:]), rel=0.5)
