@@ -1,12 +1,10 @@
-"""patchsep: sky patches for parametric foreground cleaning, from the sky to r.
+"""patchsep: parametric foreground cleaning of CMB polarization maps, from the sky to r.
 
-The modules follow the data: `instrument`, `foregrounds` (with `parameter_fields`), `cmb`
-and `noise` make the sky; `regions` and `patches` divide it; `spectral`, `newton` and `fit` clean
-it; `spectra` and `residuals` measure what is left, over the whole `grid`, and `likelihood` what it
-does to r; `rehearsal` makes skies like the observed one, with the help of which `choice` takes one
-configuration per region, or `search` finds it; `trials` and `judging` say what it is worth on other
-skies; `figures` and `tables` show it. `validation`, `known_patches` and `patch_classes` look where
-the truth is known.
+The sub-packages follow the data, each knowing only those before it: `files` (how all are read and
+written); the `sky`, the `instrument` and an `observation` of the one with the other; `separation` of
+the components; power `spectra` of what is left; `inference` of r, and the selection of a
+configuration. `studies` and `figures` stand beside the chain, and `running` is what Snakemake needs
+to know of it. The docstring of each says what it takes and hands on.
 """
 
 import os

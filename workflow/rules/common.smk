@@ -117,7 +117,5 @@ TABLES = multiext(
     "summary.txt",
 )
 FIGURE_FILES = [
-    path
-    for name in SETTINGS["figures"]["drawn"]
-    for path in figure_files(PLAN, name)
+    path for name in SETTINGS["figures"]["drawn"] for path in figure_files(PLAN, name)
 ]

@@ -57,7 +57,7 @@ def first_parameter_scans(estimates: pd.DataFrame, parameter: str) -> pd.DataFra
     Parameters
     ----------
     estimates : DataFrame
-        See `known_patches.search`, of several skies, with the true configuration as `truth`.
+        See `known_patches.select_on_sky`, of several skies, with the true configuration as `truth`.
     parameter : str
 
     Returns

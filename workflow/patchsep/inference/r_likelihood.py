@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq, minimize_scalar
-from scipy.special import logsumexp
+
+from ..lazy import optimize, special
 
 # Nodes of the quadrature over a nuisance parameter.
 N_NODES = 31
@@ -182,7 +182,7 @@ def estimate_r(
 
     def chi2(r):
         by_node = log_likelihood(np.asarray(r)[..., None], observed, tensor, floors, n_modes)
-        return -2 * logsumexp(by_node, axis=-1, b=weights)
+        return -2 * special.logsumexp(by_node, axis=-1, b=weights)
 
     # Search in a variable in which the allowed range of r is all that lies above zero. The
     # peaks of single multipoles bracket those of all together, of which there may be several.
@@ -191,7 +191,7 @@ def estimate_r(
     ends = np.log([max(single.min(), -lowest * 1e-9) / 2, single.max() * 2])
     search = np.linspace(*ends, 100)
     best = np.argmin(chi2(lowest + np.exp(search)))
-    peak = minimize_scalar(
+    peak = optimize.minimize_scalar(
         lambda log: chi2(lowest + np.exp(log)),
         bounds=search[[max(best - 1, 0), min(best + 1, len(search) - 1)]],
         method="bounded",
@@ -206,9 +206,13 @@ def estimate_r(
     upper = r_hat + width
     while excess(upper) < 0:
         upper += upper - r_hat
-    upper = brentq(excess, r_hat, upper)
+    upper = optimize.brentq(excess, r_hat, upper)
     nearly_lowest = lowest + 1e-9 * width
-    lower = brentq(excess, nearly_lowest, r_hat) if excess(nearly_lowest) > 0 else nearly_lowest
+    lower = (
+        optimize.brentq(excess, nearly_lowest, r_hat)
+        if excess(nearly_lowest) > 0
+        else nearly_lowest
+    )
 
     half = n_points // 2
     below, above = np.linspace(lower, r_hat, half + 1), np.linspace(r_hat, upper, half + 1)

@@ -35,15 +35,15 @@ def status(folder: str | Path) -> str:
         f"{'method':<16}{'region':<12}{'shards':>7}{'done':>6}{'at work':>8}{'silent':>7}"
         f"{'fits done':>11}{'of':>9}{'fits/s':>8}{'unconverged':>12}{'time left':>11}"
     ]
-    for (method, region), members in groups.items():
-        started = [item for item in members if item]
+    for (method, region), shards in groups.items():
+        started = [item for item in shards if item]
         open_ones = [item for item in started if item["fits_done"] < item["fits"]]
         silent = [item for item in open_ones if time() - item["updated"] > SILENCE]
         rate = sum(item["fits_per_second"] for item in open_ones if item not in silent)
         done, of = (sum(item[key] for item in started) for key in ("fits_done", "fits"))
         left = f"{(of - done) / rate:.0f} s" if rate else "" if done < of else "0 s"
         lines.append(
-            f"{method:<16}{region:<12}{len(members):>7}{len(started) - len(open_ones):>6}"
+            f"{method:<16}{region:<12}{len(shards):>7}{len(started) - len(open_ones):>6}"
             f"{len(open_ones) - len(silent):>8}{len(silent):>7}{done:>11}{of:>9}{rate:>8.1f}"
             f"{sum(item['unconverged'] for item in started):>12}{left:>11}"
         )
