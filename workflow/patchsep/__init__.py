@@ -1,8 +1,8 @@
 """patchsep: parametric foreground cleaning of CMB polarization maps, from the sky to r.
 
 The sub-packages follow the data, each knowing only those before it: `files` (how all are read and
-written); the `sky`, the `instrument` and an `observation` of the one with the other; `separation` of
-the components; power `spectra` of what is left; `inference` of r, and the selection of a
+written); the `sky`, the `instrument` and an `observation` of the one with the other; `separation`
+of the components; power `spectra` of what is left; `inference` of r, and the selection of a
 configuration. `studies` and `figures` stand beside the chain, and `running` is what Snakemake needs
 to know of it. The docstring of each says what it takes and hands on.
 """
