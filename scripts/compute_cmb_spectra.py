@@ -7,7 +7,7 @@ from patchsep.sky.cmb import PUBLISHED_COSMOLOGY, cmb_spectra
 
 def main(snakemake):
     lmax = 3 * snakemake.params.nside - 1
-    write_table(snakemake.output.sky, cmb_spectra(snakemake.params.cosmology, lmax))
+    write_table(snakemake.output.consistent, cmb_spectra(snakemake.params.cosmology, lmax))
     write_table(snakemake.output.published, cmb_spectra(PUBLISHED_COSMOLOGY, lmax))
 
 

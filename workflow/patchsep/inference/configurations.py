@@ -15,15 +15,16 @@ import pandas as pd
 from ..files.fingerprints import fingerprint
 from ..files.progress import Meter, exclusive
 from ..files.store import Store
+from ..instrument.noise import FOREGROUNDS_ONLY
 from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky, observe, observe_halves
 from ..separation.cleaning import clean, cross_validation_misfit
 from ..separation.partitions import Partitions, configuration_patches, count_patches, patch_labels
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
-from ..spectra.residuals import ResidualSpectra, mean_systematic
+from ..spectra.residuals import ResidualSpectra, cmb_variance, mean_systematic
 from .r_likelihood import REstimate, measure_r
-from .realizations import count_fits, realization_table, spectra_of_fits
+from .realizations import count_fits, fit_table, spectra_of_fits
 
 log = logging.getLogger(__name__)
 
@@ -67,21 +68,23 @@ def fit_configuration(
     Returns
     -------
     DataFrame
-        See `realization_table`, with `iterations`, `gradient`, `aic`, `evidence`, and
-        `cross_validation` (NaN where it is not measured).
+        See `fit_table`, with `variance` of the CMB map in µK², `cross_validation` (NaN where it is
+        not measured), and as lists over the estimator's bins the BB spectra `total` and
+        `statistical` in µK²; of the foregrounds alone, `systematic`.
     """
     fits = clean(configuration, draws, sky, data, model, propagation=propagation, **settings)
     spectra = spectra_of_fits(fits, sky, estimator)
-    misfit = np.full(len(data), np.nan)
-    if halves is not None:
-        misfit = cross_validation_misfit(configuration, draws, sky, halves, model, **settings)
-    return realization_table(count_fits(fits, realizations), fits.cmb[1:], spectra).assign(
-        iterations=fits.iterations[1:],
-        gradient=fits.gradient[1:],
-        aic=fits.aic[1:],
-        evidence=fits.evidence[1:],
-        cross_validation=misfit[1:],
+    table = fit_table(fits, realizations)
+    table["variance"] = cmb_variance(fits.cmb)
+    table["cross_validation"] = (
+        np.nan
+        if halves is None
+        else cross_validation_misfit(configuration, draws, sky, halves, model, **settings)
     )
+    table["total"] = [None, *spectra.total]
+    table["statistical"] = [None, *spectra.statistical]
+    table["systematic"] = [spectra.systematic] + [None] * len(realizations)
+    return table
 
 
 def fit_shard(
@@ -168,10 +171,8 @@ def fit_shard(
                     name, draws, sky, realizations, data, estimator, model, halves, **settings
                 )
                 store.put(name, table, *labels)
-            row = average(name, draws, sky, table)
-            rows.append(row)
-            n_unconverged = row["n_unconverged"] + row["n_unconverged_systematic"]
-            meter.tick(name, kept, n_unconverged, table["iterations"].mean())
+            rows.append(average(name, draws, sky, table))
+            meter.tick(name, kept, int((~table["converged"]).sum()), table["iterations"].mean())
     return pd.DataFrame(rows)
 
 
@@ -182,16 +183,18 @@ def average(name: str, draws: list[Partitions], sky: RegionSky, table: pd.DataFr
     foregrounds alone did not converge. `AVERAGES` and the spectra, arrays over bins, are averages
     over noise realisations. Numbers of patches are those of the first draw.
     """
+    counts = count_fits(table)
+    noisy = table[table["realization"] != FOREGROUNDS_ONLY]
     return {
         "configuration": name,
         **count_patches(configuration_patches(name, draws[0])),
         "f_sky": len(sky.pixels) / hp.nside2npix(sky.nside),
-        **table[AVERAGES].mean().to_dict(),
-        "n_realizations": len(table),
-        "n_unconverged": int(table["n_unconverged"].sum()),
-        "n_unconverged_systematic": int(table["n_unconverged_systematic"].iloc[0]),
-        "total": np.mean(table["total"].to_list(), axis=0),
-        "statistical": np.mean(table["statistical"].to_list(), axis=0),
+        **noisy[AVERAGES].mean().to_dict(),
+        "n_realizations": len(noisy),
+        "n_unconverged": int(counts["n_unconverged"].sum()),
+        "n_unconverged_systematic": int(counts["n_unconverged_systematic"].iloc[0]),
+        "total": np.mean(noisy["total"].to_list(), axis=0),
+        "statistical": np.mean(noisy["statistical"].to_list(), axis=0),
         "systematic": table["systematic"].iloc[0],
     }
 

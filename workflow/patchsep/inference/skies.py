@@ -23,8 +23,8 @@ from ..sky.regions import COMBINED
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 from ..spectra.pixel_weights import PIXEL_WEIGHTS
-from ..spectra.residuals import mean_spectrum, residual_spectra
-from .realizations import count_fits, realization_table
+from ..spectra.residuals import cmb_variance, mean_spectrum, residual_spectra
+from .realizations import count_fits, fit_table
 from .selection import by_region
 
 
@@ -83,6 +83,7 @@ def clean_region(
         noise = noisy - residuals
         n_unconverged_mocks = int((~of_mocks.converged).sum())
     labels = configuration_patches(configuration, draws[0])
+    counts = count_fits(fit_table(fits, realizations))
     return CleanedSky(
         configuration=configuration,
         pixels=sky.pixels,
@@ -91,7 +92,7 @@ def clean_region(
         recovered=fits.cmb[1:],
         parameters=fits.parameters[1],
         patches=np.stack(list(labels.values())),
-        counts=count_fits(fits, realizations).assign(n_unconverged_mocks=n_unconverged_mocks),
+        counts=counts.assign(n_unconverged_mocks=n_unconverged_mocks),
         n_patches=count_patches(labels),
         mock_residuals=residuals,
         mock_noise=noise,
@@ -133,10 +134,11 @@ def measure(
     Returns
     -------
     DataFrame
-        See `realization_table`, with `region`, `configuration`, `pixel_weights`, numbers of
-        patches, `f_sky`, and the `mode_fraction` that the weights leave of the modes of uniform
-        ones. With mock skies also `mock_residual`, BB of what is left of their foregrounds on
-        average, in µK².
+        `region`, `configuration`, `pixel_weights`, `realization`, the counts, numbers of patches,
+        `f_sky`, the `mode_fraction` that the weights leave of the modes of uniform ones,
+        `variance` of the CMB map in µK², and the BB spectra `total`, `statistical` and
+        `systematic`, arrays over the estimator's bins, in µK². With mock skies also
+        `mock_residual`, what is left of their foregrounds on average.
     """
     weights = PIXEL_WEIGHTS[pixel_weights](cleaned.mock_noise, cleaned.pixels, nside)
     estimator = Estimator.of(cleaned.pixels, nside, **spectra, pixel_weights=weights)
@@ -144,13 +146,21 @@ def measure(
     residuals = residual_spectra(
         cleaned.recovered, cleaned.cmb, cleaned.systematic, cleaned.pixels, estimator
     )
-    table = realization_table(cleaned.counts, cleaned.recovered, residuals).assign(
-        region=region,
-        configuration=cleaned.configuration,
-        pixel_weights=pixel_weights,
-        **cleaned.n_patches,
-        f_sky=len(cleaned.pixels) / hp.nside2npix(nside),
-        mode_fraction=estimator.effective_sky / unweighted.effective_sky,
+    table = (
+        cleaned.counts.rename_axis("realization")
+        .reset_index()
+        .assign(
+            region=region,
+            configuration=cleaned.configuration,
+            pixel_weights=pixel_weights,
+            **cleaned.n_patches,
+            f_sky=len(cleaned.pixels) / hp.nside2npix(nside),
+            mode_fraction=estimator.effective_sky / unweighted.effective_sky,
+            variance=cmb_variance(cleaned.recovered),
+            total=list(residuals.total),
+            statistical=list(residuals.statistical),
+            systematic=[residuals.systematic] * len(cleaned.recovered),
+        )
     )
     if len(cleaned.mock_residuals):
         left = mean_spectrum(cleaned.mock_residuals, cleaned.pixels, estimator)
