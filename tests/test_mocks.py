@@ -1,9 +1,13 @@
 """Mock skies: like an observed one, of which only the observations are looked at."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from workflows import ROOT
 
 from patchsep.inference.fit_foreground_model import fit_foreground_model
 from patchsep.inference.foreground_model import ForegroundModel, shrinkage_prior
@@ -145,6 +149,23 @@ def test_emission_is_that_of_the_dense_model(dense):
     maps[0] = 0
     found = emission(dense.frequency, parameters, {"dust": maps[1], "synch": maps[2]}, MODEL)
     np.testing.assert_allclose(found, dense.sky(parameters, maps), rtol=1e-9)
+
+
+def test_mock_skies_are_in_double_precision_where_nothing_is_fitted():
+    """In a process of its own, as the job that draws them is: fits switch it on for themselves."""
+    code = (
+        "import numpy as np; from patchsep.inference.mocks import emission; "
+        "from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON as model; "
+        "amplitudes = {name: np.ones((2, 1)) for name in model.component_names}; "
+        "start = np.array([[one.start] for one in model.parameters]); "
+        "print(repr(emission(np.array([100.0]), start, amplitudes, model)[0, 0, 0].item()))"
+    )
+    run = [sys.executable, "-c", code]
+    path = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    printed = subprocess.run(run, env=path, capture_output=True, text=True, check=True).stdout
+    start = np.array([[one.start] for one in MODEL.parameters])
+    amplitudes = {name: np.ones((2, 1)) for name in MODEL.component_names}
+    assert float(printed) == emission(np.array([100.0]), start, amplitudes, MODEL)[0, 0, 0]
 
 
 def test_parameters_stay_within_the_bounds_of_the_fit(few_pixels, mocked):
