@@ -6,6 +6,7 @@ import pandas as pd
 
 from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.instrument import read_instrument
+from patchsep.instrument.noise import WhiteNoise
 from patchsep.running.logs import log_to
 from patchsep.separation.likelihood import cmb_noise
 from patchsep.sky.regions import COMBINED, Regions
@@ -23,7 +24,7 @@ def main(snakemake):
     nside, pixels = regions.nside, regions.pixels(COMBINED)
     instrument = read_instrument(snakemake.input.instrument)
     model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
-    noise = cmb_noise(instrument.frequency, instrument.noise(nside), model)
+    noise = cmb_noise(instrument.frequency, WhiteNoise.of(instrument, nside), model)
     leaked, found = [], []
     for name in ESTIMATORS:
         settings = params.spectra | {"estimator": name}

@@ -120,7 +120,7 @@ class DenseModel:
 
 @pytest.fixture(scope="session")
 def dense(litebird) -> DenseModel:
-    return DenseModel(litebird.frequency, litebird.noise(64).sigma)
+    return DenseModel(litebird.frequency, WhiteNoise.of(litebird, 64).sigma)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import yaml
 from jsonschema import validate
 
 from patchsep.instrument.instrument import read_instrument
+from patchsep.instrument.noise import WhiteNoise
 from patchsep.running.settings import read_schema
 
 FILES = sorted((Path(__file__).parents[1] / "config/instruments").glob("*.yaml"))
@@ -43,5 +44,5 @@ def test_noise_of_a_pixel_has_the_white_spectrum_of_the_map_depth(path, nside):
     pixel_area = 4 * np.pi / (12 * nside**2)
     depth = instrument.depth_p * np.pi / (180 * 60)
     np.testing.assert_allclose(
-        instrument.noise(nside).sigma ** 2 * pixel_area, depth**2, rtol=1e-12
+        WhiteNoise.of(instrument, nside).sigma ** 2 * pixel_area, depth**2, rtol=1e-12
     )

@@ -479,7 +479,7 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
         # Code
         (f"{PACKAGE}/separation/newton.py", ("MAX_IDLE = 6", "MAX_IDLE = 5"), ALL_FITS),
         (f"{PACKAGE}/instrument/noise.py", ("standard_normal", "normal"), ALL_FITS),
-        (f"{PACKAGE}/figures/style.py", ("import", "import os\nimport"),
+        (f"{PACKAGE}/figures/style.py", ("FULL_WIDTH = 7.1", "FULL_WIDTH = 7.2"),
          dict.fromkeys([*DRAWN, "fig_regions"], 1)),
         (f"{PACKAGE}/sky/cmb.py", ("import", "import os\nimport"),
          ALL_FITS | BINNED | {"compute_cmb_spectra": 1, "simulate_cmb": SKIES}),

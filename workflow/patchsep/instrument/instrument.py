@@ -6,9 +6,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ..lazy import healpy as hp
-from .noise import WhiteNoise
-
 
 @dataclass(frozen=True)
 class Instrument:
@@ -37,10 +34,6 @@ class Instrument:
     def labels(self) -> list[str]:
         """Names of the bands in map files."""
         return [f"{frequency:g}GHZ".replace(".", "P") for frequency in self.frequency]
-
-    def noise(self, nside: int) -> WhiteNoise:
-        """White noise at a resolution: its rms per pixel is depth over pixel side."""
-        return WhiteNoise(self.depth_p / hp.nside2resol(nside, arcmin=True))
 
 
 def read_instrument(path: str | Path) -> Instrument:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..lazy import healpy as hp
+from .instrument import Instrument
+
 # Number of the "realisation" that is foregrounds alone, without CMB and noise.
 FOREGROUNDS_ONLY = -1
 
@@ -19,6 +22,11 @@ class WhiteNoise:
     """
 
     sigma: np.ndarray
+
+    @classmethod
+    def of(cls, instrument: Instrument, nside: int) -> "WhiteNoise":
+        """Of an instrument at a resolution: map depth over the side of a pixel."""
+        return cls(instrument.depth_p / hp.nside2resol(nside, arcmin=True))
 
     def scaled(self, factor: float) -> "WhiteNoise":
         """Noise that is so many times as large."""

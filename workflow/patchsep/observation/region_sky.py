@@ -52,7 +52,7 @@ class RegionSky:
             nside=regions.nside,
             pixels=pixels,
             frequencies=bands.frequency,
-            noise=bands.noise(regions.nside),
+            noise=WhiteNoise.of(bands, regions.nside),
             foregrounds=read_polarization(files["foregrounds"])[:, :, pixels],
             cmb=read_polarization(cmb)[0][:, pixels] if cmb else np.zeros((2, len(pixels))),
             noise_seed=noise_seed,

@@ -17,6 +17,7 @@ from ..inference.mocks import mock_skies
 from ..inference.r_likelihood import measure_r
 from ..inference.selection import select, with_mocks
 from ..instrument.instrument import Instrument
+from ..instrument.noise import WhiteNoise
 from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky, observe, observe_halves
 from ..separation.fit import separate
@@ -95,7 +96,7 @@ def make_sky(
         nside=galaxy.nside,
         pixels=pixels,
         frequencies=instrument.frequency,
-        noise=instrument.noise(galaxy.nside),
+        noise=WhiteNoise.of(instrument, galaxy.nside),
         foregrounds=polarization(galaxy, instrument.frequency)[:, :, pixels],
         cmb=np.zeros((2, len(pixels))),
         noise_seed=seed,
