@@ -105,6 +105,15 @@ def code(script, *files):
     )
 
 
+def table_in_report(name):
+    """A table of the run that the report shows, with its caption."""
+    return report(
+        f"{RESULTS}/tables/{name}.csv",
+        caption=f"../report/{name}.rst",
+        category="8 Tables",
+    )
+
+
 # What a run ends with.
 PUBLISHED, PUBLISHED_TABLES = PLAN.published()
 TABLES = multiext(

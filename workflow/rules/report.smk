@@ -1,11 +1,3 @@
-def table_in_report(name):
-    return report(
-        f"{RESULTS}/tables/{name}.csv",
-        caption=f"../report/{name}.rst",
-        category="8 Tables",
-    )
-
-
 rule summarize:
     input:
         configurations=[
@@ -73,7 +65,7 @@ rule compare_with_published:
     conda:
         "../../envs/environment.yaml"
     params:
-        results=RESULTS,
+        results=lambda wildcards, output: str(Path(output.table).parents[1]),
         code=code("compare_with_published", *PUBLISHED),
     message:
         "Comparing with published numbers"

@@ -2,9 +2,9 @@
 
 from itertools import product
 
-from . import configurations, maps, methods, pipeline, r, search, validation
+from . import configurations, maps, methods, pipeline, search, selected, validation
 
-MODULES = (pipeline, maps, configurations, r, methods, validation, search)
+MODULES = (pipeline, maps, configurations, selected, methods, validation, search)
 FIGURES = dict(
     sorted(
         (entry for module in MODULES for entry in module.FIGURES.items()),

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..figures.maps import draw_map
-from ..figures.r import draw_likelihoods, draw_spectra, spectra_handles
+from ..figures.selected import draw_likelihoods, draw_spectra, spectra_handles
 from ..figures.style import FULL_WIDTH, colours_of, in_words, region_title, style
 from ..files.tables import read_table
 from ..inference.configurations import estimate_r_of_configuration
