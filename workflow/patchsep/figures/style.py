@@ -79,7 +79,7 @@ def colours_of(names: list) -> dict:
 
 def in_words(name: str) -> str:
     """A name of the configuration in a figure."""
-    return name.replace("_", " ")
+    return " ".join("AIC" if word == "aic" else word for word in name.split("_"))
 
 
 def with_series(data: pd.DataFrame) -> pd.DataFrame:
