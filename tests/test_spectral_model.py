@@ -69,16 +69,19 @@ CURVED = CurvedPowerLaw(
     20.0,
     (SYNCHROTRON.parameters[0], parameter("curvature", (-1.0, 1.0), 0.0, 0.2)),
 )
-# A fourth parameter; a third foreground, flatter than synchrotron and dust; a single one.
+# A fourth parameter; a third foreground, flatter than synchrotron and dust; a single one, of two
+# parameters and of one.
 FOUR_PARAMETERS = SpectralModel((DUST, CURVED))
 THREE_FOREGROUNDS = SpectralModel(
     (DUST, SYNCHROTRON, PowerLaw("flat", 30.0, (parameter("beta_flat", (-2.0, 0.5), 0.0, 0.3),)))
 )
 DUST_ALONE = SpectralModel((DUST,))
+SYNCHROTRON_ALONE = SpectralModel((SYNCHROTRON,))
 MODELS = {
     "four parameters": FOUR_PARAMETERS,
     "three foregrounds": THREE_FOREGROUNDS,
     "dust alone": DUST_ALONE,
+    "synchrotron alone": SYNCHROTRON_ALONE,
 }
 TRUTH = {
     "beta_dust": 1.6,
@@ -227,7 +230,6 @@ def test_labels_have_units():
 
 
 def test_a_peer_that_knows_one_model_refuses_others(dense):
-    pytest.importorskip("furax_cs", reason="needs furax-cs (envs/peers.txt)")
     patches = dict.fromkeys(FOUR_PARAMETERS.names, np.zeros(4, int))
     data = np.ones((1, len(dense.frequency), 2, 4))
     known = data, WhiteNoise(dense.sigma), dense.frequency, patches, FOUR_PARAMETERS

@@ -346,6 +346,8 @@ def _newton_direction(patches, right, matrix, damping, inverse, mask, goal):
     h = dict(zip(pairs(n_parameters), matrix, strict=True))
     others = range(1, n_parameters)
     inverse_first, inverse_rest, mask = inverse[:n] * mask[:n], inverse[n:], mask[n:]
+    if not others:
+        return jnp.concatenate([inverse_first * right[:n], jnp.zeros_like(inverse_rest)])
 
     def along(k, by_cell):
         """Row k of the matrix by values of the other parameters than the first."""

@@ -1,7 +1,7 @@
 """Optimisers of other codes, to compare with: one realisation at a time, on the same data.
 
-Optax's L-BFGS and SciPy's TNC minimise the likelihood of `spectral` with its closed-form
-gradient, in unknowns measured in their own error at the start; FGBuster uses TNC. Where
+Optax's L-BFGS and SciPy's TNC minimise the spectral likelihood with its closed-form gradient,
+in unknowns measured in their own error at the start; FGBuster uses TNC. Where
 furax-cs is installed (envs/peers.txt), its active-set optimiser minimises its own likelihood.
 """
 
@@ -29,7 +29,7 @@ class Task:
     bands : Bands
     data : array (n_bands, 2, n_pixels), µK_CMB
     statistics : array
-        What `spectral.expand` takes as data.
+        What `likelihood.expand` takes as data.
     errors : array (n_unknowns,)
         Errors at the start with all other unknowns fixed, infinite where unconstrained.
     max_iterations : int

@@ -246,6 +246,8 @@ class Incidence:
         return _segment_sum(self.n_first)(by_cell, self.labels[0])
 
     def collect_rest(self, by_cell):
+        if not by_cell:
+            return jnp.zeros(self.n_rest)
         return sum(
             _segment_sum(self.n_rest)(values, label - self.n_first)
             for values, label in zip(by_cell, self.labels[1:], strict=True)

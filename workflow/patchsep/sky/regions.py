@@ -138,8 +138,6 @@ def mask_columns(path: Path) -> dict[str, int]:
     if path.suffix == ".npz":
         with np.load(path) as masks:
             return {name: hp.npix2nside(masks[name].size) for name in masks.files}
-    from astropy.io import fits
-
     with fits.open(path) as file:
         return {name: file[1].header["NSIDE"] for name in file[1].columns.names}
 
