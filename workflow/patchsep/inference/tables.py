@@ -150,6 +150,10 @@ def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> 
     """The summary for a person to read, with r in units of 10⁻³."""
     lines = [f"patchsep run '{run}': r x 1e3, {theory} theory spectra"]
     width = max(16, summary["method"].str.len().max() + 2)
+    counts = patch_count_columns(summary)
+    # beta_dust is bd in the heading.
+    initials = ["".join(word[0] for word in name.split("_")[2:]) for name in counts]
+    heading = f"patches ({'/'.join(initials)})"
     for name, rows in summary.groupby("set", sort=False):
         n_skies, n_realizations = rows["n_skies"].max(), rows["n_realizations"].max()
         skies = f"{n_skies} skies" if n_skies > 1 else "1 sky"
@@ -157,11 +161,11 @@ def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> 
             "",
             f"{name}: selected by {rows['criterion'].iloc[0]}, {skies}, "
             f"{n_realizations} noise realisations",
-            f"{'method':<{width}}{'region':<12}{'patches (bd/Td/bs)':<20}{'r_hat':>9}{'-sigma':>9}"
+            f"{'method':<{width}}{'region':<12}{heading:<20}{'r_hat':>9}{'-sigma':>9}"
             f"{'+sigma':>9}{'r_upper68':>11}{'+-':>8}{'unconverged':>13}",
         ]
         for row in rows.to_dict("records"):
-            patches = "/".join(str(row[key]) for key in patch_count_columns(row))
+            patches = "/".join(str(row[key]) for key in counts)
             r = [1e3 * row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
             upper = [1e3 * row[key] for key in ("r_upper68", "r_upper68_error")]
             unconverged = sum(row[key] for key in row if key.startswith("n_unconverged"))
