@@ -170,7 +170,8 @@ def plot_parameters(data: pd.DataFrame, shown: dict) -> plt.Figure:
         for group, of_group in ((column[:1], names[:1]), (column[1:], names[1:])):
             values = [data[f"{name}.{parameter}"].to_numpy() for name in of_group]
             if np.isnan(values).all():
-                group[0].text(0, 0, "not in this model", ha="center", va="center")
+                group[0].text(0, 0, "not in this sky", ha="center", va="center")
+                group[0].set(xticks=[], yticks=[])
                 continue
             low, high = np.nanpercentile(values, [5, 95])
             for axis, sky in zip(group, values):
