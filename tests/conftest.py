@@ -37,6 +37,13 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture
+def repository(monkeypatch):
+    """Instrument paths are relative to the repository; PySM has no local templates."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("PYSM_LOCAL_DATA", raising=False)
+
+
 @pytest.fixture(scope="session")
 def litebird() -> Instrument:
     return read_instrument(ROOT / "config/instruments/litebird.yaml")
