@@ -5,16 +5,16 @@ import logging
 import numpy as np
 import pandas as pd
 
-from patchsep.files.maps import read_templates, write_maps
+from patchsep.files.maps import read_maps, read_templates, write_maps
 from patchsep.files.tables import read_table, write_table
-from patchsep.inference.foreground_model import ForegroundModel, read_prior
+from patchsep.inference.foreground_model import ForegroundModel, shrinkage_prior
 from patchsep.inference.mocks import mock_data
 from patchsep.inference.selection import by_region
 from patchsep.inference.skies import clean_sky, measure, partitions_of_selected
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
 from patchsep.separation.patches import STRATEGIES
-from patchsep.sky.regions import COMBINED, Regions, full_sky
+from patchsep.sky.regions import COMBINED, full_sky
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 log = logging.getLogger("patchsep.script")
@@ -23,24 +23,29 @@ log = logging.getLogger("patchsep.script")
 def main(snakemake):
     params, selected = snakemake.params, read_table(snakemake.input.selected)
     model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
-    skies = [
-        RegionSky.read(region, params.noise_seed, snakemake.input)
-        for region in Regions.read(snakemake.input.regions).names
-    ]
+    skies = RegionSky.read_all(params.noise_seed, snakemake.input)
     templates = read_templates(snakemake.input.get("templates"))
     partitions = partitions_of_selected(
         selected, skies, params.patch_seed, templates, model.names, **params.patches
     )
     memory = snakemake.resources.fit_memory_mb / 1000
     realizations = list(range(params.n_realizations))
-    path = snakemake.input.get("foreground_model")
-    priors = {sky.region: read_prior(path, sky.pixels, params.shrinkage, model) for sky in skies}
+    foreground_models = {}
+    if path := snakemake.input.get("foreground_model"):
+        maps = read_maps(path)
+        foreground_models = {
+            sky.region: ForegroundModel.from_columns(maps, sky.pixels, model) for sky in skies
+        }
+    priors = {
+        region: shrinkage_prior(foreground_model, params.shrinkage, model)
+        for region, foreground_model in foreground_models.items()
+    }
     mocks = {}
     if params.mocks:
         from_elsewhere = STRATEGIES[params.patches["strategy"]].maps_from == "template"
         mocks = {
             sky.region: mock_data(
-                ForegroundModel.read(path, sky.pixels, model),
+                foreground_models[sky.region],
                 sky,
                 model=model,
                 templates=templates if from_elsewhere else {},

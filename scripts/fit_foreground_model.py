@@ -9,7 +9,7 @@ from patchsep.inference.fit_foreground_model import fit_foreground_model
 from patchsep.inference.foreground_model import column_units
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
-from patchsep.sky.regions import Regions, full_sky
+from patchsep.sky.regions import full_sky
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 log = logging.getLogger("patchsep.script")
@@ -20,8 +20,7 @@ def main(snakemake):
     model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
     memory = snakemake.resources.fit_memory_mb / 1000
     maps = 0.0
-    for region in Regions.read(snakemake.input.regions).names:
-        sky = RegionSky.read(region, params.noise_seed, snakemake.input)
+    for sky in RegionSky.read_all(params.noise_seed, snakemake.input):
         found = fit_foreground_model(sky, 0, params.seed, model, memory=memory, **params.fit)
         scatter = ", ".join(
             f"{name} {wide:.2f} and {narrow:.2f}"
@@ -30,7 +29,9 @@ def main(snakemake):
             )
         )
         log.info(
-            "%s: on wide and narrow scales, in units of the published scatter, %s", region, scatter
+            "%s: on wide and narrow scales, in units of the published scatter, %s",
+            sky.region,
+            scatter,
         )
         columns = found.columns()
         maps = maps + full_sky(np.stack(list(columns.values())), sky.pixels, sky.nside)

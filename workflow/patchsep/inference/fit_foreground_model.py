@@ -15,18 +15,12 @@ from .mocks import mock_data
 # Patches between which the data's gain is measured, for scatter on wide scales; between the second
 # and one patch a pixel for that on narrow scales.
 PILOTS = 1, 50
-
-
 # Whether a gain (row: on wide scales, on narrow ones, of the others) answers to a scatter (column:
 # of beta_dust on wide scales, on narrow ones, of the others). That of the others does not to one of
 # beta_dust, which has every pixel.
 ANSWERS = np.array([[1, 1, 1], [1, 1, 1], [0, 0, 1]], dtype=bool)
-
-
 # Skies that the gains are compared with.
 N_COMPARED = 4
-
-
 # Errors of gains follow from scatters and these from errors; so many rounds are enough.
 N_WEIGHTINGS = 10
 

@@ -1,6 +1,6 @@
 """The sky of one region, and observations of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,25 +38,40 @@ class RegionSky:
 
     @classmethod
     def read(cls, region: str, noise_seed: int, files: Mapping) -> "RegionSky":
-        """Read a region's part of the map files.
+        """Read a region's part of the map files, see `read_all`."""
+        (sky,) = cls.read_all(noise_seed, files, [region])
+        return sky
+
+    @classmethod
+    def read_all(
+        cls, noise_seed: int, files: Mapping, names: Sequence[str] | None = None
+    ) -> list["RegionSky"]:
+        """Read the map files once, for all regions or those of some names.
 
         `files` has the paths `instrument`, `regions`, `foregrounds` and `cmb`; without the
         last the CMB is zero.
         """
         bands = read_instrument(files["instrument"])
         regions = Regions.read(files["regions"])
-        pixels = regions.pixels(region)
+        foregrounds = read_polarization(files["foregrounds"])
         cmb = files.get("cmb")
-        return cls(
-            region=region,
-            nside=regions.nside,
-            pixels=pixels,
-            frequencies=bands.frequency,
-            noise=WhiteNoise.of(bands, regions.nside),
-            foregrounds=read_polarization(files["foregrounds"])[:, :, pixels],
-            cmb=read_polarization(cmb)[0][:, pixels] if cmb else np.zeros((2, len(pixels))),
-            noise_seed=noise_seed,
-        )
+        cmb = read_polarization(cmb)[0] if cmb else np.zeros((2, len(regions.labels)))
+        noise = WhiteNoise.of(bands, regions.nside)
+
+        def part(name):
+            pixels = regions.pixels(name)
+            return cls(
+                region=name,
+                nside=regions.nside,
+                pixels=pixels,
+                frequencies=bands.frequency,
+                noise=noise,
+                foregrounds=foregrounds[:, :, pixels],
+                cmb=cmb[:, pixels],
+                noise_seed=noise_seed,
+            )
+
+        return [part(name) for name in names or regions.names]
 
     def observe(self, realization: int) -> np.ndarray:
         """Frequency maps (n_bands, 2, n_pixels) in µK_CMB of one noise realisation.
