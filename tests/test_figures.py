@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -33,6 +34,7 @@ from patchsep.figures.validation import (
 )
 from patchsep.inference.sets import KINDS
 from patchsep.inference.tables import relative_to_first
+from patchsep.running.plan import Plan
 from patchsep.separation.partitions import configurations
 
 SYMBOLS = {
@@ -49,13 +51,16 @@ def plan_of(methods=None, sets=None):
     parameters = [
         SimpleNamespace(name=name, symbol=symbol, label=symbol) for name, symbol in SYMBOLS.items()
     ]
-    truths = {"truths": [[8, 3, 2], [1, 1, 1]], "realizations": 3}
+    folder = SimpleNamespace(results="results/small")
     return SimpleNamespace(
-        results="results/small",
+        results=folder.results,
+        r_of_sets=partial(Plan.r_of_sets, folder),
+        r_of_grid=partial(Plan.r_of_grid, folder),
+        truths={"8-3-2": [8, 3, 2], "1-1-1": [1, 1, 1]},
         settings={
             "figures": {"methods": methods or {}, "sets": sets or {}, "projection": "hammer"},
             "spectra": {"pixel_weights": ["uniform"]},
-            "validation": {"known_patches": truths},
+            "validation": {"known_patches": {"realizations": 3}},
         },
         model=SimpleNamespace(parameters=parameters),
         regions=["hi", "low"],

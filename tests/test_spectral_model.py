@@ -1,7 +1,5 @@
 """Spectral models: a parameter or a component more needs nothing but its description."""
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +19,7 @@ from patchsep.separation.likelihood import (
 from patchsep.separation.propagation import propagate
 from patchsep.sky.spectral_model import (
     DUST_AND_SYNCHROTRON,
+    Component,
     Parameter,
     PowerLaw,
     SpectralModel,
@@ -35,13 +34,8 @@ def parameter(name, bounds, start, reach):
     return Parameter(name, name, bounds, start, reach, start, 0.1, -2.0, pysm=name)
 
 
-@dataclass(frozen=True)
-class CurvedPowerLaw:
+class CurvedPowerLaw(Component):
     """(ν / ν_ref)^(β + c ln(ν / ν_ref))."""
-
-    name: str
-    reference: float
-    parameters: tuple[Parameter, Parameter]
 
     def sed(self, frequency, beta, curvature):
         slope = jnp.log(frequency / self.reference)

@@ -71,8 +71,7 @@ TRAINING_SKY = {
     "foregrounds": f"{RESULTS}/maps/foregrounds.fits",
     "cmb": f"{RESULTS}/maps/cmb.fits",
 }
-# Rules that only simulate or fit are not run again for a change of the likelihood, and so on: each
-# has the settings that it depends on as its params.
+# What both estimates of r have of the likelihood.
 LIKELIHOOD = {
     key: SETTINGS["likelihood"][key]
     for key in ("statistical", "amplitude_scatter", "r_grid")

@@ -1,12 +1,12 @@
 rule summarize:
     input:
         configurations=[
-            f"{RESULTS}/r/configurations/{method}/{region}.csv"
+            PLAN.r_of_grid(method, region)
             for method in PLAN.methods
             for region in PLAN.regions
         ],
-        estimates=PLAN.r_of_sets(".csv"),
-        samples=PLAN.r_of_sets("_samples.parquet"),
+        estimates=PLAN.r_of_sets(PLAN.estimated, ".csv"),
+        samples=PLAN.r_of_sets(PLAN.estimated, "_samples.parquet"),
     output:
         summary=[table_in_report("summary"), f"{RESULTS}/tables/summary.parquet"],
         selection=table_in_report("selection"),

@@ -9,6 +9,7 @@ import pandas as pd
 from ..files.tables import read_table
 from ..lazy import colors, lines
 from ..lazy import pyplot as plt
+from ..separation.partitions import COUNT
 from .figure import Figure, symbols_of
 from .style import (
     FULL_WIDTH,
@@ -44,7 +45,7 @@ def plot_variance_and_r(data: pd.DataFrame, shown: dict) -> plt.Figure:
     patches of all parameters.
     """
     figure, panels = _region_panels(data)
-    n_patches = sum(data[f"n_patches_{parameter}"] for parameter in shown["symbols"])
+    n_patches = sum(data[f"{COUNT}{parameter}"] for parameter in shown["symbols"])
     colours = {"norm": colors.LogNorm(n_patches.min(), n_patches.max()), "cmap": "viridis"}
     for region, axis in panels.items():
         rows = data[data["region"] == region]
@@ -126,7 +127,7 @@ def plot_scans(data: pd.DataFrame, shown: dict) -> plt.Figure:
             along = of_region[of_region["parameter"] == parameter]
             colours = colours_of(list(data.loc[data["parameter"] == parameter, "others"].unique()))
             for others, rows in along.groupby("others", sort=False):
-                n_patches = rows[f"n_patches_{parameter}"]
+                n_patches = rows[f"{COUNT}{parameter}"]
                 axis.plot(n_patches, 1e3 * rows["r_upper68"], ".-", ms=3, color=colours[others])
                 lowest = rows["configuration"] == best
                 axis.plot(n_patches[lowest], 1e3 * rows["r_upper68"][lowest], "k*", ms=8, zorder=3)
@@ -148,7 +149,7 @@ def best_by_patches(configurations: pd.DataFrame, symbols: dict[str, str]) -> pd
 
     `configurations` are rows of `tables.configuration_table`; methods and regions are kept apart.
     """
-    n_patches = f"n_patches_{next(iter(symbols))}"
+    n_patches = f"{COUNT}{next(iter(symbols))}"
     lowest = configurations.groupby(["method", "region", n_patches], sort=False)["r_upper68"]
     return configurations.loc[lowest.idxmin()].sort_values(["method", n_patches])
 
@@ -164,7 +165,7 @@ def plot_r_and_patches(data: pd.DataFrame, shown: dict) -> plt.Figure:
     for region, axis in panels.items():
         for method, rows in data[data["region"] == region].groupby("method", sort=False):
             axis.errorbar(
-                rows[f"n_patches_{parameter}"],
+                rows[f"{COUNT}{parameter}"],
                 1e3 * rows["r_hat"],
                 1e3 * rows[["sigma_r_minus", "sigma_r_plus"]].T,
                 fmt=".-",
@@ -212,10 +213,7 @@ def _grid(plot, methods, rows: Callable = lambda table, symbols: table) -> Figur
             "symbols": symbols_of(plan),
         },
         inputs=lambda plan, shown: {
-            "estimates": [
-                f"{plan.results}/r/configurations/{method}/{region}.csv"
-                for method, region in shown["regions"]
-            ]
+            "estimates": [plan.r_of_grid(method, region) for method, region in shown["regions"]]
         },
         methods=methods,
     )

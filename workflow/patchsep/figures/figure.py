@@ -59,11 +59,6 @@ def read_result(files: dict, _) -> pd.DataFrame:
     return read_table(files["table"])
 
 
-def r_files(plan, pairs: list[tuple[str, str]], suffix: str) -> list[str]:
-    """Files of the r that is estimated, of every (set, method)."""
-    return [f"{plan.results}/r/sets/{name}/{method}{suffix}" for name, method in pairs]
-
-
 def symbols_of(plan) -> dict[str, str]:
     """Symbol of every spectral parameter, by name."""
     return {parameter.name: parameter.symbol for parameter in plan.model.parameters}

@@ -9,7 +9,7 @@ from ..files.tables import read_table
 from ..lazy import lines, shapes
 from ..lazy import pyplot as plt
 from ..sky.regions import COMBINED
-from .figure import Figure, labels_of, of_strategy, r_files, result
+from .figure import Figure, labels_of, of_strategy, result
 from .style import (
     COLOURS,
     FULL_WIDTH,
@@ -260,7 +260,7 @@ FIGURES = {
         shows=_shows,
         inputs=lambda plan, shown: {
             "selection": f"{plan.results}/tables/selection.csv",
-            "samples": r_files(plan, shown["sets"], "_samples.parquet"),
+            "samples": plan.r_of_sets(shown["sets"], "_samples.parquet"),
         },
     ),
     "template_errors": Figure(

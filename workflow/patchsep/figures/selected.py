@@ -9,7 +9,7 @@ from ..files.tables import read_table
 from ..lazy import lines, shapes
 from ..lazy import pyplot as plt
 from ..sky.regions import COMBINED
-from .figure import Figure, of_strategy, r_files
+from .figure import Figure, of_strategy
 from .style import (
     D_ELL_LABEL,
     FULL_WIDTH,
@@ -192,7 +192,7 @@ def _distribution_inputs(plan, shown) -> dict:
     training = next(iter(plan.sets))
     methods = shown["methods"]
     return {
-        "estimates": r_files(plan, [(training, method) for method in methods], ".csv"),
+        "estimates": plan.r_of_sets([(training, method) for method in methods], ".csv"),
         "spectra": [f"{plan.results}/residuals/{method}_cleaned.parquet" for method in methods],
     }
 
@@ -209,8 +209,8 @@ def _of_sets(section: str, tables: str, plot, also: dict, **options) -> Figure:
             **also,
         },
         inputs=lambda plan, shown: {
-            "estimates": r_files(plan, shown["sets"], ".csv"),
-            "tables": r_files(plan, shown["sets"], f"_{tables}.parquet"),
+            "estimates": plan.r_of_sets(shown["sets"], ".csv"),
+            "tables": plan.r_of_sets(shown["sets"], f"_{tables}.parquet"),
         },
         **options,
     )

@@ -8,6 +8,7 @@ import pandas as pd
 from ..files.tables import read_table
 from ..lazy import lines, stats
 from ..lazy import pyplot as plt
+from ..separation.partitions import COUNT
 from .figure import Figure, labels_of, read_result, result, symbols_of
 from .style import (
     COLOURS,
@@ -66,7 +67,7 @@ def first_parameter_scans(estimates: pd.DataFrame, parameter: str) -> pd.DataFra
         `truth`, `n_patches_<parameter>`, and over skies the `median` of r_upper68 and its quantiles
         of 16 and 84 %, `low` and `high`; numbers of the other patches are the true ones.
     """
-    n_patches = f"n_patches_{parameter}"
+    n_patches = f"{COUNT}{parameter}"
     others, true = (estimates[name].str.split("-").str[1:] for name in ("configuration", "truth"))
     groups = estimates[others == true].groupby(["truth", n_patches], sort=False)["r_upper68"]
     quantiles = {"median": 0.5, "low": 0.16, "high": 0.84}
@@ -93,7 +94,7 @@ def plot_known_patches(data: pd.DataFrame, shown: dict) -> plt.Figure:
     for (left, middle, right), true in zip(axes, truths):
         of_panel = dict(list(data[data["truth"] == true].groupby("panel")))
         scan = of_panel["scan"]
-        n_patches = scan[f"n_patches_{first}"]
+        n_patches = scan[f"{COUNT}{first}"]
         low, high, middle_values = (1e3 * scan[name] for name in ("low", "high", "median"))
         left.fill_between(n_patches, low, high, color=COLOURS[0], alpha=0.2, lw=0)
         left.plot(n_patches, middle_values, ".-", color=COLOURS[0])
@@ -207,7 +208,7 @@ def plot_run_times(times: pd.DataFrame, shown: dict) -> plt.Figure:
     `times` is that of `benchmark.time_fits`. Open symbols mark optimisers whose NLL ends
     more than 1e-3 above that of the best one, in the median over realisations.
     """
-    n_patches = [f"n_patches_{parameter}" for parameter in shown["symbols"]]
+    n_patches = [f"{COUNT}{parameter}" for parameter in shown["symbols"]]
     times = times.assign(
         n_patches=times[n_patches].sum(axis=1),
         excess=times["nll"] - times.groupby([*n_patches, "realization"])["nll"].transform("min"),
@@ -267,10 +268,9 @@ def plot_optimizers(traces: pd.DataFrame, _) -> plt.Figure:
 
 
 def _shows_known(plan, methods, pairs) -> dict:
-    known = plan.settings["validation"]["known_patches"]
     return {
-        "truths": ["-".join(map(str, true)) for true in known["truths"]],
-        "realizations": known["realizations"],
+        "truths": list(plan.truths),
+        "realizations": plan.settings["validation"]["known_patches"]["realizations"],
         "symbols": symbols_of(plan),
     }
 

@@ -13,7 +13,6 @@ from .whole import whole
 
 log = logging.getLogger(__name__)
 
-
 # Beside the shards' logs, the progress of each.
 SUFFIX = ".progress.json"
 

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from ..separation.partitions import patch_count_columns
+from ..separation.partitions import COUNT, patch_count_columns
 from ..sky.regions import COMBINED
 from .r_likelihood import bias_and_width
 from .selection import CRITERIA
@@ -152,7 +152,7 @@ def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> 
     width = max(16, summary["method"].str.len().max() + 2)
     counts = patch_count_columns(summary)
     # beta_dust is bd in the heading.
-    initials = ["".join(word[0] for word in name.split("_")[2:]) for name in counts]
+    initials = ["".join(word[0] for word in name.removeprefix(COUNT).split("_")) for name in counts]
     heading = f"patches ({'/'.join(initials)})"
     for name, rows in summary.groupby("set", sort=False):
         n_skies, n_realizations = rows["n_skies"].max(), rows["n_realizations"].max()

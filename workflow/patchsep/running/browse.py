@@ -17,10 +17,10 @@ from ..inference.foreground_model import read_prior
 from ..inference.r_likelihood import beside_theory
 from ..inference.skies import CleanedSky, clean_region
 from ..observation.region_sky import RegionSky, observe
-from ..separation.partitions import read_partitions
+from ..separation.partitions import COUNT, read_partitions
 from ..sky.regions import full_sky
-from ..sky.spectral_model import DUST_AND_SYNCHROTRON
 from ..spectra.residuals import with_statistical
+from .plan import Plan
 from .settings import load_settings, read_yaml
 
 
@@ -91,11 +91,10 @@ class Run:
 
     def clean(self, method: str, region: str, configuration: str, realization=0) -> CleanedSky:
         """Fit a configuration again to one noise realisation, for its maps."""
-        maps, fit = self.folder / "maps", self.settings["fit"]
+        maps, plan = self.folder / "maps", Plan(self.settings)
         files = {name: maps / f"{name}.fits" for name in ("regions", "foregrounds", "cmb")}
         files["instrument"] = self.settings["instrument"]
         sky = RegionSky.read(region, self.settings["noise"]["seed"], files)
-        model = DUST_AND_SYNCHROTRON.with_limits(fit["bounds"], fit["start"])
         patches = self.folder / "patches" / method / f"{region}.fits"
         shrinkage = self.settings["methods"][method]["shrinkage"]
         return clean_region(
@@ -104,9 +103,10 @@ class Run:
             sky,
             [realization],
             observe(sky, [realization]),
-            model,
-            prior=read_prior(maps / "foreground_model.fits", sky.pixels, shrinkage, model),
-            **{name: fit[name] for name in ("max_iterations", "tolerance", "memory")},
+            plan.model,
+            prior=read_prior(maps / "foreground_model.fits", sky.pixels, shrinkage, plan.model),
+            memory=self.settings["fit"]["memory"],
+            **plan.fit,
         )
 
     def _residuals(self, method, region):
@@ -140,9 +140,9 @@ def look_at(run: Run, method: str, region: str, configuration: str, realization=
     with style(options["font_size"]):
         figure = plt.figure(figsize=(1.4 * FULL_WIDTH, 1.2 * FULL_WIDTH), layout="constrained")
         places = figure.add_gridspec(3, 3)
-        for column, parameter in enumerate(DUST_AND_SYNCHROTRON.parameters):
+        for column, parameter in enumerate(Plan(run.settings).model.parameters):
             axis = figure.add_subplot(places[0, column], projection=options["projection"])
-            n_patches = cleaned.n_patches[f"n_patches_{parameter.name}"]
+            n_patches = cleaned.n_patches[f"{COUNT}{parameter.name}"]
             order = np.random.default_rng(0).permutation(n_patches)
             draw_map(axis, on_the_sky(order[cleaned.patches[column]]), cmap="viridis")
             axis.set_title(f"{n_patches} patches")

@@ -62,7 +62,7 @@ class Plan:
         """Folder of the run."""
         return f"results/{self.settings['run']}"
 
-    @property
+    @cached_property
     def model(self) -> SpectralModel:
         """Components, spectral parameters, their bounds and starts."""
         return DUST_AND_SYNCHROTRON.with_limits(**self.limits)
@@ -333,8 +333,7 @@ class Plan:
         needed = wildcards.sky == "" and "mocks" in self.criteria
         if not (needed and self.has_choice(wildcards.method, wildcards.region)):
             return []
-        path = f"r/configurations/{wildcards.method}/{wildcards.region}.csv"
-        return [f"{self.results}/{sky}{path}" for sky in self.mocks]
+        return [self.r_of_grid(wildcards.method, wildcards.region, sky) for sky in self.mocks]
 
     def mock_spectra(self, wildcards) -> list[str]:
         """Residual spectra on all other mock skies, where a selection allows for them."""
@@ -346,11 +345,14 @@ class Plan:
 
     # r
 
+    def r_of_grid(self, method: str, region: str, sky: str = "") -> str:
+        """Estimates of r of all configurations of a method in a region."""
+        return f"{self.results}/{sky}r/configurations/{method}/{region}.csv"
+
     def contested_estimates(self, wildcards) -> list[str]:
         """Estimates of r in those regions where a method has a choice of configurations."""
-        folder = f"{self.results}/r/configurations/{wildcards.method}"
         return [
-            f"{folder}/{region}.csv"
+            self.r_of_grid(wildcards.method, region)
             for region in self.regions
             if self.has_choice(wildcards.method, region)
         ]
@@ -362,9 +364,9 @@ class Plan:
             for sky in self.sets[wildcards.set]
         ]
 
-    def r_of_sets(self, suffix: str) -> list[str]:
-        """Files of r of every set and method."""
-        return [f"{self.results}/r/sets/{name}/{m}{suffix}" for name, m in self.estimated]
+    def r_of_sets(self, pairs: list[tuple[str, str]], suffix: str) -> list[str]:
+        """Files of r, or what goes with it, of every (set, method)."""
+        return [f"{self.results}/r/sets/{name}/{method}{suffix}" for name, method in pairs]
 
     def theory_files(self) -> list[str]:
         """Binned theory spectra of all regions and of all of them together."""

@@ -142,14 +142,14 @@ def _filled(node):
 def _by_parameter(by_parameter, defaults=None, all_required=False, **node):
     """Schema of a section with a key for every spectral parameter.
 
-    `defaults` are by name of the parameter, or the attribute of `Parameter` that has them.
+    `defaults` are by name of the parameter, or the attribute of `SpectralModel` that has them; a
+    parameter that they do not name has the default of `by_parameter`.
     """
     properties = {name: dict(by_parameter) for name in MODEL.names}
     if defaults is not None:
         known = getattr(MODEL, defaults) if isinstance(defaults, str) else defaults
-        lowest = by_parameter.get("minimum", 0.0)
         for name, of_parameter in properties.items():
-            default = known.get(name, lowest)
+            default = known[name] if name in known else by_parameter["default"]
             of_parameter["default"] = list(default) if isinstance(default, tuple) else default
         node.setdefault("default", {})
     required = list(properties) if all_required else []

@@ -104,10 +104,15 @@ def configurations(scans: list[dict[str, list[int]]], grid: str = "product") -> 
     return list(dict.fromkeys(names))
 
 
+def numbers_of(configuration: str, parameters: Iterable[str]) -> dict[str, int]:
+    """The value of each spectral parameter in a configuration."""
+    return dict(zip(parameters, map(int, configuration.split("-")), strict=True))
+
+
 def values_of(names: Sequence[str], parameters: Sequence[str]) -> dict[str, list[int]]:
     """Values that each spectral parameter takes in configurations, in rising order."""
-    columns = zip(*(map(int, name.split("-")) for name in names), strict=True)
-    return {name: sorted(set(column)) for name, column in zip(parameters, columns, strict=True)}
+    numbers = [numbers_of(name, parameters) for name in names]
+    return {name: sorted({one[name] for one in numbers}) for name in parameters}
 
 
 def count_patches(patches: dict[str, np.ndarray]) -> dict[str, int]:
@@ -122,9 +127,8 @@ def patch_count_columns(columns: Iterable[str]) -> list[str]:
 
 def configuration_patches(configuration: str, partitions: Partitions) -> dict[str, np.ndarray]:
     """Patch labels (n_pixels,) of each spectral parameter in a configuration."""
-    parameters = dict.fromkeys(parameter for parameter, _ in partitions)
-    values = map(int, configuration.split("-"))
-    return {name: partitions[name, value] for name, value in zip(parameters, values, strict=True)}
+    numbers = numbers_of(configuration, dict.fromkeys(parameter for parameter, _ in partitions))
+    return {name: partitions[name, value] for name, value in numbers.items()}
 
 
 def patch_labels(configuration: str, draws: list[Partitions]) -> list[np.ndarray]:

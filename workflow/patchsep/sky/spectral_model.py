@@ -4,10 +4,11 @@ A parameter or a component more is described here and nowhere else: whatever has
 a column or a label per spectral parameter takes them from a `SpectralModel`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from .jax_numpy import jnp
 
@@ -80,25 +81,38 @@ class Spectrum(NamedTuple):
     second: dict
 
 
-class Component(Protocol):
-    """What the likelihood asks of a component.
+@dataclass(frozen=True)
+class Component(ABC):
+    """A component, and what the likelihood asks of it.
 
     Parameters of its methods are arrays (n_pixels,) or numbers, in the order of `parameters`;
     whitened columns are in units of the noise rms.
+
+    Attributes
+    ----------
+    name : str
+    reference : float
+        Frequency in GHz at which its amplitude is given, in µK_RJ.
+    parameters : tuple of Parameter
     """
 
     name: str
+    reference: float
     parameters: tuple[Parameter, ...]
 
+    @abstractmethod
     def sed(self, frequency, *parameters):
         """µK_CMB at `frequency` (GHz) per µK_RJ at the reference frequency; arguments broadcast."""
 
+    @abstractmethod
     def constants(self, frequency, unit) -> tuple:
         """What a band's column needs, arrays (n_bands,); `unit` is the noise rms per µK_RJ."""
 
+    @abstractmethod
     def column(self, constants, *parameters):
         """Whitened column; constants (…, 1) broadcast with parameters."""
 
+    @abstractmethod
     def spectra(self, *parameters):
         """A function of one band's constants to its `Spectrum`."""
 
@@ -107,19 +121,8 @@ def _expm1(u):
     return jnp.exp(u) - 1  # u is never small, and expm1 takes four times as long
 
 
-@dataclass(frozen=True)
-class ModifiedBlackBody:
-    """A modified black body: thermal dust, of spectral index and temperature (K).
-
-    Attributes
-    ----------
-    reference : float
-        Frequency in GHz at which its amplitude is given, in µK_RJ.
-    """
-
-    name: str
-    reference: float
-    parameters: tuple[Parameter, Parameter]
+class ModifiedBlackBody(Component):
+    """A modified black body: thermal dust, of spectral index and temperature (K)."""
 
     @property
     def _photon(self):
@@ -174,19 +177,8 @@ class ModifiedBlackBody:
         return spectrum
 
 
-@dataclass(frozen=True)
-class PowerLaw:
-    """A power law: synchrotron, of one spectral index.
-
-    Attributes
-    ----------
-    reference : float
-        Frequency in GHz at which its amplitude is given, in µK_RJ.
-    """
-
-    name: str
-    reference: float
-    parameters: tuple[Parameter]
+class PowerLaw(Component):
+    """A power law: synchrotron, of one spectral index."""
 
     def sed(self, frequency, beta):
         return (frequency / self.reference) ** beta / rj_per_cmb(frequency)

@@ -19,7 +19,13 @@ from ..inference.r_likelihood import bias_and_width, measure_r
 from ..inference.realizations import spectra_of_fits
 from ..observation.region_sky import RegionSky, observe
 from ..separation.cleaning import clean
-from ..separation.partitions import COUNT, Partitions, configurations, patch_labels
+from ..separation.partitions import (
+    COUNT,
+    Partitions,
+    configurations,
+    numbers_of,
+    patch_labels,
+)
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 from ..spectra.residuals import ResidualSpectra
@@ -34,8 +40,6 @@ SAMPLERS = {
     "random": lambda space, seed: RandomSampler(seed=seed),
     "grid": lambda space, seed: GridSampler({k: list(v) for k, v in space.items()}, seed=seed),
 }
-
-
 # |r_hat| + sigma_+ by prediction and by fits: columns of tables.
 PREDICTED_AND_FITTED = ["predicted", "fitted"]
 
@@ -77,10 +81,7 @@ def evaluate_configurations(
         if row is None:
             predicted, residual = predict_r(name, draws, mocks, mock_realizations, **measured_with)
             compared = compare_with_fits(name, draws, sky, realizations, residual, **measured_with)
-            numbers = {
-                f"{COUNT}{parameter}": int(number)
-                for parameter, number in zip(values, name.split("-"), strict=True)
-            }
+            numbers = {f"{COUNT}{key}": number for key, number in numbers_of(name, values).items()}
             row = pd.DataFrame(
                 [{"configuration": name, **numbers, "predicted": predicted, **compared}]
             )
