@@ -7,7 +7,7 @@ import pandas as pd
 
 from patchsep.files.maps import read_maps, read_templates, write_maps
 from patchsep.files.tables import read_table, write_table
-from patchsep.inference.foreground_model import ForegroundModel, shrinkage_prior
+from patchsep.inference.foreground_model import ForegroundModel
 from patchsep.inference.mocks import mock_data
 from patchsep.inference.selection import by_region
 from patchsep.inference.skies import clean_sky, measure, partitions_of_selected
@@ -30,22 +30,13 @@ def main(snakemake):
     )
     memory = snakemake.resources.fit_memory_mb / 1000
     realizations = list(range(params.n_realizations))
-    foreground_models = {}
-    if path := snakemake.input.get("foreground_model"):
-        maps = read_maps(path)
-        foreground_models = {
-            sky.region: ForegroundModel.from_columns(maps, sky.pixels, model) for sky in skies
-        }
-    priors = {
-        region: shrinkage_prior(foreground_model, params.shrinkage, model)
-        for region, foreground_model in foreground_models.items()
-    }
     mocks = {}
     if params.mocks:
+        maps = read_maps(snakemake.input.foreground_model)
         from_elsewhere = STRATEGIES[params.patches["strategy"]].maps_from == "template"
         mocks = {
             sky.region: mock_data(
-                foreground_models[sky.region],
+                ForegroundModel.from_columns(maps, sky.pixels, model),
                 sky,
                 model=model,
                 templates=templates if from_elsewhere else {},
@@ -58,7 +49,7 @@ def main(snakemake):
     nside, tables = skies[0].nside, []
     fits = {"memory": memory, **params.fit}
     for region, cleaned in clean_sky(
-        selected, partitions, skies, realizations, model, mocks, priors, **fits
+        selected, partitions, skies, realizations, model, mocks, **fits
     ):
         log.info("%s: %s", region, cleaned.configuration)
         tables += [

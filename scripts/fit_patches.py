@@ -2,7 +2,6 @@
 
 from patchsep.files.tables import write_table
 from patchsep.inference.configurations import fit_shard
-from patchsep.inference.foreground_model import read_prior
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
 from patchsep.separation.partitions import read_partitions
@@ -25,9 +24,6 @@ def main(snakemake):
         model=model,
         cross_validation=params.cross_validation,
         memory=snakemake.resources.fit_memory_mb / 1000,
-        prior=read_prior(
-            snakemake.input.get("foreground_model"), sky.pixels, params.shrinkage, model
-        ),
         **params.fit,
     )
     write_table(snakemake.output.shard, shard)

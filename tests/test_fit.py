@@ -118,38 +118,6 @@ def test_likelihood_of_the_fit_is_the_dense_misfit(dense, bright_sky, noisy, fit
         np.testing.assert_allclose(fitted.cmb[realization], maps[0], atol=1e-8)
 
 
-@pytest.mark.parametrize("changed", [{}, {"WORTH_MERGING": 1.0}, {"PIXELS_IN_PART": 20}], ids=str)
-def test_a_prior_adds_its_information_to_that_of_the_data(
-    dense, bright_sky, noisy, fitted, changed, monkeypatch
-):
-    """Gaussian likelihood times Gaussian prior, by dense matrices; pixels merged and in parts."""
-    for name, value in changed.items():
-        monkeypatch.setattr(problem, name, value)
-    fisher = fisher_matrix(dense, bright_sky)
-    errors = np.sqrt(np.diag(np.linalg.inv(fisher)))
-    spread = dict(zip(PARAMETERS, np.split(errors, [4, 6]), strict=True))
-    prior = {
-        name: (bright_sky.truth[name].mean(), 2 * spread[name].mean())
-        for name in ("temp_dust", "beta_synch")
-    }
-    means, precision = np.zeros(len(fisher)), np.zeros(len(fisher))
-    for name, own in zip(PARAMETERS, np.split(np.arange(len(fisher)), [4, 6]), strict=True):
-        if name in prior:
-            means[own], precision[own] = prior[name][0], prior[name][1] ** -2
-    free = as_vector(fitted.parameters)[:4]
-    expected = np.linalg.solve(fisher + np.diag(precision), (free @ fisher + precision * means).T).T
-    result = fit(bright_sky, noisy[:4], prior=prior)
-    assert result.converged.all()
-    moved = np.abs(expected - free) / errors
-    assert moved.max() > 10
-    # As far as the likelihood is Gaussian.
-    np.testing.assert_allclose(
-        (as_vector(result.parameters) - free) / errors,
-        (expected - free) / errors,
-        atol=0.02 * moved.max(),
-    )
-
-
 # The minimum that is found
 
 
@@ -413,9 +381,6 @@ def test_components_are_those_asked_for(bright_sky):
 # Input that cannot be fitted
 
 
-T_PRIOR = {"temp_dust": (20.0, 1.0)}
-
-
 def spoiled(array, index, value):
     array = array.copy()
     array[index] = value
@@ -438,9 +403,6 @@ def spoiled(array, index, value):
         ("patches are given for", lambda sky: {"patches": sky.patches | {"beta": 0}}),
         ("'cmbs' is not known", lambda sky: {"components": ["cmbs"]}),
         ("'lbfgs' is not known", lambda sky: {"optimizer": "lbfgs"}),
-        ("scipy_tnc has no prior", lambda sky: {"optimizer": "scipy_tnc", "prior": T_PRIOR}),
-        ("prior of 'beta'", lambda sky: {"prior": {"beta": (1.5, 0.1)}}),
-        ("prior of 'temp_dust' with", lambda sky: {"prior": {"temp_dust": (20.0, 0.0)}}),
         ("beta_synch: int64 array", lambda sky: beta_synch(sky, lambda labels: labels[:-1])),
         ("beta_synch: float64 array", lambda sky: beta_synch(sky, lambda labels: labels * 1.0)),
         ("beta_synch: negative label -1", lambda sky: beta_synch(sky, lambda labels: labels - 1)),

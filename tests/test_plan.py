@@ -135,13 +135,11 @@ def test_errors_are_added_to_templates_that_are_the_true_maps(plan_of, tmp_path)
     assert plan.mock_options(Wildcards(method="m", sky=""))["errors"] == errors
 
 
-def test_a_prior_is_that_of_the_training_sky_where_the_grid_is_fitted(plan_of):
-    plan = plan_of({"methods.uniform.shrinkage": ["temp_dust"], "selection.criteria": ["mocks"]})
-    path = "results/tiny/maps/foreground_model.fits"
-    assert plan.prior(Wildcards(method="uniform")) == {"foreground_model": path}
-    assert plan.prior(Wildcards(method="kmeans")) == {}
-    of_sky = plan.foreground_model(Wildcards(method="uniform", sky="test/unseen/sky_0/"))
-    assert of_sky == {
+def test_mock_skies_are_like_the_sky_that_is_cleaned(plan_of):
+    test_sky = Wildcards(method="uniform", sky="test/unseen/sky_0/")
+    assert plan_of({"selection.criteria": ["mocks"]}).foreground_model(test_sky) == {}
+    plan = plan_of({"likelihood.foreground_residual": ["marginalised"]})
+    assert plan.foreground_model(test_sky) == {
         "foreground_model": "results/tiny/test/unseen/sky_0/maps/foreground_model.fits"
     }
 

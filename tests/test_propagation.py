@@ -42,18 +42,6 @@ def test_little_noise_does_what_a_fit_makes_of_it(bright_sky):
         assert off(parameters[name], fits.parameters[name]) < 0.02
 
 
-def test_a_prior_holds_noise_back_as_it_does_in_a_fit(bright_sky):
-    """It is as wide as what noise of this kind does to temp_dust without it."""
-    sky, data = bright_sky, bright_sky.data + noise(bright_sky, 0.1)
-    free = fitted(sky, data).parameters["temp_dust"]
-    prior = {"temp_dust": (20.0, free[1:].std(axis=0).mean())}
-    fits = fitted(sky, data, prior=prior)
-    _, cmb = propagated(sky, fits, data, prior=prior)
-    _, without = propagated(sky, fits, data)
-    assert off(cmb, fits.cmb) < 0.02
-    assert off(without, fits.cmb) > 0.1
-
-
 def test_noise_leaves_what_fits_leave_of_it(bright_sky):
     """The very noise: realisation by realisation, and in the sum over all."""
     data = bright_sky.data + noise(bright_sky, 1.0)

@@ -44,7 +44,6 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("methods.kmeans.template_weight", 0.1, "only for template"),
         ("mocks.skies", 1, "use 2 or more"),
         ("search.region", "high", "did you mean hi?"),
-        ("methods.kmeans.shrinkage", ["temp"], "did you mean temp_dust?"),
         ("methods.uniform.maps", {"beta_dust": "true"}, "only for template"),
         ("methods.kmeans.errors", {"beta_dust": 0.1}, "only for template"),
         ("methods.t", {"strategy": "template", "patches": BINS}, "give a HEALPix map of one"),
@@ -181,21 +180,6 @@ def test_a_bad_value_is_refused_with_its_key_its_file_and_the_mend(key, value, m
 def test_all_problems_are_listed_at_once_one_line_each():
     lines = problems_of({"nside": 2, "cmb.r": -1, "noise.seeds": 3})
     assert [line.split(": ")[1] for line in lines] == ["cmb.r", "noise.seeds", "nside"]
-
-
-def test_criteria_that_count_free_parameters_do_not_select_among_shrunk_ones():
-    grid = {"methods.kmeans.patches.hi.beta_dust": [4, 16]}
-    for criterion in ("aic", "evidence"):
-        (line,) = problems_of(
-            grid
-            | {
-                "methods.kmeans.shrinkage": ["temp_dust"],
-                "selection.criteria": ["oracle", criterion],
-            }
-        )
-        assert f"methods.kmeans.shrinkage: {criterion} counts free parameters" in line
-    # Nothing is selected among one.
-    load_settings(config_with({"methods.uniform.shrinkage": ["temp_dust"]}), SOURCE)
 
 
 def test_paths_of_templates_may_have_variables(tmp_path, monkeypatch):

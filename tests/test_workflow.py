@@ -499,7 +499,6 @@ def test_the_grid_is_fitted_to_mock_skies(finished, tmp_path):
     shutil.copytree(finished[0], folder)
     changes = {
         "selection.criteria": ["mocks", "cross_validation"],
-        "methods.uniform.shrinkage": ["temp_dust"],
         "mocks": {"skies": 2, "realizations": 2},
         "likelihood.foreground_residual": ["marginalised", "neglected"],
         # One sky is enough.

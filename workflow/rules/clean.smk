@@ -29,7 +29,6 @@ rule clean_sky:
         noise_seed=lambda wildcards: PLAN.skies[wildcards.sky].noise_seed,
         model=PLAN.limits,
         fit=PLAN.fit,
-        shrinkage=lambda wildcards: PLAN.methods[wildcards.method]["shrinkage"],
         spectra=PLAN.spectra,
         pixel_weights=SETTINGS["spectra"]["pixel_weights"],
         mocks=PLAN.mock_options,

@@ -2,7 +2,6 @@
 # finished configuration is kept in `folder`: a shard that runs again computes what is new.
 rule fit_patches:
     input:
-        unpack(PLAN.prior),
         instrument=ancient(INSTRUMENT),
         regions=f"{RESULTS}/maps/regions.fits",
         foregrounds=f"{RESULTS}/{{sky}}maps/foregrounds.fits",
@@ -30,7 +29,6 @@ rule fit_patches:
         noise_seed=lambda wildcards: PLAN.gridded[wildcards.sky].noise_seed,
         model=PLAN.limits,
         fit=PLAN.fit | {"propagation": SETTINGS["fit"]["propagation"]},
-        shrinkage=lambda wildcards: PLAN.methods[wildcards.method]["shrinkage"],
         spectra=PLAN.spectra,
         cross_validation=lambda wildcards: PLAN.cross_validated(wildcards.sky),
         folder=f"{RESULTS}/{{sky}}fits/{{method}}/{{region}}/{{realizations}}/configurations",

@@ -63,7 +63,7 @@ def fit_configuration(
     propagation : str
         See `cleaning.clean`.
     settings :
-        `max_iterations`, `tolerance`, `memory` and `prior` of `fit.separate`.
+        `max_iterations`, `tolerance` and `memory` of `fit.separate`.
 
     Returns
     -------

@@ -78,18 +78,12 @@ def fit_foreground_model(
         )
 
     observed = fit(data, few, few, components=model.component_names)
-    free = fit(data, n_pixels, few)
-    means = [
-        np.average(free.parameters[name][0], weights=free.errors[name][0] ** -2)
-        for name in model.names
-    ]
     without_scatter = ForegroundModel(
         names=model.names,
         amplitudes={name: observed.maps[name][0] for name in model.component_names},
         parameters=np.stack(
             [np.repeat(observed.parameters[name], n_pixels) for name in model.names]
         ),
-        means=np.repeat(np.array(means)[:, None], n_pixels, axis=1),
         wide=np.zeros((n_parameters, n_pixels)),
         narrow=np.zeros((n_parameters, n_pixels)),
     )

@@ -209,7 +209,6 @@ def clean_sky(
     realizations: list[int],
     model: SpectralModel,
     mocks: dict[str, np.ndarray] | None = None,
-    priors: dict[str, dict] | None = None,
     **settings,
 ) -> Iterator[tuple[str, CleanedSky]]:
     """Regions and their maps, for every configuration that some criterion has selected.
@@ -226,8 +225,6 @@ def clean_sky(
     model : SpectralModel
     mocks : dict of str to array
         `mock_data` by region, of those that have any.
-    priors : dict of str to dict
-        `shrinkage_prior` by region, of those that have any.
     settings :
         Of `fit.separate`.
 
@@ -250,7 +247,6 @@ def clean_sky(
                 data,
                 model,
                 (mocks or {}).get(sky.region),
-                prior=(priors or {}).get(sky.region),
                 **settings,
             )
             yield sky.region, cleaned[sky.region, name]

@@ -13,7 +13,6 @@ from ..figures.selected import draw_likelihoods, draw_spectra, spectra_handles
 from ..figures.style import FULL_WIDTH, colours_of, in_words, region_title, style
 from ..files.tables import read_table
 from ..inference.configurations import estimate_r_of_configuration
-from ..inference.foreground_model import read_prior
 from ..inference.r_likelihood import beside_theory
 from ..inference.skies import CleanedSky, clean_region
 from ..observation.region_sky import RegionSky, observe
@@ -96,7 +95,6 @@ class Run:
         files["instrument"] = self.settings["instrument"]
         sky = RegionSky.read(region, self.settings["noise"]["seed"], files)
         patches = self.folder / "patches" / method / f"{region}.fits"
-        shrinkage = self.settings["methods"][method]["shrinkage"]
         return clean_region(
             configuration,
             read_partitions(patches, sky.pixels),
@@ -104,7 +102,6 @@ class Run:
             [realization],
             observe(sky, [realization]),
             plan.model,
-            prior=read_prior(maps / "foreground_model.fits", sky.pixels, shrinkage, plan.model),
             memory=self.settings["fit"]["memory"],
             **plan.fit,
         )

@@ -4,7 +4,6 @@ Every check returns problems in the user's words, each with its key and the mend
 """
 
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 
 from ..figures.registry import FIGURES
@@ -14,9 +13,8 @@ from ..sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
 from .data_checks import foreground_problems, region_problems
 from .messages import all_of, as_list, suggest
 
-# Criteria that only fits to every realisation can tell, and those that count free parameters.
+# Criteria that only fits to every realisation can tell.
 OF_FITS = ("aic", "evidence", "cross_validation")
-OF_FREE_PARAMETERS = ("aic", "evidence")
 # Name of the set of the sky on which configurations are selected.
 TRAINING = "training"
 
@@ -31,7 +29,6 @@ def cross_check(settings: dict) -> list[str]:
         problems += _method_problems(f"methods.{name}", method, regions["rings"], nside)
     problems += _source_problems(methods)
     problems += _fit_problems(settings["fit"], criteria)
-    problems += _shrinkage_problems(methods, criteria)
     problems += _nside_problems(nside)
     problems += _benchmark_problems(settings["benchmark"], names)
     problems += _search_problems(settings["search"], names)
@@ -163,24 +160,6 @@ def _fit_problems(fit, criteria) -> list[str]:
         elif not lower < start < upper:
             problems.append(f"fit.start.{name}: {start} is not inside the bounds {lower} … {upper}")
     return problems
-
-
-def _shrinkage_problems(methods, criteria) -> list[str]:
-    def has_choice(method):
-        scans = [as_list(of_ring) for of_ring in method.get("patches", {}).values()]
-        values = [values for scan in chain(*scans) for values in scan.values()]
-        return any(len(of_ring) > 1 for of_ring in scans) or any(
-            len(as_list(one)) > 1 for one in values
-        )
-
-    return [
-        f"methods.{name}.shrinkage: {criterion} counts free parameters, and cannot select among "
-        "shrunk ones; use other selection.criteria, or one configuration per ring"
-        for name, method in methods.items()
-        if method["shrinkage"] and has_choice(method)
-        for criterion in criteria
-        if criterion in OF_FREE_PARAMETERS
-    ]
 
 
 def _search_problems(search, names) -> list[str]:

@@ -306,17 +306,10 @@ class Plan:
 
     # Foreground models and mock skies
 
-    def _foreground_model(self, sky):
-        return {"foreground_model": f"{self.results}/{sky}maps/foreground_model.fits"}
-
-    def prior(self, wildcards) -> dict[str, str]:
-        """Where the grid's prior is from: that of the training sky, for its mock skies too."""
-        return self._foreground_model("") if self.methods[wildcards.method]["shrinkage"] else {}
-
     def foreground_model(self, wildcards) -> dict[str, str]:
-        """The foreground model of a sky, for mock skies like it or a prior."""
-        needed = self.mocks_everywhere or self.methods[wildcards.method]["shrinkage"]
-        return self._foreground_model(wildcards.sky) if needed else {}
+        """The foreground model of a sky, for mock skies like it."""
+        path = f"{self.results}/{wildcards.sky}maps/foreground_model.fits"
+        return {"foreground_model": path} if self.mocks_everywhere else {}
 
     def mock_options(self, wildcards) -> dict:
         """How mock skies are drawn for a method, as `mocks.mock_data` has it."""

@@ -55,7 +55,6 @@ def clean(
     data: np.ndarray,
     model: SpectralModel,
     propagation: str = "nonlinear",
-    prior: dict[str, tuple[float, float]] | None = None,
     **settings,
 ) -> Cleaned:
     """Fit one configuration to data of `region_sky.observe`.
@@ -69,14 +68,14 @@ def clean(
         With `linear` only the first data, those of foregrounds alone, are fitted. Parameters of
         the others follow from theirs to first order, see `propagation.propagate`. What only a fit
         can tell of them, `nll`, `aic` and `evidence`, is NaN.
-    model, prior, settings :
+    model, settings :
         Those of `fit.separate`.
     """
     recover = {"nonlinear": _fitted, "linear": _propagated}[propagation]
     ensemble = None
     for partitions in draws:
         patches = configuration_patches(configuration, partitions)
-        one = recover(patches, sky, data, model, prior=prior, **settings)
+        one = recover(patches, sky, data, model, **settings)
         ensemble = one if ensemble is None else _together(ensemble, one)
     means = {f.name: getattr(ensemble, f.name) for f in fields(Cleaned)}
     return Cleaned(**{name: v if name in EXTREMES else v / len(draws) for name, v in means.items()})
@@ -101,8 +100,8 @@ def _cleaned(fits, patches, model):
     )
 
 
-def _propagated(patches, sky, data, model, prior, **settings):
-    fit = separate(data[:1], sky.noise, sky.frequencies, patches, model, prior=prior, **settings)
+def _propagated(patches, sky, data, model, **settings):
+    fit = separate(data[:1], sky.noise, sky.frequencies, patches, model, **settings)
     of_foregrounds = _cleaned(fit, patches, model)
     parameters, cmb = propagate(
         {name: values[0] for name, values in fit.parameters.items()},
@@ -112,7 +111,6 @@ def _propagated(patches, sky, data, model, prior, **settings):
         sky.noise,
         sky.frequencies,
         model,
-        prior,
     )
     repeated = {
         f.name: np.repeat(getattr(of_foregrounds, f.name), len(data), axis=0)

@@ -71,7 +71,6 @@ def separate(
     components: Sequence[str] = ("cmb",),
     memory: float = 2.0,
     optimizer: str = "newton",
-    prior: dict[str, tuple[float, float]] | None = None,
 ) -> Separation:
     """Fit the spectral parameters of every patch and recover the components.
 
@@ -97,10 +96,6 @@ def separate(
         realisations are fitted together.
     optimizer : str
         `newton`, or one of `peers.PEERS` to compare with.
-    prior : dict by parameter
-        Mean and standard deviation of a Gaussian that the patches' values are drawn from, of those
-        parameters that are to be shrunk towards a mean: the maximum of likelihood times prior is
-        found. `errors` and `gradient` are then those of the product, `nll` of the likelihood.
 
     Returns
     -------
@@ -110,8 +105,8 @@ def separate(
     ------
     ValueError
         For shapes that do not agree or are empty, values that are not finite, noise that is
-        not positive, labels that are negative, a start outside the bounds, unknown names, a
-        prior without width, or with an optimiser that has none, and JAX in single precision.
+        not positive, labels that are negative, a start outside the bounds, unknown names, and
+        JAX in single precision.
     """
     if not jax.config.jax_enable_x64:
         raise ValueError(
@@ -124,13 +119,7 @@ def separate(
     for name, known in (*((c, known_components) for c in components), (optimizer, OPTIMIZERS)):
         if name not in known:
             raise ValueError(f"{name!r} is not known; there are {', '.join(known)}")
-    prior = prior or {}
-    if prior and optimizer != "newton":
-        raise ValueError(f"{optimizer} has no prior; only newton has")
-    for name, (_, scatter) in prior.items():
-        if name not in model.names or not scatter > 0:
-            raise ValueError(f"prior of {name!r} with standard deviation {scatter}")
-    problem = Problem.from_patches(patches, model, prior)
+    problem = Problem.from_patches(patches, model)
     bands = Bands.of(frequencies, noise, model)
     solve = _newton if optimizer == "newton" else partial(_one_by_one, PEERS[optimizer])
 
@@ -305,7 +294,6 @@ def _newton(data, statistics, bands, problem, max_iterations, tolerance):
     return _minimize_batch(
         statistics,
         bands,
-        problem.prior,
         problem.labels,
         problem.start,
         problem.lower,
@@ -319,7 +307,7 @@ def _newton(data, statistics, bands, problem, max_iterations, tolerance):
 
 
 @partial(jax.jit, static_argnames="n_parts")
-def _minimize_batch(statistics, bands, prior, labels, start, *limits, n_parts):
+def _minimize_batch(statistics, bands, labels, start, *limits, n_parts):
     def fit(realization):
         divided = _divide(realization, n_parts)
 
@@ -330,15 +318,7 @@ def _minimize_batch(statistics, bands, prior, labels, start, *limits, n_parts):
             expansions = jax.lax.map(lambda part: expand(*part, bands), parts)
             return jax.tree.map(jnp.ravel, expansions)
 
-        def with_prior(parameters):
-            return prior.add_to(expand_in_parts(parameters), parameters)
-
-        return minimize(
-            with_prior if prior else expand_in_parts,
-            labels,
-            batched_like(start, realization),
-            *limits,
-        )
+        return minimize(expand_in_parts, labels, batched_like(start, realization), *limits)
 
     return _for_each(fit, statistics)
 

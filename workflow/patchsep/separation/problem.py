@@ -1,14 +1,13 @@
 """The patches as an optimiser sees them: cells of the sky, and unknowns that cells share."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..sky.spectral_model import SpectralModel
-from .likelihood import Expansion, pairs
+from .likelihood import pairs
 
 # Pixels that share their patches are merged if that leaves fewer than this part of them:
 # one merged pixel costs what four others do.
@@ -19,37 +18,6 @@ WORTH_MERGING = 0.25
 PIXELS_IN_PART, LOOP = 1216, 32
 # Second moments are products of matrices with this many pixels, Q and U, on a side.
 PIXELS_IN_BLOCK = 8
-
-
-class Prior(NamedTuple):
-    """Gaussian priors of the unknowns, shared out evenly among the cells of each.
-
-    Attributes
-    ----------
-    centre, weight : arrays (n_parameters, n_cells)
-        Mean, and what a cell has of the inverse variance: 0 where nothing is known before.
-    """
-
-    centre: np.ndarray
-    weight: np.ndarray
-
-    def add_to(self, expansion: Expansion, parameters: tuple[jax.Array, ...]) -> Expansion:
-        """The expansion of -ln of likelihood times prior, at parameters (n_parameters, n_cells)."""
-        off = [p - centre for p, centre in zip(parameters, self.centre, strict=True)]
-        slope = [weight * o for weight, o in zip(self.weight, off, strict=True)]
-
-        def with_diagonal(matrix):
-            return tuple(
-                entry + self.weight[k] if k == m else entry
-                for entry, (k, m) in zip(matrix, pairs(len(off)), strict=True)
-            )
-
-        return Expansion(
-            expansion.value + 0.5 * sum(s * o for s, o in zip(slope, off, strict=True)),
-            tuple(g + s for g, s in zip(expansion.gradient, slope, strict=True)),
-            with_diagonal(expansion.hessian),
-            with_diagonal(expansion.gauss_newton),
-        )
 
 
 @dataclass(frozen=True)
@@ -74,7 +42,6 @@ class Problem:
     lower, upper, start, reach : arrays (n_unknowns,)
     places : dict of str to int array (n_patches,)
         The unknown of each patch, -1 for a patch without pixels.
-    prior : Prior or None
     """
 
     cells: np.ndarray
@@ -86,16 +53,10 @@ class Problem:
     start: np.ndarray
     reach: np.ndarray
     places: dict[str, np.ndarray]
-    prior: Prior | None
 
     @classmethod
-    def from_patches(
-        cls,
-        patches: dict[str, np.ndarray],
-        model: SpectralModel,
-        prior: dict[str, tuple[float, float]] | None = None,
-    ):
-        """The problem of patch labels (n_pixels,) by parameter, with `fit.separate`'s prior."""
+    def from_patches(cls, patches: dict[str, np.ndarray], model: SpectralModel):
+        """The problem of patch labels (n_pixels,) by parameter."""
         used, labels = zip(
             *(np.unique(patches[name], return_inverse=True) for name in model.names), strict=True
         )
@@ -109,7 +70,6 @@ class Problem:
             n_parts = -(-n_pixels // PIXELS_IN_PART)
             cells, n_cells = np.arange(n_pixels), n_pixels + -n_pixels % (n_parts * LOOP)
         counts = [len(u) for u in used]
-        prior = _prior(prior, model, labels, n_cells) if prior else None
         n_unknowns = n_cells + room_for(sum(counts[1:]), n_cells)
         # Unknowns of the first parameter have the room of all cells, the last all that is left.
         offsets = np.cumsum([0, n_cells, *counts[1:-1]])[: len(counts)]
@@ -133,7 +93,6 @@ class Problem:
             start,
             reach,
             places,
-            prior,
         )
 
     def vector(self, parameters):
@@ -150,17 +109,6 @@ class Problem:
             name: np.where(places < 0, np.nan, vectors[..., places])
             for name, places in self.places.items()
         }
-
-
-def _prior(prior, model, labels, n_cells):
-    centre, weight = np.zeros((2, len(labels), n_cells))
-    for name, (mean, scatter) in prior.items():
-        number = model.names.index(name)
-        cells_of_patch = np.bincount(labels[number])[labels[number]]
-        centre[number] = mean
-        # Empty cells at the end have none.
-        weight[number, : labels.shape[1]] = 1 / (scatter**2 * cells_of_patch)
-    return Prior(centre, weight)
 
 
 def room_for(n_rest: int, n_cells: int) -> int:

@@ -38,7 +38,6 @@ def propagate(
     noise: WhiteNoise,
     frequencies: np.ndarray,
     model: SpectralModel,
-    prior: dict[str, tuple[float, float]] | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Parameters and CMB that fits would find in data with noise, the parameters to first order.
 
@@ -50,7 +49,7 @@ def propagate(
     foregrounds : array (n_bands, 2, n_pixels), µK_CMB
     data : array (n_realizations, n_bands, 2, n_pixels), µK_CMB
         The foregrounds with noise, and if you like CMB.
-    noise, frequencies, model, prior :
+    noise, frequencies, model :
         See `fit.separate`.
 
     Returns
@@ -60,7 +59,7 @@ def propagate(
     cmb : array (n_realizations, 2, n_pixels), µK_CMB
     """
     middle = {name: sum(ends) / 2 for name, ends in model.bounds.items()}
-    problem = Problem.from_patches(patches, model.with_limits(start=middle), prior or {})
+    problem = Problem.from_patches(patches, model.with_limits(start=middle))
     bands = Bands.of(frequencies, noise, model)
     n_cells = problem.labels.shape[1]
     inverses = [problem.places[one.name] for one in model.parameters if one.inverse]
@@ -73,7 +72,6 @@ def propagate(
         problem.labels,
         problem.lower,
         problem.upper,
-        problem.prior,
         bands,
     )
     recovery = recover_maps(unknowns, problem, data, bands)
@@ -101,16 +99,12 @@ def _bent(steps, start, by_inverse):
 
 
 @jax.jit
-def _propagate(statistics, n_pixels, start, by_inverse, labels, lower, upper, prior, bands):
+def _propagate(statistics, n_pixels, start, by_inverse, labels, lower, upper, bands):
     patches, n = Incidence(labels, len(start)), len(labels)
     by_cell = patches.spread(start)
     lowest, highest = (_straight(ends, start, by_inverse) for ends in (lower, upper))
 
-    def expanded(statistics):
-        expansion = expand(by_cell, statistics, bands)
-        return prior.add_to(expansion, by_cell) if prior else expansion
-
-    matrix = expanded(expected_moments(statistics[0], n_pixels, bands)).hessian
+    matrix = expand(by_cell, expected_moments(statistics[0], n_pixels, bands), bands).hessian
     entry = {pair: values for (k, m), values in zip(pairs(n), matrix) for pair in ((k, m), (m, k))}
     precision = 1 / (WIDE * (upper - lower)) ** 2
     # Unknowns in units of their error: bright patches would hide what is left of faint ones.
@@ -122,7 +116,7 @@ def _propagate(statistics, n_pixels, start, by_inverse, labels, lower, upper, pr
         return patches.collect(rows) + precision * step
 
     def one(statistics):
-        slope = patches.collect(expanded(statistics).gradient)
+        slope = patches.collect(expand(by_cell, statistics, bands).gradient)
 
         def system(_, found):
             free, within = found
