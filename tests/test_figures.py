@@ -77,7 +77,7 @@ def plan_of(methods=None, sets=None):
 
 
 def test_the_registry_imports_no_library_for_drawing_or_computing():
-    heavy = "matplotlib jax scipy healpy ducc0 optuna sklearn camb pysm3"
+    heavy = "matplotlib jax scipy healpy ducc0 optuna camb pysm3"
     code = (
         f"import sys, patchsep.figures.registry; print(*set(sys.modules) & set('{heavy}'.split()))"
     )

@@ -12,9 +12,7 @@ from patchsep.separation.patches import (
     STRATEGIES,
     equal_width_bins,
     kmeans,
-    kmeans_of_map,
     multiresolution,
-    spherical_inertia,
 )
 
 
@@ -226,34 +224,11 @@ def test_a_parameter_that_does_not_vary_is_one_patch():
         assert not equal_width_bins(np.full(10, value), 30).any()
 
 
-def test_with_a_weight_patches_follow_the_map():
-    """Two stripes of one value each, far from each other, between others: no weight parts them."""
-    pixels = np.arange(hp.nside2npix(16))
-    points = directions(16, pixels)
-    height = points[:, 2]
-    values = np.where((np.abs(height) > 0.3) & (np.abs(height) < 0.6), 1.0, 0.0)
-    follows = kmeans_of_map(16, pixels, 2, 3, values, 10.0)
-    np.testing.assert_array_equal(follows == follows[values == 1][0], values == 1)
-    compact = kmeans_of_map(16, pixels, 40, 3, values, 0.0)
-    expected = KMeans(40, n_init=5, random_state=0).fit(points).inertia_
-    assert spherical_inertia(points, compact) == pytest.approx(expected, rel=0.1)
-    between = kmeans_of_map(16, pixels, 40, 3, values, 0.1)
-    assert spherical_inertia(points, between) > spherical_inertia(points, compact)
-    assert within(values, follows) == 0 < within(values, between) < within(values, compact)
-
-
-def within(values, labels):
-    """Mean square of what a map varies by within patches."""
-    means = np.bincount(labels, values) / np.bincount(labels)
-    return np.mean((values - means[labels]) ** 2)
-
-
-def test_draws_of_an_ensemble_follow_the_same_map_in_other_patches():
+def test_parameters_without_a_template_have_compact_patches():
     pixels = np.arange(600)
-    templates = {"temp_dust": np.sin(pixels / 30)}
-    values = {"beta_dust": [5], "temp_dust": [5], "beta_synch": [5]}
-    one, other = partition(
-        "template_kmeans", 16, pixels, values, 4, templates, n_draws=2, template_weight=0.1
-    )
-    assert np.any(one["temp_dust", 5] != other["temp_dust", 5])
-    np.testing.assert_array_equal(one["beta_dust", 5], one["beta_synch", 5])
+    template = np.sin(pixels / 30)
+    values = {name: [5] for name in PARAMETERS}
+    (patches,) = partition("template", 16, pixels, values, 4, {"temp_dust": template})
+    np.testing.assert_array_equal(patches["temp_dust", 5], equal_width_bins(template, 5))
+    for name in ("beta_dust", "beta_synch"):
+        np.testing.assert_array_equal(patches[name, 5], kmeans(16, pixels, 5, 4))

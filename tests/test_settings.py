@@ -41,7 +41,6 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("noise.realizations", [10], "needed is a whole number"),
         ("methods.kmeans.independent_patches", 1, "needed is true or false"),
         ("methods.uniform.n_draws", 8, "only for kmeans"),
-        ("methods.kmeans.template_weight", 0.1, "only for template"),
         ("mocks.skies", 1, "use 2 or more"),
         ("search.region", "high", "did you mean hi?"),
         ("methods.uniform.maps", {"beta_dust": "true"}, "only for template"),

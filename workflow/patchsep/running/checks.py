@@ -96,7 +96,6 @@ def _template_problems(key, method) -> list[str]:
                 ("maps", maps),
                 ("errors", errors),
                 ("smoothing", method["smoothing"]),
-                ("template_weight", method["template_weight"]),
             )
             if given
         ]

@@ -199,7 +199,7 @@ class Plan:
 
     def patch_options(self, wildcards) -> dict:
         """How the patches of a method are drawn, as `partitions.partition` has it."""
-        keys = ("strategy", "n_draws", "independent_patches", "template_weight")
+        keys = ("strategy", "n_draws", "independent_patches")
         return {key: self.methods[wildcards.method][key] for key in keys}
 
     def patch_seed(self, wildcards) -> int:

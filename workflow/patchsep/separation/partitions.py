@@ -32,7 +32,6 @@ def partition(
     templates: dict[str, np.ndarray] | None = None,
     n_draws: int = 1,
     independent_patches: bool = False,
-    template_weight: float = 0.0,
 ) -> list[Partitions]:
     """All partitions that a grid of configurations needs, of every draw.
 
@@ -50,8 +49,6 @@ def partition(
     independent_patches : bool
         Whether parameters with the same value have partitions of their own. As published they
         share one, but for strategies that follow maps.
-    template_weight : float
-        Of `patches.kmeans_of_map`.
 
     Returns
     -------
@@ -69,7 +66,7 @@ def partition(
     def labels(parameter, value, draw):
         if parameter in templates:
             template = templates[parameter]
-            return known.divide(nside, pixels, value, (seed, draw), template, template_weight)
+            return known.divide(nside, pixels, value, (seed, draw), template)
         stream = parameters.index(parameter) if independent_patches else 0
         return by_position(value, (seed, draw, stream) if draw or stream else (seed,))
 

@@ -136,40 +136,10 @@ def equal_width_bins(values: np.ndarray, n_bins: int) -> np.ndarray:
 
 
 def bins_of_map(
-    nside: int, pixels: np.ndarray, n_bins: int, seed: Seed, values: np.ndarray, weight: float
+    nside: int, pixels: np.ndarray, n_bins: int, seed: Seed, values: np.ndarray
 ) -> np.ndarray:
     """`equal_width_bins` of a map (n_pixels,)."""
     return equal_width_bins(values, n_bins)
-
-
-def kmeans_of_map(
-    nside: int, pixels: np.ndarray, n_patches: int, seed: Seed, values: np.ndarray, weight: float
-) -> np.ndarray:
-    """K-means of pixels that are near each other on the sky and in a map (scikit-learn's).
-
-    Parameters
-    ----------
-    nside : int
-    pixels : int array (n_pixels,), RING order
-    n_patches : int
-    seed : int or sequence of int
-    values : array (n_pixels,)
-        The map; NaN counts as its mean.
-    weight : float
-        Distance on the unit sphere that a difference of one standard deviation of the map is
-        worth. With 0 patches are compact; large ones follow the map alone.
-    """
-    # Importing it takes a second, at every start of the workflow.
-    from sklearn.cluster import KMeans
-
-    if n_patches >= len(values):
-        return np.arange(len(values))
-    deviation = np.nan_to_num(values - np.nanmean(values))
-    scale = deviation.std() or 1.0
-    directions = np.stack(hp.pix2vec(nside, pixels), axis=1)
-    features = np.column_stack([directions, weight * deviation / scale])
-    state = np.random.SeedSequence([*np.atleast_1d(seed), n_patches]).generate_state(1)[0]
-    return KMeans(n_patches, n_init=1, random_state=state).fit_predict(features)
 
 
 def at_least_one(value: int, nside: int) -> str:
@@ -192,8 +162,7 @@ class Strategy:
     ----------
     divide : function of (nside, pixels, value, seed) to labels (n_pixels,)
         `value` is the number in the configuration. Where patches follow maps it also takes the map
-        of the parameter (n_pixels,) and `template_weight`; parameters without a map are divided by
-        K-means.
+        of the parameter (n_pixels,); parameters without a map are divided by K-means.
     maps_from : str or None
         Maps that patches follow: `template`, from elsewhere, or the `true` or `recovered`
         parameters.
@@ -220,5 +189,4 @@ STRATEGIES = {
     "true_parameters": Strategy(bins_of_map, maps_from="true"),
     "recovered_parameters": Strategy(bins_of_map, maps_from="recovered"),
     "template": Strategy(bins_of_map, maps_from="template"),
-    "template_kmeans": Strategy(kmeans_of_map, maps_from="template", random=True),
 }
