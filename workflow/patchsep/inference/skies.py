@@ -4,7 +4,7 @@ Each has foregrounds, CMB, noise and partitions of its own: the training sky, an
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ class CleanedSky:
     parameters : array (n_parameters, n_pixels)
         Of the first realisation, the mean over draws.
     patches : int array (n_parameters, n_pixels)
-        Labels within each region, of the first draw.
+        Labels within each region, of the first draw; of none where nothing is divided.
     counts : DataFrame
         Of every realisation, see `count_fits`, with `n_unconverged_mocks` fits to mock skies.
     n_patches : dict of str to int
@@ -61,6 +61,11 @@ class CleanedSky:
     n_patches: dict[str, int]
     mock_residuals: np.ndarray
     mock_noise: np.ndarray
+
+    def part(self, pixels: slice) -> "CleanedSky":
+        """Some of the pixels, with the counts of all."""
+        maps = {f.name: getattr(self, f.name) for f in fields(self) if f.type is np.ndarray}
+        return replace(self, **{name: values[..., pixels] for name, values in maps.items()})
 
 
 def clean_region(
@@ -129,7 +134,7 @@ def measure(
     spectra : dict
         `estimator`, `apodization` and `bin_width` of `Estimator.of`.
     pixel_weights : str
-        Of `pixel_weights.PIXEL_WEIGHTS`, for the noise of mock skies.
+        Of `pixel_weights.PIXEL_WEIGHTS`, for what cleaning leaves on mock skies with noise.
 
     Returns
     -------
@@ -140,7 +145,8 @@ def measure(
         `systematic`, arrays over the estimator's bins, in µK². With mock skies also
         `mock_residual`, what is left of their foregrounds on average.
     """
-    weights = PIXEL_WEIGHTS[pixel_weights](cleaned.mock_noise, cleaned.pixels, nside)
+    expected = cleaned.mock_residuals + cleaned.mock_noise
+    weights = PIXEL_WEIGHTS[pixel_weights](expected, cleaned.pixels, nside)
     estimator = Estimator.of(cleaned.pixels, nside, **spectra, pixel_weights=weights)
     unweighted = Estimator.of(cleaned.pixels, nside, **spectra)
     residuals = residual_spectra(

@@ -1,0 +1,294 @@
+"""The fields' means and power spectra, from one observation alone.
+
+The factors of octaves are those of largest posterior, their likelihood being the evidence: that of
+the data with the fields integrated over, in Laplace's approximation. Its derivative by the
+logarithm of an octave's power is ½ (|a|² - γ), with a the whitened coefficients of the octave and γ
+their effective number (MacKay 1992), and its curvature is Fisher's matrix, ½ tr(K K'), K being what
+the data tell of an octave (Bond, Jaffe & Knox 1998, arXiv:astro-ph/9708203). Traces are those of
+random vectors of signs (Hutchinson 1990), each of which takes a linear system.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ..lazy import healpy as hp
+from ..separation.likelihood import Bands
+from ..sky.spectral_model import SpectralModel
+from .basis import Basis
+from .fit import Maximum, conjugate_gradients, curvature_of, maximize, whitened
+from .prior import FieldPrior, Freedom, octaves, variance_of
+
+log = logging.getLogger(__name__)
+
+# Random vectors, and the part of a right-hand side that linear systems of them leave.
+N_VECTORS, LEFT = 2, 1e-2
+# Steps at most; the last is below this part of every factor's error.
+MAX_STEPS, SMALL = 30, 0.1
+# Largest change of the logarithm of a factor in one step.
+LARGEST = 2.5
+# Octaves with fewer effective modes have no rows of Fisher's matrix of their own.
+FEWEST_MODES = 0.1
+# Pixels' own values are compared within cells of this part of nside: fields hardly vary there.
+CELLS = 8
+# The scatter of pixels' own values is at least this part of the published one.
+LEAST_SCATTER = 0.01
+
+
+@dataclass(frozen=True)
+class MeasuredFields:
+    """What one observation tells.
+
+    Attributes
+    ----------
+    priors : tuple of FieldPrior
+        With the spectra found.
+    maximum : Maximum
+        The fit of the observation with them.
+    spectra : DataFrame
+        A row per octave of every field, see `measure_fields`.
+    """
+
+    priors: tuple[FieldPrior, ...]
+    maximum: Maximum
+    spectra: pd.DataFrame
+
+
+def measure_fields(
+    data: np.ndarray,
+    priors: Sequence[FieldPrior],
+    pixels: np.ndarray,
+    nside: int,
+    bands: Bands,
+    freedom: Freedom,
+    remainder: float,
+    seed: int,
+    **limits,
+) -> MeasuredFields:
+    """Measure the fields' spectra on one observation.
+
+    At first pixels have free values where the prior has a remainder. Their scatter within small
+    cells tells how much the parameter varies, and the remainder is a wide one, of several times
+    that scatter: what it shrinks in a pixel is of no account, and noise is left out of faint ones.
+
+    Parameters
+    ----------
+    data : array (n_bands, 2, n_pixels), µK_CMB
+    priors : sequence of FieldPrior
+        One of each spectral parameter, in the order of the model.
+    pixels : int array (n_pixels,), RING order
+    nside : int
+    bands : Bands
+    freedom : Freedom
+    remainder : float
+        Standard deviation of remainders, in units of the scatter found.
+    seed : int
+        Of the random vectors.
+    limits :
+        `max_iterations` and `tolerance` of `fit.maximize`.
+
+    Returns
+    -------
+    MeasuredFields
+        Rows of `spectra`: `parameter`, `ell_min` and `ell_max` of the octave, `expected` power and
+        that of the field in the `prior` found, the `power` that the data alone tell and its `error`
+        (1 σ), all in the parameter's unit squared, and `effective_modes`, of `modes`.
+    """
+    white, names = whitened(data, bands), bands.model.names
+    priors = list(priors)
+    found = _iterate(white, priors, pixels, nside, bands, freedom, seed, None, limits)
+    with_pixels = [k for k, prior in enumerate(priors) if prior.kind == "field_and_pixels"]
+    if with_pixels:
+        for k in with_pixels:
+            scatter = _scatter_of_pixels(found.maximum, k, priors[k], pixels, nside)
+            found.priors[k] = replace(
+                priors[k].scaled(scatter / priors[k].scatter), remainder=remainder * scatter
+            )
+            log.info("%s: scatter %.3g, remainder %.3g", names[k], scatter, remainder * scatter)
+        start = None, found.maximum.at.parameters
+        found = _iterate(white, found.priors, pixels, nside, bands, freedom, seed, start, limits)
+    return MeasuredFields(tuple(found.priors), found.maximum, _spectra(found, names, nside))
+
+
+@dataclass
+class _Evidence:
+    """The evidence's derivatives at a maximum: arrays over the octaves of all fields."""
+
+    priors: list[FieldPrior]
+    maximum: Maximum
+    numbers: list[slice]
+    power: np.ndarray
+    effective: np.ndarray
+    modes: np.ndarray
+    fisher: np.ndarray
+
+    @property
+    def slope(self):
+        return 0.5 * (self.power - self.effective)
+
+
+def _numbers(priors):
+    """Where each parameter's octaves are among those of all."""
+    ends = np.cumsum([0, *(len(p.log_factors) if p.has_field else 0 for p in priors)])
+    return [slice(*ends[k : k + 2]) for k in range(len(priors))]
+
+
+def _iterate(white, priors, pixels, nside, bands, freedom, seed, start, limits):
+    """Newton steps in the logarithms of the factors, to where their posterior is largest."""
+    numbers = _numbers(priors)
+    # Pixels' own scatter tells the spectrum of a field beneath them.
+    free = np.concatenate(
+        [np.full(n.stop - n.start, p.kind == "field") for n, p in zip(numbers, priors, strict=True)]
+    )
+    expected = np.zeros((len(free), len(free)))
+    for number in numbers:
+        expected[number, number] = freedom.covariance(number.stop - number.start)
+    precision = np.linalg.inv(expected) if len(free) else expected
+    precision, last = precision * np.outer(free, free), np.zeros(len(free))
+    while True:
+        for step_number in range(MAX_STEPS):
+            evidence = _evidence(white, priors, pixels, nside, bands, seed, start, limits)
+            if not free.any():
+                return evidence
+            logs = np.concatenate([p.log_factors for p in priors if p.has_field])
+            curvature = np.where(np.outer(free, free), evidence.fisher + precision, 0.0)
+            curvature[~free, ~free] = 1.0
+            slope = np.where(free, evidence.slope - precision @ logs, 0.0)
+            step = np.clip(np.linalg.solve(curvature, slope), -LARGEST, LARGEST)
+            # Where two steps go to and fro the truth is between them.
+            step = np.where(step * last < 0, step / 2, step)
+            error = np.sqrt(np.diag(np.linalg.inv(curvature)))
+            largest = np.max(np.abs(step) / error)
+            log.info("step %d: %.2g of its error", step_number + 1, largest)
+            if largest < SMALL:
+                return evidence
+            last = step
+            moved = [
+                replace(p, log_factors=p.log_factors + step[n]) if p.has_field else p
+                for p, n in zip(priors, numbers, strict=True)
+            ]
+            start = _rescaled(evidence.maximum, priors, moved, pixels, nside)
+            priors = moved
+        log.warning("spectra of the fields did not converge: %.2g of an error is asked", largest)
+        return evidence
+
+
+def _basis(priors, pixels, nside):
+    return Basis(tuple(prior.variation() for prior in priors), pixels, nside)
+
+
+def _rescaled(maximum, priors, moved, pixels, nside):
+    """Start of the next fit: the same maps, in coefficients of other spectra."""
+    ratio = []
+    parts = _basis(priors, pixels, nside).parts
+    for old, new, part in zip(priors, moved, parts, strict=True):
+        ratio.append(np.ones(part.size if part else 0))
+        if old.has_field and part:
+            varies = part.ell > 0
+            power = old.power[part.ell[varies]] / new.power[part.ell[varies]]
+            ratio[-1][varies] = np.sqrt(power)
+    return maximum.coefficients * np.concatenate(ratio), maximum.at.parameters
+
+
+def _evidence(white, priors, pixels, nside, bands, seed, start, limits):
+    basis = _basis(priors, pixels, nside)
+    if start is not None and start[0] is None:
+        start = np.zeros(basis.size), start[1]
+    maximum = maximize(white, bands, basis, start=start, **limits)
+    numbers = _numbers(priors)
+    n_octaves = numbers[-1].stop
+    octave = np.full(basis.size, n_octaves)
+    for prior, part, own, number in zip(priors, basis.parts, basis.slices, numbers, strict=True):
+        if prior.has_field and part:
+            octave[own] = np.where(
+                part.ell > 0, number.start + octaves(prior.lmax)[part.ell], n_octaves
+            )
+
+    def by_octave(values):
+        return np.bincount(octave, weights=values, minlength=n_octaves + 1)[:n_octaves]
+
+    times = curvature_of(basis, np.asarray(maximum.at.curvature)[1])
+
+    def told(vector):
+        """K times a vector, K = 1 - curvature⁻¹: what the data tell of it."""
+        solved, _, _ = conjugate_gradients(times, vector, maximum.preconditioner, LEFT)
+        return vector - solved
+
+    # The same vectors in every step, so that steps end.
+    vectors = np.random.default_rng(seed).choice([-1.0, 1.0], size=(N_VECTORS, basis.size))
+    effective = np.mean([by_octave(v * told(v)) for v in vectors], axis=0)
+    effective, modes = np.maximum(effective, 0.0), by_octave(np.ones(basis.size))
+    fisher = np.diag(0.5 * effective**2 / np.maximum(modes, 1))
+    for number in np.flatnonzero(effective > FEWEST_MODES):
+        own = [by_octave(told(np.where(octave == number, v, 0.0)) ** 2) for v in vectors]
+        fisher[number] = 0.5 * np.mean(own, axis=0)
+    power = by_octave(maximum.coefficients**2)
+    return _Evidence(
+        list(priors), maximum, numbers, power, effective, modes, (fisher + fisher.T) / 2
+    )
+
+
+def _scatter_of_pixels(maximum, k, prior, pixels, nside):
+    """Rms of a parameter on all scales, of that of pixels' free values within small cells.
+
+    Most likely for independent Gaussian values with the errors that the curvature tells; all scales
+    have as much more as the expected spectrum says.
+    """
+    curvature = np.asarray(maximum.at.own_curvature)[k]
+    known = curvature > 0
+    values, noise = np.asarray(maximum.at.parameters)[k][known], 1 / curvature[known]
+    cells_nside = max(nside // CELLS, 1)
+    cells = hp.ang2pix(cells_nside, *hp.pix2ang(nside, pixels[known]))
+    n_cells = hp.nside2npix(cells_nside)
+    least = (LEAST_SCATTER * prior.scatter) ** 2
+    variance = prior.scatter**2
+    for _ in range(100):
+        weight = 1 / (noise + variance)
+        total = np.bincount(cells, weight, n_cells)
+        mean = np.bincount(cells, weight * values, n_cells) / np.where(total > 0, total, 1.0)
+        # A cell's mean takes its share of the scatter.
+        share = 1 - weight / total[cells]
+        off = (values - mean[cells]) ** 2 - share * noise
+        new = max(np.sum(weight**2 * off) / np.sum(weight**2 * share), least)
+        if abs(new - variance) < 1e-3 * variance:
+            break
+        variance = new
+    within = prior.expected.copy()
+    within[: int(np.pi * cells_nside)] = 0.0
+    return float(np.sqrt(new * variance_of(prior.expected) / variance_of(within)))
+
+
+def _spectra(found: _Evidence, names: Sequence[str], nside: int) -> pd.DataFrame:
+    rows = []
+    # One step of the evidence alone, from the spectra found (Bond, Jaffe & Knox 1998, eq. 29).
+    # Octaves of which the data tell nothing have no error that could be inverted.
+    n = len(found.fisher)
+    covariance = np.linalg.inv(found.fisher + 1e-6 * np.eye(n)) if n else found.fisher
+    ratio, error = 1 + covariance @ found.slope, np.sqrt(np.diag(covariance))
+    for name, prior, number in zip(names, found.priors, found.numbers, strict=True):
+        ell = np.arange(prior.lmax + 1)
+        for place, octave in enumerate(range(number.start, number.stop)):
+            inside = (octaves(prior.lmax) == place) & (ell > 0)
+            weights = (2 * ell + 1)[inside]
+            mean = np.average(prior.power[: prior.lmax + 1][inside], weights=weights)
+            # Beside the field the prior has a remainder: what is measured is both.
+            white = prior.remainder**2 * hp.nside2pixarea(nside)
+            rows.append(
+                {
+                    "parameter": name,
+                    "ell_min": ell[inside].min(),
+                    "ell_max": ell[inside].max(),
+                    "expected": np.average(
+                        prior.expected[: prior.lmax + 1][inside], weights=weights
+                    ),
+                    "prior": mean,
+                    "power": mean * ratio[octave] + white,
+                    "error": mean * error[octave],
+                    "effective_modes": found.effective[octave],
+                    "modes": found.modes[octave],
+                }
+            )
+    return pd.DataFrame(rows)

@@ -1,0 +1,236 @@
+"""Skies that are cleaned with fields: spectra from one observation, then fits of all realisations.
+
+The sky is fitted as a whole, and then looked at region by region. Mock skies have the recovered
+amplitudes, and spectral parameters drawn from the fields that one observation tells of.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from ..fields.basis import Basis
+from ..fields.evidence import MeasuredFields
+from ..fields.fit import FieldFits, fit_fields, recover_cmb
+from ..fields.prior import FieldPrior
+from ..instrument.noise import FOREGROUNDS_ONLY
+from ..observation.region_sky import RegionSky, observe
+from ..separation.likelihood import Bands
+from ..sky.regions import COMBINED
+from ..sky.spectral_model import SpectralModel
+from .mocks import emission
+from .skies import CleanedSky
+
+
+@dataclass(frozen=True)
+class WholeSky:
+    """All regions as one sky.
+
+    Attributes
+    ----------
+    regions : list of RegionSky
+    model : SpectralModel
+    """
+
+    regions: list[RegionSky]
+    model: SpectralModel
+
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """Of all regions, one after the other: int array (n_pixels,)."""
+        return np.concatenate([sky.pixels for sky in self.regions])
+
+    @property
+    def nside(self) -> int:
+        return self.regions[0].nside
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        return self.regions[0].frequencies
+
+    @property
+    def noise(self):
+        return self.regions[0].noise
+
+    @cached_property
+    def bands(self) -> Bands:
+        return Bands.of(self.frequencies, self.noise, self.model)
+
+    @cached_property
+    def cmb(self) -> np.ndarray:
+        return np.concatenate([sky.cmb for sky in self.regions], axis=-1)
+
+    def observe(self, realizations: Sequence[int]) -> np.ndarray:
+        """As `region_sky.observe`, of all pixels: foregrounds alone come first."""
+        parts = [observe(sky, list(realizations)) for sky in self.regions]
+        return np.concatenate(parts, axis=-1)
+
+    def basis(self, priors: Sequence[FieldPrior]) -> Basis:
+        return Basis(tuple(prior.variation() for prior in priors), self.pixels, self.nside)
+
+    def parts(self) -> dict[str, slice]:
+        """Where the pixels of every region are among all."""
+        ends = np.cumsum([0, *(len(sky.pixels) for sky in self.regions)])
+        return {sky.region: slice(*ends[k : k + 2]) for k, sky in enumerate(self.regions)}
+
+
+def mock_foregrounds_of_fields(
+    sky: WholeSky, measured: MeasuredFields, observation: np.ndarray, n_skies: int, seed: int
+) -> np.ndarray:
+    """Foregrounds (n_skies, n_bands, 2, n_pixels) in µK_CMB of mock skies.
+
+    Parameters
+    ----------
+    sky : WholeSky
+    measured : MeasuredFields
+    observation : array (n_bands, 2, n_pixels), µK_CMB
+        That the fields were measured on.
+    n_skies, seed : int
+    """
+    recovered = recover_cmb(measured.maximum, observation, sky.bands).components
+    amplitudes = {
+        name: np.stack(maps)
+        for name, maps in zip(sky.model.component_names, recovered, strict=True)
+    }
+    found = np.asarray(measured.maximum.at.parameters)
+    basis = sky.basis(measured.priors)
+
+    def parameters(number):
+        streams = np.random.default_rng([seed, number]).spawn(len(measured.priors))
+        maps = []
+        for k, (prior, rng) in enumerate(zip(measured.priors, streams, strict=True)):
+            if prior.kind in ("value", "patches"):
+                drawn = found[k]
+            elif basis.parts[k]:
+                first = measured.maximum.coefficients[basis.slices[k]][0]
+                drawn = prior.draw(prior.offset * first, sky.pixels, sky.nside, rng)
+            else:
+                offset = np.median(found[k] - prior.mean)
+                drawn = prior.draw(offset, sky.pixels, sky.nside, rng)
+            maps.append(np.clip(drawn, *sky.model.parameters[k].bounds))
+        return np.stack(maps)
+
+    return np.stack(
+        [
+            emission(sky.frequencies, parameters(number), amplitudes, sky.model)
+            for number in range(n_skies)
+        ]
+    )
+
+
+def clean_with_fields(
+    name: str,
+    sky: WholeSky,
+    measured: MeasuredFields,
+    realizations: Sequence[int],
+    mocks: np.ndarray | None = None,
+    mock_seed: int = 0,
+    **settings,
+) -> Iterator[tuple[str, CleanedSky]]:
+    """Regions and their maps, and last `combined`, all of them.
+
+    Parameters
+    ----------
+    name : str
+        Of the configuration, in tables.
+    sky : WholeSky
+    measured : MeasuredFields
+    realizations : sequence of int
+    mocks : array (n_skies, n_bands, 2, n_pixels), optional
+        See `mock_foregrounds_of_fields`.
+    mock_seed : int
+        Of the noise of mock skies.
+    settings :
+        `max_iterations` and `tolerance` of `fit.fit_fields`.
+    """
+    basis = sky.basis(measured.priors)
+
+    def fit(data):
+        return fit_fields(data, basis, sky.noise, sky.frequencies, sky.model, **settings)
+
+    fits = fit(sky.observe(realizations))
+    residuals = noise = np.empty((0, *sky.cmb.shape))
+    n_unconverged_mocks = 0
+    if mocks is not None:
+        n_pixels = len(sky.pixels)
+        drawn = [sky.noise.draw(n_pixels, mock_seed, n, "mock sky") for n in range(len(mocks))]
+        of_mocks = fit(np.concatenate([mocks, mocks + drawn]))
+        residuals, noisy = np.split(of_mocks.cmb, 2)
+        noise = noisy - residuals
+        n_unconverged_mocks = int((~of_mocks.converged).sum())
+    whole = CleanedSky(
+        configuration=name,
+        pixels=sky.pixels,
+        cmb=sky.cmb,
+        systematic=fits.cmb[0],
+        recovered=fits.cmb[1:],
+        parameters=fits.parameters[1],
+        patches=np.empty((0, len(sky.pixels)), dtype=int),
+        counts=_counts(fits, realizations).assign(n_unconverged_mocks=n_unconverged_mocks),
+        n_patches={},
+        mock_residuals=residuals,
+        mock_noise=noise,
+    )
+    for region, part in sky.parts().items():
+        yield region, whole.part(part)
+    # As selected configurations of all regions side by side are named.
+    yield COMBINED, replace(whole, configuration=" + ".join([name] * len(sky.regions)))
+
+
+def _counts(fits: FieldFits, realizations: Sequence[int]) -> pd.DataFrame:
+    """As `realizations.count_fits` has it, of the fit of the whole sky in every region."""
+    return pd.DataFrame(
+        {
+            "nll": fits.nll[1:],
+            "n_unconverged": (~fits.converged[1:]).astype(int),
+            "n_unconverged_systematic": int(not fits.converged[0]),
+            "n_at_bounds": fits.n_at_bounds[1:],
+        },
+        index=pd.Index([number for number in realizations if number != FOREGROUNDS_ONLY]),
+    )
+
+
+def parameter_summary(measured: MeasuredFields, model: SpectralModel) -> pd.DataFrame:
+    """What one observation tells of every parameter, a row each.
+
+    Returns
+    -------
+    DataFrame
+        `parameter`, `kind`, `mean` over the sky, and of fields their `scatter` on all scales and
+        `slope`, fitted to the prior found by effective modes, the `remainder` of pixels,
+        `effective_modes`, and what was expected: `expected_mean`, `expected_scatter`.
+    """
+    rows = []
+    for k, (parameter, prior) in enumerate(zip(model.parameters, measured.priors, strict=True)):
+        spectra = measured.spectra
+        own = spectra[spectra["parameter"] == parameter.name] if len(spectra) else spectra
+        rows.append(
+            {
+                "parameter": parameter.name,
+                "kind": prior.kind,
+                "mean": float(np.mean(np.asarray(measured.maximum.at.parameters)[k])),
+                "scatter": prior.scatter if prior.has_field else np.nan,
+                "slope": _slope(own),
+                "remainder": prior.remainder,
+                "effective_modes": own["effective_modes"].sum() if len(own) else np.nan,
+                "expected_mean": float(np.mean(prior.mean)),
+                "expected_scatter": float(
+                    np.sqrt(
+                        np.sum((2 * np.arange(len(prior.expected)) + 1) * prior.expected)
+                        / (4 * np.pi)
+                    )
+                ),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _slope(spectra: pd.DataFrame) -> float:
+    told = spectra[spectra["effective_modes"] > 0] if len(spectra) else spectra
+    if len(told) < 2:
+        return np.nan
+    middle = np.log(np.sqrt(told["ell_min"] * told["ell_max"]))
+    weights = np.sqrt(told["effective_modes"])
+    return float(np.polyfit(middle, np.log(told["prior"]), 1, w=weights)[0])
