@@ -2,7 +2,6 @@
 
 import logging
 
-import numpy as np
 import pandas as pd
 
 from patchsep.files.maps import read_maps, read_templates, write_maps
@@ -10,11 +9,11 @@ from patchsep.files.tables import read_table, write_table
 from patchsep.inference.foreground_model import ForegroundModel
 from patchsep.inference.mocks import mock_data
 from patchsep.inference.selection import by_region
-from patchsep.inference.skies import clean_sky, measure, partitions_of_selected
+from patchsep.inference.skies import clean_sky, measure, partitions_of_selected, recovered_maps
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
 from patchsep.separation.patches import STRATEGIES
-from patchsep.sky.regions import COMBINED, full_sky
+from patchsep.sky.regions import COMBINED
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 log = logging.getLogger("patchsep.script")
@@ -58,29 +57,10 @@ def main(snakemake):
         ]
         if region == COMBINED and cleaned.configuration == headline:
             about = f"patchsep, method {snakemake.wildcards.method}, realisation 0"
-            write_recovered(snakemake.output.maps, cleaned, nside, model, about)
+            maps, units = recovered_maps(cleaned, nside, model)
+            about = f"{about}: {cleaned.configuration}\nPATCH_* are labels within each region"
+            write_maps(snakemake.output.maps, maps, units, about)
     write_table(snakemake.output.spectra, pd.concat(tables, ignore_index=True))
-
-
-def write_recovered(path, cleaned, nside, model, about):
-    def columns(names, values):
-        sky = full_sky(np.asarray(values), cleaned.pixels, nside, fill=np.nan)
-        return dict(zip(names, sky, strict=True))
-
-    names = [name.upper() for name in model.names]
-    maps = (
-        columns(["CMB_Q", "CMB_U"], cleaned.recovered[0])
-        | columns(["SYSTEMATIC_Q", "SYSTEMATIC_U"], cleaned.systematic)
-        | columns(names, cleaned.parameters)
-        | columns([f"PATCH_{name}" for name in names], cleaned.patches)
-    )
-    units = [parameter.unit for parameter in model.parameters]
-    write_maps(
-        path,
-        maps,
-        ["uK_CMB"] * 4 + units + [""] * len(names),
-        f"{about}: {cleaned.configuration}\nPATCH_* are labels within each region",
-    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ rule clean_sky:
         f"{LOGS}/{{sky}}clean_sky/{{method}}.log",
     benchmark:
         f"{BENCHMARKS}/{{sky}}clean_sky/{{method}}.tsv"
+    wildcard_constraints:
+        method=any_of(PLAN.patch_methods),
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -37,3 +39,46 @@ rule clean_sky:
         "Cleaning the whole sky: {wildcards.method} {wildcards.sky}"
     script:
         "../../scripts/clean_sky.py"
+
+
+# Fields are measured on one observation, and all realisations are fitted with them; all regions
+# are one sky.
+rule clean_sky_with_fields:
+    input:
+        unpack(PLAN.templates),
+        instrument=ancient(INSTRUMENT),
+        regions=f"{RESULTS}/maps/regions.fits",
+        foregrounds=foregrounds_of,
+        cmb=f"{RESULTS}/{{sky}}maps/cmb.fits",
+    output:
+        spectra=f"{RESULTS}/{{sky}}residuals/{{method}}_cleaned.parquet",
+        maps=f"{RESULTS}/{{sky}}maps/recovered_{{method}}.fits",
+        parameters=f"{RESULTS}/{{sky}}fields/{{method}}.csv",
+        spectra_of_parameters=f"{RESULTS}/{{sky}}fields/{{method}}_spectra.csv",
+    log:
+        f"{LOGS}/{{sky}}clean_sky/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/{{sky}}clean_sky/{{method}}.tsv"
+    wildcard_constraints:
+        method=any_of(PLAN.field_methods),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=more_each_attempt(4000),
+        runtime=more_each_attempt(60),
+    params:
+        fields=PLAN.field_options,
+        configuration=lambda wildcards: PLAN.configurations(wildcards.method, COMBINED)[0],
+        patch_seed=PLAN.patch_seed,
+        n_realizations=lambda wildcards: PLAN.skies[wildcards.sky].realizations,
+        noise_seed=lambda wildcards: PLAN.skies[wildcards.sky].noise_seed,
+        model=PLAN.limits,
+        fit=PLAN.fit,
+        spectra=PLAN.spectra,
+        pixel_weights=SETTINGS["spectra"]["pixel_weights"],
+        mocks=PLAN.mock_options,
+        code=code("clean_sky_with_fields", INSTRUMENT),
+    message:
+        "Cleaning the whole sky with fields: {wildcards.method} {wildcards.sky}"
+    script:
+        "../../scripts/clean_sky_with_fields.py"

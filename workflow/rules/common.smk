@@ -51,6 +51,11 @@ def one_of(folders):
     return f"({'|'.join(folders)})"
 
 
+def any_of(names):
+    """Pattern of a wildcard that is one of some names, of which there may be none."""
+    return "|".join(names) if names else "(?!)"
+
+
 wildcard_constraints:
     method="|".join(PLAN.methods),
     region="|".join([*PLAN.regions, COMBINED]),

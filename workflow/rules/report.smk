@@ -2,7 +2,7 @@ rule summarize:
     input:
         configurations=[
             PLAN.r_of_grid(method, region)
-            for method in PLAN.methods
+            for method in PLAN.patch_methods
             for region in PLAN.regions
         ],
         estimates=PLAN.r_of_sets(PLAN.estimated, ".csv"),
@@ -18,7 +18,7 @@ rule summarize:
     conda:
         "../../envs/environment.yaml"
     params:
-        grids=[(method, region) for method in PLAN.methods for region in PLAN.regions],
+        grids=[(method, region) for method in PLAN.patch_methods for region in PLAN.regions],
         sets=PLAN.estimated,
         criterion=PLAN.criteria[0],
         about={

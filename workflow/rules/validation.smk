@@ -101,7 +101,7 @@ rule validation:
             name=[
                 "leakage",
                 "known_patches",
-                *(f"patch_classes/{method}" for method in PLAN.methods),
+                *(f"patch_classes/{method}" for method in PLAN.patch_methods),
             ],
             suffix=["pdf", "png"],
         ),

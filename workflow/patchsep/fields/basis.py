@@ -5,7 +5,6 @@ perhaps a remainder of every pixel. The mean's offset and the field are a linear
 coefficients that have, before any data, unit variance each.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 

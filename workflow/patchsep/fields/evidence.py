@@ -17,7 +17,6 @@ import pandas as pd
 
 from ..lazy import healpy as hp
 from ..separation.likelihood import Bands
-from ..sky.spectral_model import SpectralModel
 from .basis import Basis
 from .fit import Maximum, conjugate_gradients, curvature_of, maximize, whitened
 from .prior import FieldPrior, Freedom, octaves, variance_of

@@ -14,12 +14,20 @@ import numpy as np
 
 from ..lazy import healpy as hp
 from ..sky.harmonics import gaussian_scalar
+from ..sky.spectral_model import SpectralModel
 from .basis import Variation
 
 # How a spectral parameter may vary over the sky, by the word in the configuration.
 KINDS = ("value", "patches", "field", "pixels", "field_and_pixels")
+# Where a parameter varies most from pixel to pixel, and the data constrain it best.
+DEFAULT_KINDS = {"beta_dust": "field_and_pixels"}
 # Multipole about which spectra tilt.
 PIVOT = 10.0
+
+
+def kinds_of(model: SpectralModel) -> dict[str, str]:
+    """How the parameters of a model vary, unless a method says otherwise."""
+    return {name: DEFAULT_KINDS.get(name, "field") for name in model.names}
 
 
 def octaves(lmax: int) -> np.ndarray:

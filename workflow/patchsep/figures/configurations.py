@@ -189,7 +189,7 @@ def _with_choice(plan) -> list[str]:
     """Methods that have several configurations in some region."""
     return [
         method
-        for method in plan.methods
+        for method in plan.patch_methods
         if any(plan.has_choice(method, region) for region in plan.regions)
     ]
 

@@ -252,7 +252,7 @@ FIGURES = {
         inputs=lambda plan, shown: {"regions": f"{plan.results}/maps/regions.fits"},
         suffix="parquet",
     ),
-    "patches": _patches(),
+    "patches": _patches(methods=lambda plan: plan.patch_methods),
     "kmeans_patches": _patches(
         methods=lambda plan: of_strategy(plan, "kmeans")[:1], strategy="kmeans"
     ),

@@ -19,7 +19,7 @@ from ..separation.partitions import (
     partition,
     values_of,
 )
-from ..sky.regions import COMBINED
+from ..sky.regions import COMBINED, full_sky
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 from ..spectra.pixel_weights import PIXEL_WEIGHTS
@@ -172,6 +172,33 @@ def measure(
         left = mean_spectrum(cleaned.mock_residuals, cleaned.pixels, estimator)
         table["mock_residual"] = [left] * len(table)
     return table
+
+
+def recovered_maps(
+    cleaned: CleanedSky, nside: int, model: SpectralModel
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Maps (12 nside²,) of the first realisation by their names in files, and their units.
+
+    CMB and spectral parameters, the systematic residual, and patch labels, where there are any;
+    NaN outside of the regions.
+    """
+    names = [name.upper() for name in model.names]
+    columns, values = (
+        ["CMB_Q", "CMB_U", "SYSTEMATIC_Q", "SYSTEMATIC_U"],
+        [
+            *cleaned.recovered[0],
+            *cleaned.systematic,
+        ],
+    )
+    units = ["uK_CMB"] * 4
+    if len(cleaned.parameters):
+        columns, values = [*columns, *names], [*values, *cleaned.parameters]
+        units += [parameter.unit for parameter in model.parameters]
+    if len(cleaned.patches):
+        columns = [*columns, *(f"PATCH_{name}" for name in names)]
+        values, units = [*values, *cleaned.patches], [*units, *len(names) * [""]]
+    maps = full_sky(np.asarray(values), cleaned.pixels, nside, fill=np.nan)
+    return dict(zip(columns, maps, strict=True)), units
 
 
 def partitions_of_selected(

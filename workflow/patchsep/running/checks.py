@@ -6,6 +6,7 @@ Every check returns problems in the user's words, each with its key and the mend
 from importlib.util import find_spec
 from pathlib import Path
 
+from ..fields.prior import kinds_of
 from ..figures.registry import FIGURES
 from ..separation.patches import STRATEGIES
 from ..sky.regions import FULL_SKY, region_names
@@ -15,6 +16,8 @@ from .messages import all_of, as_list, suggest
 
 # Criteria that only fits to every realisation can tell.
 OF_FITS = ("aic", "evidence", "cross_validation")
+# Strategy of methods without patches.
+FIELDS = "fields"
 # Name of the set of the sky on which configurations are selected.
 TRAINING = "training"
 
@@ -56,6 +59,45 @@ def _nside_problems(nside) -> list[str]:
 
 
 def _method_problems(key, method, rings, nside) -> list[str]:
+    if method["strategy"] == FIELDS:
+        return _field_problems(key, method)
+    only_fields = [
+        f"{key}.{name}: only for {FIELDS}; remove this key"
+        for name in ("parameters", "n_patches")
+        if name in method
+    ]
+    return only_fields + _patch_problems(key, method, rings, nside)
+
+
+def _field_problems(key, method) -> list[str]:
+    problems = [
+        f"{key}.{name}: not for {FIELDS}, which have no patches of regions; remove this key"
+        for name, unset in (("patches", None), ("n_draws", 1), ("independent_patches", False))
+        if method.get(name, unset) != unset
+    ]
+    kinds = kinds_of(MODEL) | method.get("parameters", {})
+    divided = {name for name, kind in kinds.items() if kind == "patches"}
+    numbers = set(method.get("n_patches", {}))
+    problems += [
+        f"{key}.n_patches.{name}: missing; give the number of patches, or another kind to "
+        f"{key}.parameters.{name}"
+        for name in sorted(divided - numbers)
+    ]
+    problems += [
+        f"{key}.n_patches.{name}: {name} has no patches; set {key}.parameters.{name} to patches, "
+        "or remove this key"
+        for name in sorted(numbers - divided)
+    ]
+    problems += [
+        f"{key}.maps.{name}: a template is the mean of a field; set {key}.parameters.{name} to "
+        "field or field_and_pixels, or remove this key"
+        for name in method["maps"]
+        if kinds[name] not in ("field", "field_and_pixels")
+    ]
+    return problems + (_map_problems(key, method) if method["maps"] else [])
+
+
+def _patch_problems(key, method, rings, nside) -> list[str]:
     strategy = STRATEGIES[method["strategy"]]
     random = [name for name, one in STRATEGIES.items() if one.random]
     problems = [
@@ -89,7 +131,8 @@ def _method_problems(key, method, rings, nside) -> list[str]:
 def _template_problems(key, method) -> list[str]:
     maps, errors = method["maps"], method["errors"]
     if STRATEGIES[method["strategy"]].maps_from != "template":
-        templated = [name for name, one in STRATEGIES.items() if one.maps_from == "template"]
+        of_patches = [name for name, one in STRATEGIES.items() if one.maps_from == "template"]
+        templated = [FIELDS, *of_patches]
         return [
             f"{key}.{name}: only for {all_of(templated)}; remove this key"
             for name, given in (
@@ -101,6 +144,11 @@ def _template_problems(key, method) -> list[str]:
         ]
     if not maps:
         return [f"{key}.maps: missing; give a HEALPix map of one parameter or more"]
+    return _map_problems(key, method)
+
+
+def _map_problems(key, method) -> list[str]:
+    maps, errors = method["maps"], method["errors"]
     files = [
         f"{key}.maps.{name}: {path!r} is not a file; give the path of a HEALPix map, or true"
         for name, path in maps.items()
@@ -139,7 +187,8 @@ def _source_problems(methods) -> list[str]:
 
 
 def _maps_from(method) -> str | None:
-    return STRATEGIES[method["strategy"]].maps_from
+    strategy = STRATEGIES.get(method["strategy"])
+    return strategy.maps_from if strategy else None
 
 
 def _fit_problems(fit, criteria) -> list[str]:

@@ -12,12 +12,13 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 
+from ..fields.prior import kinds_of
 from ..separation.partitions import configurations, values_of
 from ..separation.patches import STRATEGIES
 from ..sky.regions import COMBINED, find_mask_file, region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
 from .checks import TRAINING
-from .settings import read_yaml
+from .settings import FIELDS, read_yaml
 from .shards import configuration_shard, realization_shards
 
 
@@ -93,6 +94,16 @@ class Plan:
     @property
     def methods(self) -> dict[str, dict]:
         return self.settings["methods"]
+
+    @property
+    def patch_methods(self) -> list[str]:
+        """Methods that divide regions into patches; each has a grid of configurations."""
+        return [name for name, one in self.methods.items() if one["strategy"] in STRATEGIES]
+
+    @property
+    def field_methods(self) -> list[str]:
+        """Methods whose parameters are fields of the whole sky; there is nothing to select."""
+        return [name for name, one in self.methods.items() if one["strategy"] == FIELDS]
 
     @property
     def criteria(self) -> list[str]:
@@ -187,6 +198,8 @@ class Plan:
     def configurations(self, method: str, region: str) -> list[str]:
         """All configurations of a method in a region."""
         settings = self.methods[method]
+        if method not in self.patch_methods:
+            return [settings["strategy"]]
         return configurations(settings["patches"][region.split("_")[0]], settings["grid"])
 
     def has_choice(self, method: str, region: str) -> bool:
@@ -210,7 +223,10 @@ class Plan:
     # Maps that patches follow
 
     def _maps_from(self, method):
-        return STRATEGIES[self.methods[method]["strategy"]].maps_from
+        strategy = self.methods[method]["strategy"]
+        if strategy in STRATEGIES:
+            return STRATEGIES[strategy].maps_from
+        return "template" if self.methods[method]["maps"] else None
 
     def template_sources(self, wildcards) -> dict[str, str]:
         """Map files of a method's templates, by parameter; `true` is what the sky has."""
@@ -278,7 +294,7 @@ class Plan:
         """Every (sky, method, region) whose grid is fitted; mocks only where there is a choice."""
         return [
             (sky, method, region)
-            for sky, method, region in product(self.gridded, self.methods, self.regions)
+            for sky, method, region in product(self.gridded, self.patch_methods, self.regions)
             if sky == "" or self.has_choice(method, region)
         ]
 
@@ -303,6 +319,19 @@ class Plan:
         n_configurations = len(self.configurations(method, region))
         n_draws = self.methods[method]["n_draws"]
         return n_configurations * n_draws * n_data * (1 + self.cross_validated(sky))
+
+    # Fields
+
+    def field_options(self, wildcards) -> dict:
+        """How the parameters of a method vary, and what is known of the fields before any data."""
+        method = self.methods[wildcards.method]
+        return {
+            "kinds": kinds_of(self.model) | method.get("parameters", {}),
+            "n_patches": method.get("n_patches", {}),
+            "errors": method["errors"] if method["maps"] else {},
+            "coherence": method["coherence"],
+            **self.settings["fields"],
+        }
 
     # Foreground models and mock skies
 

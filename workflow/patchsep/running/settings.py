@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
+from ..fields.prior import KINDS
 from ..figures.registry import FIGURES
 from ..inference.selection import CRITERIA
 from ..separation.patches import STRATEGIES
@@ -17,7 +18,7 @@ from ..sky.regions import region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
 from ..spectra.estimator import ESTIMATORS
 from ..spectra.pixel_weights import PIXEL_WEIGHTS
-from .checks import cross_check
+from .checks import FIELDS, cross_check
 from .messages import as_list, suggest
 
 # Beside the package in a checkout, within it where it is installed.
@@ -28,9 +29,10 @@ NAMES = {
     "criteria": CRITERIA,
     "estimators": ESTIMATORS,
     "figures": FIGURES,
+    "kinds": KINDS,
     "parameters": MODEL.names,
     "pixel_weights": PIXEL_WEIGHTS,
-    "strategies": STRATEGIES,
+    "strategies": [FIELDS, *STRATEGIES],
 }
 
 # The schema's types in the words of a message.
@@ -142,12 +144,12 @@ def _filled(node):
 def _by_parameter(by_parameter, defaults=None, all_required=False, **node):
     """Schema of a section with a key for every spectral parameter.
 
-    `defaults` are by name of the parameter, or the attribute of `SpectralModel` that has them; a
+    `defaults` are by name of the parameter, or the attribute of `Parameter` that has them; a
     parameter that they do not name has the default of `by_parameter`.
     """
     properties = {name: dict(by_parameter) for name in MODEL.names}
     if defaults is not None:
-        known = getattr(MODEL, defaults) if isinstance(defaults, str) else defaults
+        known = defaults if isinstance(defaults, dict) else _of_model(defaults)
         for name, of_parameter in properties.items():
             default = known[name] if name in known else by_parameter["default"]
             of_parameter["default"] = list(default) if isinstance(default, tuple) else default
@@ -159,6 +161,10 @@ def _by_parameter(by_parameter, defaults=None, all_required=False, **node):
         "properties": properties,
         "required": required,
     } | node
+
+
+def _of_model(attribute):
+    return {parameter.name: getattr(parameter, attribute) for parameter in MODEL.parameters}
 
 
 def _with_text_keys(content):

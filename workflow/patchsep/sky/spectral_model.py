@@ -38,8 +38,9 @@ class Parameter:
         Where they start.
     reach : float
         Step over which the component's spectrum changes by a factor of two or so.
-    mean, scatter, slope : float
-        Of published maps of it, slope being that of C_ell.
+    mean, mean_error, scatter, slope : float
+        Of published maps of it: their mean over the sky and how far it may be wrong, their rms on
+        all scales, and the slope of C_ell.
     pysm : str
         Attribute of PySM's components that has it.
     inverse : bool
@@ -52,6 +53,7 @@ class Parameter:
     start: float
     reach: float
     mean: float
+    mean_error: float
     scatter: float
     slope: float
     pysm: str
@@ -283,6 +285,7 @@ DUST_AND_SYNCHROTRON = SpectralModel(
                     start=1.54,
                     reach=0.5,
                     mean=1.54,
+                    mean_error=0.2,
                     scatter=0.029,
                     slope=-2.0,
                     pysm="mbb_index",
@@ -295,6 +298,7 @@ DUST_AND_SYNCHROTRON = SpectralModel(
                     start=20.0,
                     reach=6.0,
                     mean=22.1,
+                    mean_error=3.0,
                     scatter=1.56,
                     slope=-2.3,
                     pysm="mbb_temperature",
@@ -313,6 +317,7 @@ DUST_AND_SYNCHROTRON = SpectralModel(
                     start=-3.0,
                     reach=0.6,
                     mean=-3.0,
+                    mean_error=0.3,
                     scatter=0.047,
                     slope=-2.6,
                     pysm="pl_index",

@@ -1,0 +1,139 @@
+"""Measure the fields of a sky on one observation, and clean the whole sky with them."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from patchsep.fields.evidence import measure_fields
+from patchsep.fields.prior import Freedom, expected_prior
+from patchsep.fields.samples import posterior_samples
+from patchsep.files.maps import read_templates, write_maps
+from patchsep.files.tables import write_table
+from patchsep.inference.field_skies import (
+    WholeSky,
+    clean_with_fields,
+    mock_foregrounds_of_fields,
+    parameter_summary,
+)
+from patchsep.inference.skies import measure, recovered_maps
+from patchsep.observation.region_sky import RegionSky
+from patchsep.running.logs import log_to
+from patchsep.separation.patches import kmeans
+from patchsep.sky.regions import COMBINED, full_sky
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+
+log = logging.getLogger("patchsep.script")
+
+
+def main(snakemake):
+    params, options, output = snakemake.params, snakemake.params.fields, snakemake.output
+    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    sky = WholeSky(RegionSky.read_all(params.noise_seed, snakemake.input), model)
+    templates = read_templates(snakemake.input.get("templates"))
+    observation = sky.observe([0])[1]
+    measured = measure_fields(
+        observation,
+        [prior_of(name, sky, templates, options, params.patch_seed) for name in model.names],
+        sky.pixels,
+        sky.nside,
+        sky.bands,
+        Freedom(**options["freedom"]),
+        options["remainder"],
+        options["seed"],
+        **params.fit,
+    )
+    warn_of_templates(measured, templates, model)
+    write_table(output.spectra_of_parameters, measured.spectra)
+    write_table(output.parameters, parameter_summary(measured, model))
+    mocks = None
+    if params.mocks:
+        mocks = mock_foregrounds_of_fields(
+            sky, measured, observation, params.mocks["skies"], params.mocks["seed"]
+        )
+    tables = []
+    for region, cleaned in clean_with_fields(
+        params.configuration,
+        sky,
+        measured,
+        range(params.n_realizations),
+        mocks,
+        params.mocks.get("seed", 0),
+        **params.fit,
+    ):
+        tables += [
+            measure(region, cleaned, sky.nside, params.spectra, weights)
+            for weights in params.pixel_weights
+        ]
+        if region == COMBINED:
+            maps, units = recovered_maps(cleaned, sky.nside, model)
+    if options["samples"]:
+        errors, of_errors = error_maps(sky, measured, observation, options, params.fit)
+        maps, units = maps | errors, units + of_errors
+    about = f"patchsep, method {snakemake.wildcards.method}, realisation 0"
+    write_maps(output.maps, maps, units, about)
+    write_table(output.spectra, pd.concat(tables, ignore_index=True))
+
+
+def prior_of(name, sky, templates, options, seed):
+    """What is known of a parameter before any data."""
+    literature = {key: options[key][name] for key in ("mean", "mean_error", "scatter", "slope")}
+    kind = options["kinds"][name]
+    return expected_prior(
+        kind,
+        sky.nside,
+        literature,
+        options["lmax"],
+        template=templates[name][sky.pixels] if name in templates else None,
+        error=options["errors"].get(name, 0.0),
+        coherence=options["coherence"],
+        labels=kmeans(sky.nside, sky.pixels, options["n_patches"][name], seed)
+        if kind == "patches"
+        else None,
+    )
+
+
+def warn_of_templates(measured, templates, model):
+    """A template's error that is larger than stated is told, not only allowed for."""
+    for name, prior in zip(model.names, measured.priors, strict=True):
+        if name not in templates or not prior.has_field:
+            continue
+        rows = measured.spectra[measured.spectra["parameter"] == name]
+        told = rows[rows["effective_modes"] > 1]
+        excess = (told["power"] - told["expected"]) / told["error"]
+        if (excess > 3).any():
+            factor = np.sqrt((told["prior"] / told["expected"]).max())
+            log.warning(
+                "the template of %s is wrong by more than is stated, up to %.1f times (octave of "
+                "ell = %d); the data correct it where they can: state a larger error",
+                name,
+                factor,
+                told.loc[excess.idxmax(), "ell_min"],
+            )
+
+
+def error_maps(sky, measured, observation, options, limits):
+    """Errors of the CMB and of the parameters of every pixel, of samples of the posterior."""
+    parameters, cmb, converged = posterior_samples(
+        observation,
+        sky.basis(measured.priors),
+        sky.noise,
+        sky.bands,
+        measured.maximum,
+        options["samples"],
+        options["seed"],
+        **limits,
+    )
+    if not converged.all():
+        log.warning("%d of %d samples did not converge", (~converged).sum(), len(converged))
+    names = [f"ERROR_{name.upper()}" for name in sky.model.names]
+    values = np.concatenate([cmb.std(axis=0, ddof=1), parameters.std(axis=0, ddof=1)])
+    maps = full_sky(values, sky.pixels, sky.nside, fill=np.nan)
+    units = [parameter.unit for parameter in sky.model.parameters]
+    columns = ["ERROR_CMB_Q", "ERROR_CMB_U", *names]
+    return dict(zip(columns, maps, strict=True)), ["uK_CMB"] * 2 + units
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)
