@@ -68,7 +68,9 @@ rule clean_sky_with_fields:
         runtime=more_each_attempt(60),
     params:
         fields=PLAN.field_options,
-        configuration=lambda wildcards: PLAN.configurations(wildcards.method, COMBINED)[0],
+        configuration=lambda wildcards: PLAN.configurations(
+            wildcards.method, COMBINED
+        )[0],
         patch_seed=PLAN.patch_seed,
         n_realizations=lambda wildcards: PLAN.skies[wildcards.sky].realizations,
         noise_seed=lambda wildcards: PLAN.skies[wildcards.sky].noise_seed,
