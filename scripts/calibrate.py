@@ -64,7 +64,7 @@ def main(snakemake):
         tables.append(table.rename_axis("sky").reset_index().assign(r=r))
         summary = coverage(table, r) | {"n_unconverged": int((~table["converged"]).sum())}
         log.info("r = %g: %s", r, summary)
-        found.append({"r": r, "estimator": estimator.name, **skies, **summary})
+        found.append({"estimator": estimator.name, **skies, "r": r, **summary})
     write_table(snakemake.output.skies, pd.concat(tables, ignore_index=True))
     write_table(snakemake.output.coverage, pd.DataFrame(found))
 
