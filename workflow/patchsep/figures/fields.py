@@ -127,7 +127,7 @@ def draw_parameter(axis, data: pd.DataFrame, colours: dict[str, str]):
     points = data["power"].where(data["upper_limit"].isna(), data["upper_limit"])
     lowest = min(points.min(), data[list(LINES)].min().min())
     true = data["true"][data["true"] > lowest / FAR_BELOW]
-    axis.set_ylim(bottom=min(lowest, *true) / 1.5)
+    axis.set_ylim(bottom=np.min([lowest, *true]) / 1.5)
 
 
 def _draw_points(axis, rows, column, error, **style):
@@ -163,5 +163,6 @@ FIGURES = {
         },
         methods=lambda plan: plan.field_methods,
         strategy="fields",
+        of="fields",
     )
 }

@@ -32,6 +32,10 @@ class Figure:
         Methods that the figure is for, shown where settings name no others.
     strategy : str
         What a method must have for the figure to have something to show, if anything.
+    template : str
+        Parameter of which a method must have a template, likewise.
+    of : str
+        "patches" or "fields" if it has nothing to show of methods without them.
     suffix : {"csv", "parquet"}
         Of the table.
     wildcard : str
@@ -45,6 +49,8 @@ class Figure:
     inputs: Callable[..., dict] = lambda plan, shown: {}
     methods: Callable[..., list[str]] = lambda plan: list(plan.methods)
     strategy: str = ""
+    template: str = ""
+    of: str = ""
     suffix: str = "csv"
     wildcard: str = ""
 

@@ -235,6 +235,7 @@ def _patches(**options) -> Figure:
             "regions": f"{plan.results}/maps/regions.fits",
             "recovered": _recovered_files(plan, shown),
         },
+        of="patches",
         suffix="parquet",
         **options,
     )

@@ -300,6 +300,8 @@ FIGURES = {
         plot_patch_classes,
         shows=lambda plan, methods, pairs: {"labels": labels_of(plan)},
         inputs=result("validation/patch_classes/{method}.csv"),
+        methods=lambda plan: plan.patch_methods,
+        of="patches",
         wildcard="method",
     ),
     "run_times": Figure(

@@ -234,13 +234,16 @@ def _benchmark_problems(benchmark, names) -> list[str]:
 def _figure_problems(settings) -> list[str]:
     figures, methods = settings["figures"], settings["methods"]
     strategies = {method["strategy"] for method in methods.values()}
+    templates = {parameter for method in methods.values() for parameter in method["maps"]}
     problems = [
-        f"figures.drawn: {name} needs a method of strategy {FIGURES[name].strategy}; add one, or "
-        f"name what it shows in figures.methods.{name}"
+        f"figures.drawn: {name} needs a method {what} {needed}; add one, or name what it shows in "
+        f"figures.methods.{name}"
         for name in figures["drawn"]
-        if FIGURES[name].strategy
-        and name not in figures["methods"]
-        and FIGURES[name].strategy not in strategies
+        for what, needed, known in (
+            ("of strategy", FIGURES[name].strategy, strategies),
+            ("with maps of", FIGURES[name].template, templates),
+        )
+        if needed and name not in figures["methods"] and needed not in known
     ]
     for key, known in (("methods", methods), ("sets", [TRAINING, *settings["test_sets"]])):
         problems += [
@@ -249,7 +252,15 @@ def _figure_problems(settings) -> list[str]:
             for name in names
             if name not in known
         ]
-    return problems
+    if problems:
+        return problems
+    return [
+        f"figures.methods.{figure}: {name} has no {FIGURES[figure].of} to show; remove it"
+        for figure, names in figures["methods"].items()
+        for name in names
+        if FIGURES[figure].of
+        and (FIGURES[figure].of == FIELDS) != (methods[name]["strategy"] == FIELDS)
+    ]
 
 
 def _test_sets(settings) -> dict[str, dict]:
