@@ -32,6 +32,8 @@ class Figure:
         Methods that the figure is for, shown where settings name no others.
     strategy : str
         What a method must have for the figure to have something to show, if anything.
+    needs : {"", "parameters", "patches"}
+        What every method must have that is shown, if anything.
     suffix : {"csv", "parquet"}
         Of the table.
     wildcard : str
@@ -45,6 +47,7 @@ class Figure:
     inputs: Callable[..., dict] = lambda plan, shown: {}
     methods: Callable[..., list[str]] = lambda plan: list(plan.methods)
     strategy: str = ""
+    needs: str = ""
     suffix: str = "csv"
     wildcard: str = ""
 

@@ -236,6 +236,7 @@ def _patches(**options) -> Figure:
             "recovered": _recovered_files(plan, shown),
         },
         suffix="parquet",
+        needs="patches",
         **options,
     )
 
@@ -269,7 +270,9 @@ FIGURES = {
             "true": f"{plan.results}/maps/spectral_parameters.fits",
             "recovered": _recovered_files(plan, shown),
         },
+        methods=lambda plan: plan.fitted_methods,
         suffix="parquet",
+        needs="parameters",
     ),
     "residual_maps": Figure(
         "2 Fits",

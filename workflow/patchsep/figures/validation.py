@@ -300,7 +300,9 @@ FIGURES = {
         plot_patch_classes,
         shows=lambda plan, methods, pairs: {"labels": labels_of(plan)},
         inputs=result("validation/patch_classes/{method}.csv"),
+        methods=lambda plan: plan.patch_methods,
         wildcard="method",
+        needs="patches",
     ),
     "run_times": Figure(
         "7 Run times",

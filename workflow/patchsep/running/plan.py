@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 
 from ..fields.prior import kinds_of
+from ..separation.ilc import ILC
 from ..separation.partitions import configurations, values_of
 from ..separation.patches import STRATEGIES
 from ..sky.regions import COMBINED, find_mask_file, region_names
@@ -104,6 +105,16 @@ class Plan(Shards):
     def field_methods(self) -> list[str]:
         """Methods whose parameters are fields of the whole sky; there is nothing to select."""
         return [name for name, one in self.methods.items() if one["strategy"] == FIELDS]
+
+    @property
+    def ilc_methods(self) -> list[str]:
+        """Methods that weigh bands and fit no spectral parameters; there is nothing to select."""
+        return [name for name, one in self.methods.items() if one["strategy"] in ILC]
+
+    @property
+    def fitted_methods(self) -> list[str]:
+        """Methods that fit spectral parameters, with which mock skies are drawn."""
+        return [name for name in self.methods if name not in self.ilc_methods]
 
     @property
     def criteria(self) -> list[str]:
@@ -300,6 +311,18 @@ class Plan(Shards):
             return []
         path = f"residuals/{wildcards.method}/{wildcards.region}_spectra.parquet"
         return [f"{self.results}/{sky}{path}" for sky in self.mocks if sky != wildcards.sky]
+
+    def pixel_weights(self, wildcards) -> list[str]:
+        """Weights of pixels that a method is measured with; uniform where it has no mock skies."""
+        if wildcards.method in self.fitted_methods:
+            return self.settings["spectra"]["pixel_weights"]
+        return ["uniform"]
+
+    def foreground_residual(self, wildcards) -> list[str]:
+        """Treatments of what a method leaves; it is neglected where there are no mock skies."""
+        if wildcards.method in self.fitted_methods:
+            return self.settings["likelihood"]["foreground_residual"]
+        return ["neglected"]
 
     # r
 

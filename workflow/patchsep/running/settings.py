@@ -13,6 +13,7 @@ from jsonschema.validators import extend
 from ..fields.prior import KINDS
 from ..figures.registry import FIGURES
 from ..inference.selection import CRITERIA
+from ..separation.ilc import ILC
 from ..separation.patches import STRATEGIES
 from ..sky.regions import region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
@@ -32,7 +33,7 @@ NAMES = {
     "kinds": KINDS,
     "parameters": MODEL.names,
     "pixel_weights": PIXEL_WEIGHTS,
-    "strategies": [FIELDS, *STRATEGIES],
+    "strategies": [FIELDS, *STRATEGIES, *ILC],
 }
 
 # The schema's types in the words of a message.
