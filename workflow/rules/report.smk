@@ -18,7 +18,11 @@ rule summarize:
     conda:
         "../../envs/environment.yaml"
     params:
-        grids=[(method, region) for method in PLAN.patch_methods for region in PLAN.regions],
+        grids=[
+            (method, region)
+            for method in PLAN.patch_methods
+            for region in PLAN.regions
+        ],
         sets=PLAN.estimated,
         criterion=PLAN.criteria[0],
         about={

@@ -105,3 +105,41 @@ rule validation:
             ],
             suffix=["pdf", "png"],
         ),
+
+
+# Intervals of r, on skies whose spectral parameters are fields: `snakemake calibration`.
+rule calibrate:
+    input:
+        instrument=ancient(INSTRUMENT),
+        regions=f"{RESULTS}/maps/regions.fits",
+        theory=f"{RESULTS}/spectra/cmb_consistent.csv",
+    output:
+        skies=f"{RESULTS}/validation/calibration_skies.csv",
+        coverage=f"{RESULTS}/validation/calibration.csv",
+    log:
+        f"{LOGS}/calibrate.log",
+    benchmark:
+        f"{BENCHMARKS}/calibrate.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=more_each_attempt(4000),
+        runtime=more_each_attempt(240),
+    params:
+        skies={key: VALIDATION[key] for key in ("realizations", "seed", "r", "mocks")},
+        foregrounds=SETTINGS["foregrounds"],
+        fields=SETTINGS["fields"],
+        spectra=PLAN.spectra,
+        amplitude_scatter=SETTINGS["likelihood"]["amplitude_scatter"],
+        model=PLAN.limits,
+        fit=PLAN.fit,
+        code=code("calibrate", INSTRUMENT),
+    message:
+        "Calibrating intervals of r on skies whose parameters are fields"
+    script:
+        "../../scripts/calibrate.py"
+
+
+rule calibration:
+    input:
+        rules.calibrate.output,

@@ -23,14 +23,19 @@ from .prior import FieldPrior, Freedom, octaves, variance_of
 
 log = logging.getLogger(__name__)
 
-# Random vectors, and the part of a right-hand side that linear systems of them leave.
-N_VECTORS, LEFT = 2, 1e-2
+# Random vectors for the effective modes and for Fisher's matrix, and the part of a right-hand side
+# that linear systems leave. Few vectors would scatter as much as the coefficients themselves do.
+N_VECTORS, N_FISHER, LEFT = 16, 2, 1e-2
+# Steps after which Fisher's matrix is computed again.
+RENEWED = 3
 # Steps at most; the last is below this part of every factor's error.
 MAX_STEPS, SMALL = 30, 0.1
 # Largest change of the logarithm of a factor in one step.
 LARGEST = 2.5
 # Octaves with fewer effective modes have no rows of Fisher's matrix of their own.
 FEWEST_MODES = 0.1
+# Fisher information that an octave counts with at least, where errors are stated.
+LEAST_INFORMATION = 1e-6
 # Pixels' own values are compared within cells of this part of nside: fields hardly vary there.
 CELLS = 8
 # The scatter of pixels' own values is at least this part of the published one.
@@ -69,8 +74,9 @@ def measure_fields(
 ) -> MeasuredFields:
     """Measure the fields' spectra on one observation.
 
-    At first pixels have free values where the prior has a remainder. Their scatter within small
-    cells tells how much the parameter varies, and the remainder is a wide one, of several times
+    Pixels have free values here where the prior has a remainder: spectra of the other parameters
+    are then those that the data show whatever it does. The scatter of these values within small
+    cells tells how much the parameter varies, and its remainder is a wide one, of several times
     that scatter: what it shrinks in a pixel is of no account, and noise is left out of faint ones.
 
     Parameters
@@ -98,18 +104,23 @@ def measure_fields(
     """
     white, names = whitened(data, bands), bands.model.names
     priors = list(priors)
-    found = _iterate(white, priors, pixels, nside, bands, freedom, seed, None, limits)
+    where = pixels, nside
+    found = _iterate(white, priors, *where, bands, freedom, seed, limits)
+    spectra = _spectra(found, names, nside)
+    priors, maximum = list(found.priors), found.maximum
     with_pixels = [k for k, prior in enumerate(priors) if prior.kind == "field_and_pixels"]
     if with_pixels:
         for k in with_pixels:
-            scatter = _scatter_of_pixels(found.maximum, k, priors[k], pixels, nside)
-            found.priors[k] = replace(
+            scatter = _scatter_of_pixels(maximum, k, priors[k], *where)
+            log.info("%s: scatter %.3g, remainder %.3g", names[k], scatter, remainder * scatter)
+            priors[k] = replace(
                 priors[k].scaled(scatter / priors[k].scatter), remainder=remainder * scatter
             )
-            log.info("%s: scatter %.3g, remainder %.3g", names[k], scatter, remainder * scatter)
-        start = None, found.maximum.at.parameters
-        found = _iterate(white, found.priors, pixels, nside, bands, freedom, seed, start, limits)
-    return MeasuredFields(tuple(found.priors), found.maximum, _spectra(found, names, nside))
+        final = _evidence(white, priors, *where, bands, seed, None, limits, None)
+        maximum, told = final.maximum, _spectra(final, names, nside)
+        of_pixels = told["parameter"].isin([names[k] for k in with_pixels])
+        spectra = pd.concat([told[of_pixels], spectra], ignore_index=True)
+    return MeasuredFields(tuple(priors), maximum, spectra)
 
 
 @dataclass
@@ -129,50 +140,48 @@ class _Evidence:
         return 0.5 * (self.power - self.effective)
 
 
+def _is_fitted(prior):
+    """Whether there is a field that is fitted: free values of pixels leave none."""
+    return prior.has_field and not np.isinf(prior.remainder)
+
+
 def _numbers(priors):
     """Where each parameter's octaves are among those of all."""
-    ends = np.cumsum([0, *(len(p.log_factors) if p.has_field else 0 for p in priors)])
+    ends = np.cumsum([0, *(len(p.log_factors) if _is_fitted(p) else 0 for p in priors)])
     return [slice(*ends[k : k + 2]) for k in range(len(priors))]
 
 
-def _iterate(white, priors, pixels, nside, bands, freedom, seed, start, limits):
+def _iterate(white, priors, pixels, nside, bands, freedom, seed, limits):
     """Newton steps in the logarithms of the factors, to where their posterior is largest."""
     numbers = _numbers(priors)
-    # Pixels' own scatter tells the spectrum of a field beneath them.
-    free = np.concatenate(
-        [np.full(n.stop - n.start, p.kind == "field") for n, p in zip(numbers, priors, strict=True)]
-    )
-    expected = np.zeros((len(free), len(free)))
+    precision = np.zeros((numbers[-1].stop, numbers[-1].stop))
     for number in numbers:
-        expected[number, number] = freedom.covariance(number.stop - number.start)
-    precision = np.linalg.inv(expected) if len(free) else expected
-    precision, last = precision * np.outer(free, free), np.zeros(len(free))
-    while True:
-        for step_number in range(MAX_STEPS):
-            evidence = _evidence(white, priors, pixels, nside, bands, seed, start, limits)
-            if not free.any():
-                return evidence
-            logs = np.concatenate([p.log_factors for p in priors if p.has_field])
-            curvature = np.where(np.outer(free, free), evidence.fisher + precision, 0.0)
-            curvature[~free, ~free] = 1.0
-            slope = np.where(free, evidence.slope - precision @ logs, 0.0)
-            step = np.clip(np.linalg.solve(curvature, slope), -LARGEST, LARGEST)
-            # Where two steps go to and fro the truth is between them.
-            step = np.where(step * last < 0, step / 2, step)
-            error = np.sqrt(np.diag(np.linalg.inv(curvature)))
-            largest = np.max(np.abs(step) / error)
-            log.info("step %d: %.2g of its error", step_number + 1, largest)
-            if largest < SMALL:
-                return evidence
-            last = step
-            moved = [
-                replace(p, log_factors=p.log_factors + step[n]) if p.has_field else p
-                for p, n in zip(priors, numbers, strict=True)
-            ]
-            start = _rescaled(evidence.maximum, priors, moved, pixels, nside)
-            priors = moved
-        log.warning("spectra of the fields did not converge: %.2g of an error is asked", largest)
-        return evidence
+        covariance = freedom.covariance(number.stop - number.start)
+        precision[number, number] = np.linalg.inv(covariance)
+    start, last, evidence = None, np.zeros(len(precision)), None
+    for step_number in range(MAX_STEPS):
+        fisher = None if step_number % RENEWED == 0 else evidence.fisher
+        evidence = _evidence(white, priors, pixels, nside, bands, seed, start, limits, fisher)
+        if not len(precision):
+            return evidence
+        logs = np.concatenate([p.log_factors for p in priors if _is_fitted(p)])
+        curvature = evidence.fisher + precision
+        step = np.linalg.solve(curvature, evidence.slope - precision @ logs)
+        step = np.clip(step, -LARGEST, LARGEST)
+        # Where two steps go to and fro the truth is between them.
+        step = np.where(step * last < 0, step / 2, step)
+        largest = np.max(np.abs(step) / np.sqrt(np.diag(np.linalg.inv(curvature))))
+        log.info("step %d of the spectra: %.2g of their errors", step_number + 1, largest)
+        if largest < SMALL:
+            return evidence
+        moved = [
+            replace(p, log_factors=p.log_factors + step[n]) if _is_fitted(p) else p
+            for p, n in zip(priors, numbers, strict=True)
+        ]
+        start = _rescaled(evidence.maximum, priors, moved, pixels, nside)
+        priors, last = moved, step
+    log.warning("spectra of the fields did not converge: %.2g of an error is asked", largest)
+    return evidence
 
 
 def _basis(priors, pixels, nside):
@@ -185,23 +194,21 @@ def _rescaled(maximum, priors, moved, pixels, nside):
     parts = _basis(priors, pixels, nside).parts
     for old, new, part in zip(priors, moved, parts, strict=True):
         ratio.append(np.ones(part.size if part else 0))
-        if old.has_field and part:
+        if _is_fitted(old):
             varies = part.ell > 0
             power = old.power[part.ell[varies]] / new.power[part.ell[varies]]
             ratio[-1][varies] = np.sqrt(power)
     return maximum.coefficients * np.concatenate(ratio), maximum.at.parameters
 
 
-def _evidence(white, priors, pixels, nside, bands, seed, start, limits):
+def _evidence(white, priors, pixels, nside, bands, seed, start, limits, fisher):
     basis = _basis(priors, pixels, nside)
-    if start is not None and start[0] is None:
-        start = np.zeros(basis.size), start[1]
     maximum = maximize(white, bands, basis, start=start, **limits)
     numbers = _numbers(priors)
     n_octaves = numbers[-1].stop
     octave = np.full(basis.size, n_octaves)
     for prior, part, own, number in zip(priors, basis.parts, basis.slices, numbers, strict=True):
-        if prior.has_field and part:
+        if _is_fitted(prior):
             octave[own] = np.where(
                 part.ell > 0, number.start + octaves(prior.lmax)[part.ell], n_octaves
             )
@@ -220,14 +227,16 @@ def _evidence(white, priors, pixels, nside, bands, seed, start, limits):
     vectors = np.random.default_rng(seed).choice([-1.0, 1.0], size=(N_VECTORS, basis.size))
     effective = np.mean([by_octave(v * told(v)) for v in vectors], axis=0)
     effective, modes = np.maximum(effective, 0.0), by_octave(np.ones(basis.size))
-    fisher = np.diag(0.5 * effective**2 / np.maximum(modes, 1))
-    for number in np.flatnonzero(effective > FEWEST_MODES):
-        own = [by_octave(told(np.where(octave == number, v, 0.0)) ** 2) for v in vectors]
-        fisher[number] = 0.5 * np.mean(own, axis=0)
+    if fisher is None:
+        fisher = np.diag(0.5 * effective**2 / np.maximum(modes, 1))
+        for number in np.flatnonzero(effective > FEWEST_MODES):
+            own = [
+                by_octave(told(np.where(octave == number, v, 0.0)) ** 2) for v in vectors[:N_FISHER]
+            ]
+            fisher[number] = 0.5 * np.mean(own, axis=0)
+        fisher = (fisher + fisher.T) / 2
     power = by_octave(maximum.coefficients**2)
-    return _Evidence(
-        list(priors), maximum, numbers, power, effective, modes, (fisher + fisher.T) / 2
-    )
+    return _Evidence(list(priors), maximum, numbers, power, effective, modes, fisher)
 
 
 def _scatter_of_pixels(maximum, k, prior, pixels, nside):
@@ -263,18 +272,18 @@ def _scatter_of_pixels(maximum, k, prior, pixels, nside):
 def _spectra(found: _Evidence, names: Sequence[str], nside: int) -> pd.DataFrame:
     rows = []
     # One step of the evidence alone, from the spectra found (Bond, Jaffe & Knox 1998, eq. 29).
-    # Octaves of which the data tell nothing have no error that could be inverted.
-    n = len(found.fisher)
-    covariance = np.linalg.inv(found.fisher + 1e-6 * np.eye(n)) if n else found.fisher
+    # Octaves of which the data tell nothing have a large error, not an infinite or imaginary one.
+    values, vectors = np.linalg.eigh(found.fisher)
+    covariance = (vectors / np.maximum(values, LEAST_INFORMATION)) @ vectors.T
     ratio, error = 1 + covariance @ found.slope, np.sqrt(np.diag(covariance))
     for name, prior, number in zip(names, found.priors, found.numbers, strict=True):
         ell = np.arange(prior.lmax + 1)
+        # Beside the field the prior has a remainder: what is measured is both.
+        white = prior.remainder**2 * hp.nside2pixarea(nside)
         for place, octave in enumerate(range(number.start, number.stop)):
             inside = (octaves(prior.lmax) == place) & (ell > 0)
             weights = (2 * ell + 1)[inside]
             mean = np.average(prior.power[: prior.lmax + 1][inside], weights=weights)
-            # Beside the field the prior has a remainder: what is measured is both.
-            white = prior.remainder**2 * hp.nside2pixarea(nside)
             rows.append(
                 {
                     "parameter": name,

@@ -81,6 +81,28 @@ def polarization(sky: pysm3.Sky, frequencies: np.ndarray) -> np.ndarray:
     return np.stack([in_band(frequency) for frequency in frequencies])
 
 
+def amplitudes(sky: pysm3.Sky, model: SpectralModel) -> dict[str, np.ndarray]:
+    """Q, U (2, n_pixels) of every component of a model at its reference frequency, in µK_RJ.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one component of the sky has the first spectral parameter of each.
+    """
+    maps = {}
+    for component in model.components:
+        attribute = component.parameters[0].pysm
+        owners = [one for one in sky.components if hasattr(one, attribute)]
+        if len(owners) != 1:
+            raise ValueError(
+                f"{len(owners)} components of this sky are {component.name}; it must have one, "
+                "such as [d1, s1]"
+            )
+        emission = owners[0].get_emission(component.reference * u.GHz)[1:]
+        maps[component.name] = emission.to_value(u.uK_RJ)
+    return maps
+
+
 def set_parameters(sky: pysm3.Sky, parameters: dict[str, np.ndarray], model: SpectralModel):
     """Replace spectral parameters of a sky by maps (n_pixels,), temperatures in K.
 

@@ -1,0 +1,74 @@
+"""Count how often intervals of r hold the true one, on skies whose parameters are fields."""
+
+import logging
+
+import pandas as pd
+
+from patchsep.fields.prior import kinds_of
+from patchsep.files.tables import read_table, write_table
+from patchsep.instrument.instrument import read_instrument
+from patchsep.instrument.noise import WhiteNoise
+from patchsep.running.logs import log_to
+from patchsep.separation.likelihood import cmb_noise
+from patchsep.sky.foregrounds import amplitudes, foreground_sky
+from patchsep.sky.regions import COMBINED, Regions
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.spectra.estimator import Estimator
+from patchsep.studies.calibration import Bins, calibrate_sky
+from patchsep.studies.validation import coverage
+
+log = logging.getLogger("patchsep.script")
+
+# What fields make of noise, over what known spectral parameters would.
+NOISE_FACTOR = 1.3
+
+
+def main(snakemake):
+    params, skies = snakemake.params, snakemake.params.skies
+    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    theory = read_table(snakemake.input.theory)
+    regions = Regions.read(snakemake.input.regions)
+    nside, pixels = regions.nside, regions.pixels(COMBINED)
+    instrument = read_instrument(snakemake.input.instrument)
+    noise = WhiteNoise.of(instrument, nside)
+    settings = params.foregrounds
+    sky = foreground_sky(settings["model"], nside, settings["seed"])
+    maps = {name: qu[:, pixels] for name, qu in amplitudes(sky, model).items()}
+    level = NOISE_FACTOR * cmb_noise(instrument.frequency, noise, model)
+    estimator = Estimator.of(pixels, nside, **params.spectra)
+    bins = Bins.of(estimator, theory, level, skies["realizations"], skies["seed"])
+    fields = params.fields | {"kinds": kinds_of(model)}
+    tables, found = [], []
+    for seed, r in enumerate((0.0, skies["r"]), start=skies["seed"]):
+        rows = [
+            calibrate_sky(
+                number,
+                maps,
+                pixels,
+                nside,
+                instrument.frequency,
+                noise,
+                model,
+                theory,
+                bins,
+                r,
+                seed,
+                fields,
+                skies["mocks"],
+                params.amplitude_scatter,
+                **params.fit,
+            )
+            for number in range(skies["realizations"])
+        ]
+        table = pd.DataFrame(rows)
+        tables.append(table.rename_axis("sky").reset_index().assign(r=r))
+        summary = coverage(table, r) | {"n_unconverged": int((~table["converged"]).sum())}
+        log.info("r = %g: %s", r, summary)
+        found.append({"estimator": estimator.name, **skies, "r": r, **summary})
+    write_table(snakemake.output.skies, pd.concat(tables, ignore_index=True))
+    write_table(snakemake.output.coverage, pd.DataFrame(found))
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)

@@ -1,0 +1,202 @@
+"""Calibration: how often intervals of r hold the true one, on skies that are known to be fields.
+
+Every sky has the amplitudes of a simulated Galaxy, and spectral parameters, CMB and noise of its
+own. r is measured as of an observed sky: from the spectrum of the one recovered CMB map, with the
+noise and the foreground residual that mock skies expect, drawn from what that sky shows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..fields.evidence import measure_fields
+from ..fields.fit import fit_fields
+from ..fields.prior import Freedom, expected_prior, field_spectrum
+from ..inference.field_skies import WholeSky, mock_foregrounds_of_fields
+from ..inference.mocks import emission
+from ..inference.r_likelihood import estimate_r, residual_of_unknown_amplitude
+from ..instrument.noise import WhiteNoise
+from ..observation.region_sky import RegionSky
+from ..sky.harmonics import gaussian_qu, gaussian_scalar
+from ..sky.regions import COMBINED, full_sky
+from ..sky.spectral_model import SpectralModel
+from ..spectra.estimator import Estimator
+
+
+@dataclass(frozen=True)
+class Bins:
+    """What the likelihood knows of the bins of an estimator, without foregrounds.
+
+    Attributes
+    ----------
+    estimator : Estimator
+    lensing, tensor, leaked, n_modes : arrays (n_bins,)
+        Lensing BB, tensor BB at r = 1 and what E modes leak on average, µK², and independent modes.
+    used : bool array (n_bins,)
+    """
+
+    estimator: Estimator
+    lensing: np.ndarray
+    tensor: np.ndarray
+    leaked: np.ndarray
+    n_modes: np.ndarray
+    used: np.ndarray
+
+    @classmethod
+    def of(
+        cls, estimator: Estimator, theory: pd.DataFrame, noise: float, skies: int, seed: int
+    ) -> "Bins":
+        """Modes by the scatter of simulated skies of lensed CMB and white noise (µK per pixel)."""
+        ee, lensing, tensor = (
+            theory[name].to_numpy() for name in ("ee_scalar", "bb_lensing", "bb_tensor")
+        )
+
+        def measured(bb, noise, stream):
+            spectra = []
+            for number in range(skies):
+                rng = np.random.default_rng([seed, stream, number])
+                qu = gaussian_qu(ee, bb, estimator.nside, rng)
+                qu += noise * rng.standard_normal(qu.shape)
+                spectra.append(estimator.spectrum(estimator.modes(qu)))
+            return np.array(spectra)
+
+        scattered = measured(lensing, noise, 0)
+        n_modes = 2 * scattered.mean(axis=0) ** 2 / scattered.var(axis=0, ddof=1)
+        n_ell = estimator.bins.shape[1]
+        return cls(
+            estimator,
+            estimator.bins @ lensing[:n_ell],
+            estimator.bins @ tensor[:n_ell],
+            measured(0 * lensing, 0.0, 1).mean(axis=0),
+            n_modes,
+            estimator.used(n_modes),
+        )
+
+
+def calibrate_sky(
+    number: int,
+    amplitudes: Mapping[str, np.ndarray],
+    pixels: np.ndarray,
+    nside: int,
+    frequencies: np.ndarray,
+    noise: WhiteNoise,
+    model: SpectralModel,
+    theory: pd.DataFrame,
+    bins: Bins,
+    r: float,
+    seed: int,
+    fields: Mapping,
+    n_mocks: int,
+    amplitude_scatter: float,
+    **limits,
+) -> dict[str, float]:
+    """r of one sky, from one realisation.
+
+    Parameters
+    ----------
+    number, seed : int
+        Of its spectral parameters, CMB and noise.
+    amplitudes : dict of str to array (2, n_pixels)
+        Of every component, µK_RJ at its reference frequency.
+    pixels : int array (n_pixels,), RING order
+    nside : int
+    frequencies : array (n_bands,), GHz
+    noise : WhiteNoise
+    model : SpectralModel
+    theory : DataFrame
+        `cmb.cmb_spectra` up to 3 nside - 1.
+    bins : Bins
+    r : float
+        Of its CMB.
+    fields : dict
+        `kinds`, and of the settings `fields` all but the samples.
+    n_mocks : int
+    amplitude_scatter : float
+        See `residual_of_unknown_amplitude`.
+    limits :
+        `max_iterations` and `tolerance` of fits.
+
+    Returns
+    -------
+    dict
+        r_hat with its errors and intervals, `converged`, and the ratio of the power of the
+        foreground residual that mock skies expect to that of this sky, `residual_ratio`, over the
+        bins below ell = 30.
+    """
+    streams = np.random.default_rng([seed, number]).spawn(len(model.parameters) + 2)
+    parameters = np.stack(
+        [
+            fields["mean"][name]
+            + gaussian_scalar(
+                field_spectrum(nside, fields["scatter"][name], fields["slope"][name]), nside, rng
+            )[pixels]
+            for name, rng in zip(model.names, streams[2:], strict=True)
+        ]
+    )
+    ee = (theory["ee_scalar"] + r * theory["ee_tensor"]).to_numpy()
+    bb = (theory["bb_lensing"] + r * theory["bb_tensor"]).to_numpy()
+    region = RegionSky(
+        region=COMBINED,
+        nside=nside,
+        pixels=pixels,
+        frequencies=frequencies,
+        noise=noise,
+        foregrounds=emission(frequencies, parameters, dict(amplitudes), model),
+        cmb=gaussian_qu(ee, bb, nside, streams[0])[:, pixels],
+        noise_seed=int(streams[1].integers(1 << 31)),
+    )
+    sky = WholeSky([region], model)
+    foregrounds, observation = sky.observe([0])
+    literature = {
+        name: {key: fields[key][name] for key in ("mean", "mean_error", "scatter", "slope")}
+        for name in model.names
+    }
+    measured = measure_fields(
+        observation,
+        [
+            expected_prior(fields["kinds"][name], nside, literature[name], fields["lmax"])
+            for name in model.names
+        ],
+        pixels,
+        nside,
+        sky.bands,
+        Freedom(**fields["freedom"]),
+        fields["remainder"],
+        fields["seed"],
+        **limits,
+    )
+    mocks = mock_foregrounds_of_fields(sky, measured, observation, n_mocks, seed + number)
+    noisy = [m + noise.draw(len(pixels), seed + number, k, "mock sky") for k, m in enumerate(mocks)]
+    fits = fit_fields(
+        [observation, foregrounds, *mocks, *noisy],
+        sky.basis(measured.priors),
+        noise,
+        frequencies,
+        model,
+        **limits,
+    )
+    estimator = bins.estimator
+
+    def spectrum(qu):
+        return estimator.spectrum(estimator.modes(full_sky(qu, pixels, nside)))
+
+    recovered, systematic = fits.cmb[:2]
+    residuals, noisy = np.split(fits.cmb[2:], 2)
+    expected = np.mean([spectrum(qu) for qu in residuals], axis=0)
+    statistical = np.mean([spectrum(qu) for qu in noisy - residuals], axis=0)
+    used, true = bins.used, spectrum(systematic)
+    observed = spectrum(recovered)[used]
+    wide = estimator.ell < 30
+    row = {
+        "converged": bool(fits.converged.all()),
+        "residual_ratio": expected[wide].sum() / true[wide].sum(),
+    }
+    if not np.all(observed > 0):
+        # Kept and counted, though the likelihood cannot use it.
+        return row
+    floor = (bins.lensing + bins.leaked + np.maximum(statistical, 0))[used]
+    floor = residual_of_unknown_amplitude(floor, np.maximum(expected, 0)[used], amplitude_scatter)
+    estimate = estimate_r(observed, bins.tensor[used], floor, bins.n_modes[used])
+    return row | estimate.headline | estimate.intervals()
