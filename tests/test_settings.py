@@ -355,6 +355,17 @@ def test_an_ilc_has_no_other_key(broom, key, value):
     )
 
 
+def test_moments_need_a_band_each(broom, instrument):
+    broom(True)
+    path = instrument(**{key: [40, 60, 100, 140, 200] for key in ("frequency", "depth_p", "beam")})
+    methods = {f"methods.{name}": {"strategy": name} for name in ("nilc", "moment_ilc")}
+    (line,) = problems_of(methods | {"instrument": path})
+    assert line == (
+        f"{SOURCE}: methods.moment_ilc.strategy: moment_ilc needs 6 bands or more, and {path} has "
+        "5; remove this method, or use another instrument"
+    )
+
+
 def test_no_method_and_no_figure_has_spectral_parameters_of_an_ilc(broom):
     broom(True)
     blind = {"methods.blind": {"strategy": "nilc"}}

@@ -57,6 +57,11 @@ ILC = {
     },
 }
 
+# Bands without which there are no such weights: one for the CMB and one for every constraint.
+FEWEST_BANDS = {
+    name: 1 + len(run.get("constraints", {}).get("components", [])) for name, run in ILC.items()
+}
+
 # Clusters are bins of the ratio of B maps at these two, in GHz; BROOM's for LiteBIRD.
 TRACERS = (337.0, 119.0)
 
