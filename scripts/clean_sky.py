@@ -6,10 +6,10 @@ import pandas as pd
 
 from patchsep.files.maps import read_maps, read_templates, write_maps
 from patchsep.files.tables import read_table, write_table
-from patchsep.inference.foreground_model import ForegroundModel
 from patchsep.inference.mocks import mock_data
 from patchsep.inference.selection import by_region
 from patchsep.inference.skies import clean_sky, measure, partitions_of_selected, recovered_maps
+from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
 from patchsep.separation.patches import STRATEGIES

@@ -1,9 +1,9 @@
 """Draw the foregrounds of a mock sky."""
 
 from patchsep.files.maps import write_polarization
-from patchsep.inference.foreground_model import ForegroundModel
 from patchsep.inference.mocks import mock_foregrounds
 from patchsep.instrument.instrument import read_instrument
+from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.running.logs import log_to
 from patchsep.sky.regions import COMBINED, Regions, full_sky
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON

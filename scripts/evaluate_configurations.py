@@ -7,8 +7,8 @@ import numpy as np
 from patchsep.files.fingerprints import fingerprint
 from patchsep.files.store import Store
 from patchsep.files.tables import read_table, write_table
-from patchsep.inference.foreground_model import ForegroundModel
 from patchsep.inference.mocks import mock_skies
+from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
 from patchsep.separation.partitions import partition

@@ -6,7 +6,7 @@ import numpy as np
 
 from patchsep.files.maps import write_maps
 from patchsep.inference.fit_foreground_model import fit_foreground_model
-from patchsep.inference.foreground_model import column_units
+from patchsep.observation.foreground_model import column_units
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
 from patchsep.sky.regions import full_sky

@@ -12,7 +12,7 @@ from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 ROOT = Path(__file__).parents[1]
 CONFIG_FILES = sorted((ROOT / "config").glob("*.yaml"))
 # In these sections of a method all parameters have the same row.
-BY_PARAMETER = {"patches", "maps", "errors"}
+BY_PARAMETER = {"patches", "maps", "errors", "parameters", "n_patches"}
 FREE = dict.fromkeys(DUST_AND_SYNCHROTRON.names, "<parameter>")
 ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 

@@ -32,6 +32,7 @@ from patchsep.figures.registry import (
     module_of,
 )
 from patchsep.figures.search import plot_prediction
+from patchsep.figures.selected import plot_distributions
 from patchsep.figures.style import patches_of_all, region_title, with_series
 from patchsep.figures.validation import (
     first_parameter_scans,
@@ -77,6 +78,7 @@ def plan_of(methods=None, sets=None, templated=None):
         },
         model=SimpleNamespace(parameters=parameters),
         regions=["hi", "low"],
+        fitted_methods=list(strategies),
         methods={
             name: {
                 "strategy": strategy,
@@ -282,9 +284,25 @@ def test_selections_are_shown_with_the_first_of_what_r_is_measured_with(tmp_path
     rows = pd.MultiIndex.from_product(
         [["hi", "combined"], *kinds.values()], names=["region", *kinds]
     ).to_frame(index=False)
+    # A method without mock skies has others.
+    rows = pd.concat([rows.assign(method="one"), rows.tail(1).assign(method="other")])
     rows.to_csv(tmp_path / "selection.csv", index=False)
     shown = selection_table({"table": tmp_path / "selection.csv"}, {})
-    assert shown.to_numpy().tolist() == [["combined", "one", "one"]]
+    assert shown.to_numpy().tolist() == [
+        ["combined", "one", "one", "one"],
+        ["combined", "other", "other", "other"],
+    ]
+
+
+def test_methods_without_a_fit_have_no_bar_of_nll():
+    values = {"variance": [1.0, 2.0], "bb_sum": [1.0, 2.0]}
+    fitted, blind = (
+        pd.DataFrame({"method": method, "nll": nll} | values)
+        for method, nll in (("kmeans", [1.0, 2.0]), ("blind", [np.nan, np.nan]))
+    )
+    figure = plot_distributions(pd.concat([fitted, blind]), {})
+    assert [len(axis.lines) for axis in figure.axes] == [2, 1, 2]
+    plt.close(figure)
 
 
 def test_curves_are_named_by_method_and_where_there_are_several_by_set():

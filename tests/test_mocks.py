@@ -10,8 +10,8 @@ import pytest
 from workflows import ROOT
 
 from patchsep.inference.fit_foreground_model import fit_foreground_model
-from patchsep.inference.foreground_model import ForegroundModel
 from patchsep.inference.mocks import draw_true_parameter, emission, mock_foregrounds
+from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.separation.fit import separate
 from patchsep.separation.patches import kmeans
 from patchsep.sky.parameter_fields import parameter_deviations

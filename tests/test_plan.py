@@ -144,6 +144,32 @@ def test_mock_skies_are_like_the_sky_that_is_cleaned(plan_of):
     }
 
 
+def test_an_ilc_is_measured_without_mock_skies(plan_of, monkeypatch):
+    monkeypatch.setattr("patchsep.running.checks.find_spec", lambda name: True)
+    plan = plan_of(
+        {
+            "methods.blind": {"strategy": "nilc"},
+            "spectra.pixel_weights": ["inverse_variance", "uniform"],
+            "likelihood.foreground_residual": ["marginalised", "neglected"],
+        }
+    )
+    assert plan.ilc_methods == ["blind"]
+    assert plan.fitted_methods == plan.patch_methods == ["kmeans", "uniform"]
+    assert (
+        plan.configurations("blind", "hi") == plan.configurations("blind", "combined") == ["nilc"]
+    )
+    blind, fitted = Wildcards(method="blind"), Wildcards(method="kmeans")
+    assert (plan.pixel_weights(blind), plan.foreground_residual(blind)) == (
+        ["uniform"],
+        ["neglected"],
+    )
+    assert plan.pixel_weights(fitted) == ["inverse_variance", "uniform"]
+    assert plan.foreground_residual(fitted) == ["marginalised", "neglected"]
+    assert ("unseen", "blind") in plan.estimated
+    # Nothing of it is in the grid.
+    assert not [shard for shard in plan.planned_shards if "blind" in shard]
+
+
 def test_r_is_estimated_of_the_methods_of_every_set(plan_of):
     plan = plan_of({"test_sets.unseen.methods": ["kmeans"], "test_sets.unseen.r": 0.01})
     assert plan.estimated == [

@@ -13,6 +13,7 @@ ROOMS = (
     "instrument",
     "observation",
     "separation",
+    "fields",
     "spectra",
     "inference",
     "studies",

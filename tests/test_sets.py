@@ -8,8 +8,17 @@ from patchsep.inference.sets import (
     LABEL,
     estimate_r_of_set,
     estimate_r_of_skies,
+    headline,
     headline_tables,
     mean_spectra,
+)
+from patchsep.inference.tables import (
+    configuration_table,
+    gains_table,
+    relative_to_first,
+    selection_table,
+    summary_table,
+    summary_text,
 )
 
 ELL = np.arange(2, 130)
@@ -208,3 +217,95 @@ def test_headlines_are_what_a_criterion_selects_with_the_first_weights_and_theor
     assert rows[["set", "method", "configuration", "x"]].to_numpy().tolist() == [
         ["unseen", "kmeans", "3-1-1", 1]
     ]
+
+
+# A method without mock skies has fewer kinds of rows than others.
+
+
+@pytest.fixture(scope="module")
+def with_and_without_mocks(theory, tensor):
+    """`SetTables` of two methods by (set, method); of "blind" there is one kind of row."""
+
+    def tables(configuration, weights, residuals, columns):
+        of_sky = sky(np.random.default_rng(0), 2e-3 * tensor)[columns]
+        of_sky = [
+            of_sky.assign(region=region, configuration=configuration, pixel_weights=one)
+            for region in REGIONS
+            for one in weights
+        ]
+        return estimate_r_of_set(
+            [pd.concat(of_sky)],
+            pd.DataFrame({"criterion": ["oracle"], "region": "hi", "configuration": configuration}),
+            {("consistent", region): theory for region in REGIONS},
+            0.0,
+            weights,
+            residuals,
+            resamplings=3,
+            seed=0,
+            amplitude_scatter=0.7,
+        )
+
+    columns = list(sky(np.random.default_rng(0), tensor))
+    without = [name for name in columns if not name.startswith(("mock", "n_patches"))]
+    weights, residuals = ["inverse_variance", "uniform"], ["marginalised", "neglected"]
+    return {
+        ("unseen", "kmeans"): tables("1-1-1", weights, residuals, columns),
+        ("unseen", "blind"): tables("nilc", ["uniform"], ["neglected"], without),
+    }
+
+
+@pytest.fixture(params=[1, -1], ids=["fitted_first", "blind_first"])
+def in_some_order(with_and_without_mocks, request):
+    return dict(list(with_and_without_mocks.items())[:: request.param])
+
+
+def test_a_method_without_mocks_is_in_the_summary_with_what_it_has(in_some_order):
+    estimates = {key: tables.estimates for key, tables in in_some_order.items()}
+    summary = summary_table(selection_table(estimates), "oracle")
+    assert len(summary) == 2 * len(REGIONS)
+    kinds = summary.set_index("method")[["pixel_weights", "foreground_residual"]]
+    assert (kinds.loc["kmeans"] == ["inverse_variance", "marginalised"]).all(axis=None)
+    assert (kinds.loc["blind"] == ["uniform", "neglected"]).all(axis=None)
+    text = summary_text(summary, "run", "consistent", "figures")
+    words = {
+        "kmeans": "inverse_variance weights, foreground residual marginalised",
+        "blind": "uniform weights, foreground residual neglected",
+    }
+    (_, first), (_, other) = in_some_order
+    assert f"\n*: {words[other]}; without *: {words[first]}\n" in text
+    assert text.count(f"\n{other}* ") == text.count(f"\n{first} ") == len(REGIONS)
+    assert " - " in text and " 3/3/3 " in text
+
+
+def test_a_summary_of_one_kind_marks_nothing(in_some_order):
+    estimates = {key: headline("oracle", one.estimates) for key, one in in_some_order.items()}
+    summary = selection_table(estimates).assign(pixel_weights="x", foreground_residual="x")
+    assert "*" not in summary_text(summary, "run", "consistent", "figures")
+
+
+def test_a_method_without_mocks_is_compared_with_the_same_rows_of_others(in_some_order):
+    selection = selection_table({key: one.estimates for key, one in in_some_order.items()})
+    samples = {key: one.samples for key, one in in_some_order.items()}
+    gains = gains_table(selection, samples)
+    assert len(gains) == len(REGIONS)
+    assert (
+        gains[["pixel_weights", "foreground_residual"]].eq(["uniform", "neglected"]).all(axis=None)
+    )
+    assert gains["ratio"].to_numpy() == pytest.approx(1)
+    rows = selection[selection["region"] == "combined"]
+    relative = relative_to_first(rows, samples)
+    assert list(relative["method"]) == list(rows["method"])
+    of_blind = relative[relative["method"] == "blind"]
+    assert of_blind["ratio"].to_numpy() == pytest.approx([1])
+
+
+def test_curves_of_a_method_without_mocks_are_those_of_its_own_first_kind(in_some_order):
+    tables = {key: (one.estimates, one.curves) for key, one in in_some_order.items()}
+    curves = headline_tables("oracle", tables)
+    assert curves.groupby(["method", "region", *LABEL[2:]]).ngroups == 2 * len(REGIONS)
+
+
+def test_without_a_grid_the_table_of_configurations_is_empty():
+    table = configuration_table({})
+    assert table.empty
+    assert {"method", "region", "configuration", "r_hat"} <= set(table)

@@ -305,6 +305,82 @@ def test_an_optimizer_to_compare_with_has_to_be_installed():
     assert "pip install -r envs/peers.txt" in problem
 
 
+@pytest.fixture
+def broom(monkeypatch):
+    """BROOM seems to be there, or not."""
+
+    def pretend(is_there):
+        def find(name):
+            return is_there if name == "broom" else find_spec(name)
+
+        monkeypatch.setattr("patchsep.running.checks.find_spec", find)
+
+    return pretend
+
+
+def test_an_ilc_needs_broom(broom):
+    broom(False)
+    (line,) = problems_of({"methods.blind": {"strategy": "mc_nilc"}})
+    assert line == (
+        f"{SOURCE}: methods.blind.strategy: mc_nilc needs BROOM, which is not installed; run "
+        "pip install -r envs/peers.txt, or remove this method"
+    )
+    broom(True)
+    settings = load_settings(config_with({"methods.blind": {"strategy": "mc_nilc"}}), SOURCE)
+    assert settings["methods"]["blind"]["strategy"] == "mc_nilc"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("patches", BINS),
+        ("maps", {"beta_dust": "true"}),
+        ("errors", {"beta_dust": 0.1}),
+        ("smoothing", 5.0),
+        ("coherence", 5.0),
+        ("parameters", {"beta_dust": "value"}),
+        ("n_patches", {"beta_dust": 4}),
+        ("n_draws", 2),
+        ("independent_patches", True),
+        ("seed", 4),
+        ("grid", "axes"),
+    ],
+)
+def test_an_ilc_has_no_other_key(broom, key, value):
+    broom(True)
+    (line,) = problems_of({"methods.blind": {"strategy": "nilc", key: value}})
+    assert line == (
+        f"{SOURCE}: methods.blind.{key}: not for nilc, which fits no spectral parameters; "
+        "remove this key"
+    )
+
+
+def test_moments_need_a_band_each(broom, instrument):
+    broom(True)
+    path = instrument(**{key: [40, 60, 100, 140, 200] for key in ("frequency", "depth_p", "beam")})
+    methods = {f"methods.{name}": {"strategy": name} for name in ("nilc", "moment_ilc")}
+    (line,) = problems_of(methods | {"instrument": path})
+    assert line == (
+        f"{SOURCE}: methods.moment_ilc.strategy: moment_ilc needs 6 bands or more, and {path} has "
+        "5; remove this method, or use another instrument"
+    )
+
+
+def test_no_method_and_no_figure_has_spectral_parameters_of_an_ilc(broom):
+    broom(True)
+    blind = {"methods.blind": {"strategy": "nilc"}}
+    binned = {"strategy": "recovered_parameters", "patches": BINS, "recovered_by": "blind"}
+    (line,) = problems_of(blind | {"methods.binned": binned})
+    assert "methods.binned.recovered_by: 'blind' is no method that it can follow" in line
+    lines = problems_of(
+        blind | {"figures.methods": {"parameters": ["blind"], "patches": ["blind", "kmeans"]}}
+    )
+    assert [line.split(": ", 1)[1] for line in lines] == [
+        "figures.methods.parameters: blind has no parameters; remove it",
+        "figures.methods.patches: blind has no patches; remove it",
+    ]
+
+
 def test_defaults_are_filled_in_all_the_way_down():
     settings = load_settings(
         config_with({"likelihood": REMOVED, "cmb.cosmology.tau": 0.06, "fit": {}}), SOURCE

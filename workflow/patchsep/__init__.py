@@ -2,9 +2,10 @@
 
 The sub-packages follow the data, each knowing only those before it: `files` (how all are read and
 written); the `sky`, the `instrument` and an `observation` of the one with the other; `separation`
-of the components; power `spectra` of what is left; `inference` of r, and the selection of a
-configuration. `studies` and `figures` stand beside the chain, and `running` is what Snakemake needs
-to know of it. The docstring of each says what it takes and hands on.
+of the components, whose spectral parameters may be `fields`; power `spectra` of what is left;
+`inference` of r, and the selection of a configuration. `studies` and `figures` stand beside the
+chain, and `running` is what Snakemake needs to know of it. The docstring of each says what it takes
+and hands on.
 """
 
 import os

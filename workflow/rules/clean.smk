@@ -84,3 +84,41 @@ rule clean_sky_with_fields:
         "Cleaning the whole sky with fields: {wildcards.method} {wildcards.sky}"
     script:
         "../../scripts/clean_sky_with_fields.py"
+
+
+# Bands are weighed, by another code: nothing is fitted, and there are no mock skies.
+rule clean_sky_with_ilc:
+    input:
+        instrument=ancient(INSTRUMENT),
+        regions=f"{RESULTS}/maps/regions.fits",
+        foregrounds=foregrounds_of,
+        cmb=f"{RESULTS}/{{sky}}maps/cmb.fits",
+        theory=f"{RESULTS}/spectra/cmb_consistent.csv",
+    output:
+        spectra=f"{RESULTS}/{{sky}}residuals/{{method}}_cleaned.parquet",
+        maps=f"{RESULTS}/{{sky}}maps/recovered_{{method}}.fits",
+    log:
+        f"{LOGS}/{{sky}}clean_sky/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/{{sky}}clean_sky/{{method}}.tsv"
+    wildcard_constraints:
+        method=any_of(PLAN.ilc_methods),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=more_each_attempt(4000),
+        runtime=more_each_attempt(60),
+    params:
+        ilc=lambda wildcards: PLAN.methods[wildcards.method]["strategy"],
+        configuration=lambda wildcards: PLAN.configurations(
+            wildcards.method, COMBINED
+        )[0],
+        n_realizations=lambda wildcards: PLAN.skies[wildcards.sky].realizations,
+        noise_seed=lambda wildcards: PLAN.skies[wildcards.sky].noise_seed,
+        spectra=PLAN.spectra,
+        pixel_weights=PLAN.pixel_weights,
+        code=code("clean_sky_with_ilc", INSTRUMENT),
+    message:
+        "Cleaning the whole sky with an ILC: {wildcards.method} {wildcards.sky}"
+    script:
+        "../../scripts/clean_sky_with_ilc.py"

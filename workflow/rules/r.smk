@@ -91,8 +91,8 @@ rule estimate_r_of_set:
         "../../envs/environment.yaml"
     params:
         **LIKELIHOOD,
-        pixel_weights=SETTINGS["spectra"]["pixel_weights"],
-        foreground_residual=SETTINGS["likelihood"]["foreground_residual"],
+        pixel_weights=PLAN.pixel_weights,
+        foreground_residual=PLAN.foreground_residual,
         r_input=lambda wildcards: PLAN.r_input(wildcards.set),
         bootstrap=SETTINGS["likelihood"]["bootstrap"],
         code=code("estimate_r_of_set"),

@@ -216,7 +216,7 @@ def _grid(plot, methods, rows: Callable = lambda table, symbols: table) -> Figur
             "estimates": [plan.r_of_grid(method, region) for method, region in shown["regions"]]
         },
         methods=methods,
-        of="patches",
+        needs="patches",
     )
 
 

@@ -163,6 +163,6 @@ FIGURES = {
         },
         methods=lambda plan: plan.field_methods,
         strategy="fields",
-        of="fields",
+        needs="fields",
     )
 }

@@ -34,8 +34,8 @@ class Figure:
         What a method must have for the figure to have something to show, if anything.
     template : str
         Parameter of which a method must have a template, likewise.
-    of : str
-        "patches" or "fields" if it has nothing to show of methods without them.
+    needs : {"", "parameters", "patches", "fields"}
+        What every method must have that is shown, if anything.
     suffix : {"csv", "parquet"}
         Of the table.
     wildcard : str
@@ -50,7 +50,7 @@ class Figure:
     methods: Callable[..., list[str]] = lambda plan: list(plan.methods)
     strategy: str = ""
     template: str = ""
-    of: str = ""
+    needs: str = ""
     suffix: str = "csv"
     wildcard: str = ""
 

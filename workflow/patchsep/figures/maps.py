@@ -235,8 +235,8 @@ def _patches(**options) -> Figure:
             "regions": f"{plan.results}/maps/regions.fits",
             "recovered": _recovered_files(plan, shown),
         },
-        of="patches",
         suffix="parquet",
+        needs="patches",
         **options,
     )
 
@@ -270,7 +270,9 @@ FIGURES = {
             "true": f"{plan.results}/maps/spectral_parameters.fits",
             "recovered": _recovered_files(plan, shown),
         },
+        methods=lambda plan: plan.fitted_methods,
         suffix="parquet",
+        needs="parameters",
     ),
     "residual_maps": Figure(
         "2 Fits",

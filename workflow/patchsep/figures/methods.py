@@ -139,14 +139,15 @@ def plot_template_errors(data: pd.DataFrame, shown: dict) -> plt.Figure:
     )
     templated = data[["strategy", "coherence"]].dropna().drop_duplicates()
     series = list(templated.sort_values(["strategy", "coherence"], ascending=[False, True]).values)
+    # Of methods that are not in every row, as those without mock skies.
+    styles = dict(zip(data.loc[data["error"].isna(), "method"].unique(), cycle(REFERENCES)))
     for row, residual in zip(panels, residuals):
         row[0].set_ylabel(f"residual {in_words(residual)}\n$10^3\\,r$")
         for axis, name in zip(row, sets):
             of_panel = data[data["set"].eq(name) & data["foreground_residual"].eq(residual)]
             references = of_panel[of_panel["error"].isna()]
-            marks = zip(cycle(REFERENCES), references["method"], references["total"])
-            for style, method, total in marks:
-                axis.axhline(total, color="k", ls=style, lw=0.8, label=in_words(method))
+            for method, total in zip(references["method"], references["total"]):
+                axis.axhline(total, color="k", ls=styles[method], lw=0.8, label=in_words(method))
             for colour, (strategy, coherence) in zip(COLOURS, series):
                 # Without an error there is nothing that could be coherent.
                 of_line = of_panel["error"].eq(0) | of_panel["coherence"].eq(coherence)
@@ -166,8 +167,9 @@ def plot_template_errors(data: pd.DataFrame, shown: dict) -> plt.Figure:
     for axis, name in zip(panels[0], sets):
         axis.set_title(in_words(name))
     figure.supxlabel(f"rms error of the template of {shown['labels'][TEMPLATE]}", fontsize="medium")
+    labelled = (zip(*axis.get_legend_handles_labels()) for axis in panels[:, 0])
     handles = [
-        *panels[0][0].get_legend_handles_labels()[0],
+        *{label: handle for row in labelled for handle, label in row}.values(),
         lines.Line2D([], [], color="0.4", label=r"$|\hat r - r_\mathrm{in}| + \sigma_+$"),
         lines.Line2D([], [], color="0.4", ls=":", label=r"$\hat r - r_\mathrm{in}$"),
     ]
@@ -180,11 +182,11 @@ def selection_table(files: dict, _) -> pd.DataFrame:
 
     Of several theory spectra, or models of foreground residuals, those of the first.
     """
+    from ..inference.sets import of_first
     from ..inference.tables import with_whole_counts
 
     data = with_whole_counts(read_table(files["table"]))
-    kinds = ["theory", "foreground_residual"]
-    is_first = data[kinds].eq(data[kinds].iloc[0]).all(axis=1)
+    is_first = of_first(data, ["theory", "foreground_residual"])
     return data[data["region"].eq(COMBINED) & is_first]
 
 

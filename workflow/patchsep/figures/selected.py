@@ -165,9 +165,12 @@ def plot_distributions(data: pd.DataFrame, _) -> plt.Figure:
     colours = colours_of(list(data["method"].unique()))
     for axis, (metric, label) in zip(axes, METRICS.items()):
         for method, rows in data.groupby("method", sort=False):
-            # Bins of its own: methods may lie many widths apart.
-            axis.hist(rows[metric], 10, color=colours[method], alpha=0.35)
-            axis.axvline(rows[metric].mean(), color=colours[method], ls="--")
+            values = rows[metric].dropna()
+            # Without a fit there is no NLL.
+            if len(values):
+                # Bins of its own: methods may lie many widths apart.
+                axis.hist(values, 10, color=colours[method], alpha=0.35)
+                axis.axvline(values.mean(), color=colours[method], ls="--")
         axis.set(xlabel=label, yticks=[])
         axis.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4), useMathText=True)
         axis.xaxis.set_major_locator(plt.MaxNLocator(4))

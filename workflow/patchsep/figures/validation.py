@@ -301,8 +301,8 @@ FIGURES = {
         shows=lambda plan, methods, pairs: {"labels": labels_of(plan)},
         inputs=result("validation/patch_classes/{method}.csv"),
         methods=lambda plan: plan.patch_methods,
-        of="patches",
         wildcard="method",
+        needs="patches",
     ),
     "run_times": Figure(
         "7 Run times",

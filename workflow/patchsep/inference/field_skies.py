@@ -75,6 +75,14 @@ class WholeSky:
         ends = np.cumsum([0, *(len(sky.pixels) for sky in self.regions)])
         return {sky.region: slice(*ends[k : k + 2]) for k, sky in enumerate(self.regions)}
 
+    def by_region(self, cleaned: CleanedSky) -> Iterator[tuple[str, CleanedSky]]:
+        """Regions and their parts of the whole sky's maps, and last `combined`, all of them."""
+        for region, part in self.parts().items():
+            yield region, cleaned.part(part)
+        # As selected configurations of all regions side by side are named.
+        together = " + ".join([cleaned.configuration] * len(self.regions))
+        yield COMBINED, replace(cleaned, configuration=together)
+
 
 def mock_foregrounds_of_fields(
     sky: WholeSky, measured: MeasuredFields, observation: np.ndarray, n_skies: int, seed: int
@@ -173,10 +181,7 @@ def clean_with_fields(
         mock_residuals=residuals,
         mock_noise=noise,
     )
-    for region, part in sky.parts().items():
-        yield region, whole.part(part)
-    # As selected configurations of all regions side by side are named.
-    yield COMBINED, replace(whole, configuration=" + ".join([name] * len(sky.regions)))
+    yield from sky.by_region(whole)
 
 
 def _counts(fits: FieldFits, realizations: Sequence[int]) -> pd.DataFrame:

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from ..lazy import optimize
+from ..observation.foreground_model import ForegroundModel
 from ..observation.region_sky import RegionSky
 from ..separation.fit import separate
 from ..separation.patches import kmeans
 from ..sky.spectral_model import SpectralModel
-from .foreground_model import ForegroundModel
 from .mocks import mock_data
 
 # Patches between which the data's gain is measured, for scatter on wide scales; between the second

@@ -15,11 +15,11 @@ from operator import add
 import numpy as np
 
 from ..lazy import healpy as hp
+from ..observation.foreground_model import WIDE, ForegroundModel
 from ..observation.region_sky import RegionSky
 from ..sky.parameter_fields import parameter_deviations
 from ..sky.parameter_templates import prepare_templates, smooth
 from ..sky.spectral_model import SpectralModel
-from .foreground_model import WIDE, ForegroundModel
 
 # Third number of the seed of template errors, beside those that the deviations of the spectral
 # parameters have. It happens to be their number; whatever that is, the seed stays.

@@ -223,9 +223,18 @@ def mean_spectra(residuals: pd.DataFrame, theory: pd.DataFrame, r_input: float) 
 
 
 def headline(criterion: str, estimates: pd.DataFrame) -> pd.DataFrame:
-    """A criterion's rows, of several of `KINDS` those of the first of each."""
-    first = estimates[KINDS].eq(estimates[KINDS].iloc[0]).all(axis=1)
-    return estimates[first & estimates["criterion"].eq(criterion)]
+    """A criterion's rows, of several of `KINDS` those of the first of each, see `of_first`."""
+    return estimates[of_first(estimates, KINDS) & estimates["criterion"].eq(criterion)]
+
+
+def of_first(estimates: pd.DataFrame, kinds: list[str]) -> pd.Series:
+    """Whether rows have the kinds of their method's first row.
+
+    A method without mock skies has fewer kinds than others.
+    """
+    method = estimates["method"] if "method" in estimates else np.zeros(len(estimates))
+    first = estimates.groupby(method, sort=False)[kinds].transform("first")
+    return estimates[kinds].eq(first).all(axis=1)
 
 
 def headline_tables(

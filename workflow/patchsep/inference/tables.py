@@ -161,10 +161,17 @@ def relative_to_first(
 
 
 def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> str:
-    """The summary for a person to read, with r in units of 10⁻³."""
+    """The summary for a person to read, with r in units of 10⁻³.
+
+    Methods that are measured with other weights or another treatment of what foregrounds leave
+    than the first are marked: some have no mock skies.
+    """
     lines = [f"patchsep run '{run}': r x 1e3, {theory} theory spectra"]
     width = max(16, summary["method"].str.len().max() + 2)
     counts = patch_count_columns(summary)
+    kinds = summary[list(PUBLISHED_KIND.index)]
+    differs = kinds.ne(kinds.iloc[0]).any(axis=1)
+    summary = summary.assign(method=summary["method"] + differs.map({True: "*", False: ""}))
     # beta_dust is bd in the heading.
     initials = ["".join(word[0] for word in name.removeprefix(COUNT).split("_")) for name in counts]
     heading = f"patches ({'/'.join(initials)})" if counts else "patches"
@@ -179,8 +186,8 @@ def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> 
             f"{'+sigma':>9}{'r_upper68':>11}{'+-':>8}{'unconverged':>13}",
         ]
         for row in rows.to_dict("records"):
-            numbers = [row[key] for key in counts]
-            patches = "-" if pd.isna(numbers).all() else "/".join(map(str, numbers))
+            numbers = ["-" if pd.isna(row[key]) else str(row[key]) for key in counts]
+            patches = "/".join(numbers) if set(numbers) - {"-"} else "-"
             r = [1e3 * row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
             upper = [1e3 * row[key] for key in ("r_upper68", "r_upper68_error")]
             unconverged = sum(row[key] for key in row if key.startswith("n_unconverged"))
@@ -188,4 +195,10 @@ def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> 
                 f"{row['method']:<{width}}{row['region']:<12}{patches:<20}{r[0]:>z9.3f}{r[1]:>9.3f}"
                 f"{r[2]:>9.3f}{upper[0]:>11.3f}{upper[1]:>8.3f}{unconverged:>13d}"
             )
+    if differs.any():
+        first, other = (
+            f"{weights} weights, foreground residual {residual}"
+            for weights, residual in (kinds.iloc[0], kinds[differs].iloc[0])
+        )
+        lines += ["", f"*: {other}; without *: {first}"]
     return "\n".join([*lines, "", f"figures: {figures}", ""])

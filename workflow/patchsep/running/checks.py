@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..fields.prior import kinds_of
 from ..figures.registry import FIGURES
+from ..separation.ilc import ILC
 from ..separation.patches import STRATEGIES
 from ..sky.regions import FULL_SKY, region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
@@ -18,6 +19,27 @@ from .messages import all_of, as_list, suggest
 OF_FITS = ("aic", "evidence", "cross_validation")
 # Strategy of methods without patches.
 FIELDS = "fields"
+# What a method has that has only a strategy, of all that needs parameters to fit.
+UNSET = {
+    "seed": 0,
+    "n_draws": 1,
+    "independent_patches": False,
+    "parameters": None,
+    "n_patches": None,
+    "maps": {},
+    "smoothing": 0.0,
+    "errors": {},
+    "coherence": 3.0,
+    "grid": "product",
+    "patches": None,
+}
+# Strategies without what a figure needs of methods.
+WITHOUT = {
+    "": [],
+    "parameters": [*ILC],
+    "patches": [FIELDS, *ILC],
+    "fields": [*STRATEGIES, *ILC],
+}
 # Name of the set of the sky on which configurations are selected.
 TRAINING = "training"
 
@@ -61,6 +83,8 @@ def _nside_problems(nside) -> list[str]:
 def _method_problems(key, method, rings, nside) -> list[str]:
     if method["strategy"] == FIELDS:
         return _field_problems(key, method)
+    if method["strategy"] in ILC:
+        return _ilc_problems(key, method)
     only_fields = [
         f"{key}.{name}: only for {FIELDS}; remove this key"
         for name in ("parameters", "n_patches")
@@ -95,6 +119,21 @@ def _field_problems(key, method) -> list[str]:
         if kinds[name] not in ("field", "field_and_pixels")
     ]
     return problems + (_map_problems(key, method) if method["maps"] else [])
+
+
+def _ilc_problems(key, method) -> list[str]:
+    problems = [
+        f"{key}.{name}: not for {method['strategy']}, which fits no spectral parameters; "
+        "remove this key"
+        for name, unset in UNSET.items()
+        if method.get(name, unset) != unset
+    ]
+    if not find_spec("broom"):
+        problems.append(
+            f"{key}.strategy: {method['strategy']} needs BROOM, which is not installed; run "
+            "pip install -r envs/peers.txt, or remove this method"
+        )
+    return problems
 
 
 def _patch_problems(key, method, rings, nside) -> list[str]:
@@ -178,7 +217,11 @@ def _source_problems(methods) -> list[str]:
             if source is not None:
                 problems.append(f"{key}: only for recovered_parameters; remove this key")
             continue
-        known = [other for other in methods if other not in following]
+        known = [
+            other
+            for other, one in methods.items()
+            if other not in following and one["strategy"] not in ILC
+        ]
         if source is None:
             problems.append(f"{key}: missing; name another method, one of {', '.join(known)}")
         elif source not in known:
@@ -245,6 +288,12 @@ def _figure_problems(settings) -> list[str]:
         )
         if needed and name not in figures["methods"] and needed not in known
     ]
+    problems += [
+        f"figures.methods.{figure}: {name} has no {FIGURES[figure].needs}; remove it"
+        for figure, names in figures["methods"].items()
+        for name in names
+        if name in methods and methods[name]["strategy"] in WITHOUT[FIGURES[figure].needs]
+    ]
     for key, known in (("methods", methods), ("sets", [TRAINING, *settings["test_sets"]])):
         problems += [
             f"figures.{key}.{figure}: there is no {name!r}; {suggest(name, known)}"
@@ -252,15 +301,7 @@ def _figure_problems(settings) -> list[str]:
             for name in names
             if name not in known
         ]
-    if problems:
-        return problems
-    return [
-        f"figures.methods.{figure}: {name} has no {FIGURES[figure].of} to show; remove it"
-        for figure, names in figures["methods"].items()
-        for name in names
-        if FIGURES[figure].of
-        and (FIGURES[figure].of == FIELDS) != (methods[name]["strategy"] == FIELDS)
-    ]
+    return problems
 
 
 def _test_sets(settings) -> dict[str, dict]:

@@ -13,13 +13,14 @@ from itertools import product
 from pathlib import Path
 
 from ..fields.prior import kinds_of
+from ..separation.ilc import ILC
 from ..separation.partitions import configurations, values_of
 from ..separation.patches import STRATEGIES
 from ..sky.regions import COMBINED, find_mask_file, region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
 from .checks import TRAINING
 from .settings import FIELDS, read_yaml
-from .shards import configuration_shard, realization_shards
+from .shards import Shards
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Sky:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shards):
     """The plan of a run.
 
     Attributes
@@ -104,6 +105,16 @@ class Plan:
     def field_methods(self) -> list[str]:
         """Methods whose parameters are fields of the whole sky; there is nothing to select."""
         return [name for name, one in self.methods.items() if one["strategy"] == FIELDS]
+
+    @property
+    def ilc_methods(self) -> list[str]:
+        """Methods that weigh bands and fit no spectral parameters; there is nothing to select."""
+        return [name for name, one in self.methods.items() if one["strategy"] in ILC]
+
+    @property
+    def fitted_methods(self) -> list[str]:
+        """Methods that fit spectral parameters, with which mock skies are drawn."""
+        return [name for name in self.methods if name not in self.ilc_methods]
 
     @property
     def criteria(self) -> list[str]:
@@ -256,70 +267,6 @@ class Plan:
         }[self._maps_from(method)]
         return {"templates": f"{self.results}/{source}"} if source else {}
 
-    # What is fitted, in shards
-
-    def shards(self, sky: str, method: str, region: str) -> list[str]:
-        """Shards of a method in a region: of those of configurations that have any."""
-        n_shards = self.settings["fit"]["configuration_shards"]
-        names = self.configurations(method, region)
-        numbers = [n for n in range(n_shards) if configuration_shard(names, n, n_shards)]
-        return [
-            f"{realizations}/shard-{number:03d}"
-            for realizations, number in product(self.realization_shards(sky), numbers)
-        ]
-
-    def realization_shards(self, sky: str) -> dict[str, list[int]]:
-        """Realisations of a sky that the grid is fitted to, by name of their shard."""
-        per_shard = self.settings["fit"]["realizations_per_shard"]
-        return realization_shards(self.gridded[sky].realizations, per_shard)
-
-    def shard_files(self, wildcards) -> list[str]:
-        """Tables of all shards of a method in a region."""
-        sky, method, region = wildcards.sky, wildcards.method, wildcards.region
-        folder = f"{self.results}/{sky}fits/{method}/{region}"
-        return [f"{folder}/{shard}.parquet" for shard in self.shards(sky, method, region)]
-
-    def shard_configurations(self, wildcards) -> list[str]:
-        """The configurations of a shard."""
-        names = self.configurations(wildcards.method, wildcards.region)
-        n_shards = self.settings["fit"]["configuration_shards"]
-        return configuration_shard(names, int(wildcards.shard), n_shards)
-
-    def cross_validated(self, sky: str) -> bool:
-        """Whether halves of the data of a sky are fitted too."""
-        return sky == "" and "cross_validation" in self.criteria
-
-    @cached_property
-    def _grids(self):
-        """Every (sky, method, region) whose grid is fitted; mocks only where there is a choice."""
-        return [
-            (sky, method, region)
-            for sky, method, region in product(self.gridded, self.patch_methods, self.regions)
-            if sky == "" or self.has_choice(method, region)
-        ]
-
-    @property
-    def planned_shards(self) -> list[str]:
-        """All shards of the run, as paths below a folder of all fits."""
-        return [
-            f"{sky}{method}/{region}/{shard}"
-            for sky, method, region in self._grids
-            for shard in self.shards(sky, method, region)
-        ]
-
-    @property
-    def n_fits(self) -> int:
-        """Fits of the grid: to all noise realisations and, in every shard, to foregrounds alone."""
-        return sum(self._n_fits(*grid) for grid in self._grids)
-
-    def _n_fits(self, sky, method, region):
-        n_data = len(self.realization_shards(sky))
-        if self.settings["fit"]["propagation"] == "nonlinear":
-            n_data += self.gridded[sky].realizations
-        n_configurations = len(self.configurations(method, region))
-        n_draws = self.methods[method]["n_draws"]
-        return n_configurations * n_draws * n_data * (1 + self.cross_validated(sky))
-
     # Fields
 
     def field_options(self, wildcards) -> dict:
@@ -364,6 +311,18 @@ class Plan:
             return []
         path = f"residuals/{wildcards.method}/{wildcards.region}_spectra.parquet"
         return [f"{self.results}/{sky}{path}" for sky in self.mocks if sky != wildcards.sky]
+
+    def pixel_weights(self, wildcards) -> list[str]:
+        """Weights of pixels that a method is measured with; uniform where it has no mock skies."""
+        if wildcards.method in self.fitted_methods:
+            return self.settings["spectra"]["pixel_weights"]
+        return ["uniform"]
+
+    def foreground_residual(self, wildcards) -> list[str]:
+        """Treatments of what a method leaves; it is neglected where there are no mock skies."""
+        if wildcards.method in self.fitted_methods:
+            return self.settings["likelihood"]["foreground_residual"]
+        return ["neglected"]
 
     # r
 

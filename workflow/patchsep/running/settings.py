@@ -13,6 +13,7 @@ from jsonschema.validators import extend
 from ..fields.prior import KINDS
 from ..figures.registry import FIGURES
 from ..inference.selection import CRITERIA
+from ..separation.ilc import FEWEST_BANDS, ILC
 from ..separation.patches import STRATEGIES
 from ..sky.regions import region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
@@ -32,7 +33,7 @@ NAMES = {
     "kinds": KINDS,
     "parameters": MODEL.names,
     "pixel_weights": PIXEL_WEIGHTS,
-    "strategies": [FIELDS, *STRATEGIES],
+    "strategies": [FIELDS, *STRATEGIES, *ILC],
 }
 
 # The schema's types in the words of a message.
@@ -102,7 +103,7 @@ def load_settings(config: dict, source: str) -> dict:
             settings[section].setdefault("region", last)
         problems = cross_check(settings)
     _raise(problems, source)
-    _check_instrument(settings["instrument"], source)
+    _check_instrument(settings["instrument"], settings["methods"], source)
     if settings["published"] and not Path(settings["published"]).is_file():
         problem = f"published: {settings['published']!r} is not a file; remove this key, or see "
         _raise([problem + "config/published/ for an example"], source)
@@ -273,7 +274,7 @@ def read_yaml(path):
         _raise([f"this is not YAML{where}; see {Path(path).parent} for examples"], path)
 
 
-def _check_instrument(path, source):
+def _check_instrument(path, methods, source):
     if not Path(path).is_file():
         known = sorted(map(str, Path("config/instruments").glob("*.yaml")))
         mend = suggest(path, known) if known else "paths are relative to the working directory"
@@ -288,3 +289,10 @@ def _check_instrument(path, source):
             if len(content[key]) != n_bands
         ]
     _raise(problems, path)
+    problems = [
+        f"methods.{name}.strategy: {one['strategy']} needs {fewest} bands or more, and {path} has "
+        f"{n_bands}; remove this method, or use another instrument"
+        for name, one in methods.items()
+        if (fewest := FEWEST_BANDS.get(one["strategy"], 0)) > n_bands
+    ]
+    _raise(problems, source)

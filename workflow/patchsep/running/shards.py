@@ -3,6 +3,8 @@
 A shard has some of the configurations and some of the realisations.
 """
 
+from functools import cached_property
+from itertools import product
 from zlib import crc32
 
 
@@ -16,3 +18,69 @@ def realization_shards(n_realizations: int, per_shard: int) -> dict[str, list[in
 def configuration_shard(names: list[str], number: int, n_shards: int) -> list[str]:
     """The configurations of one shard: which shard one is in does not depend on the others."""
     return [name for name in names if crc32(name.encode()) % n_shards == number]
+
+
+class Shards:
+    """What of a `Plan` is fitted, in shards."""
+
+    def shards(self, sky: str, method: str, region: str) -> list[str]:
+        """Shards of a method in a region: of those of configurations that have any."""
+        n_shards = self.settings["fit"]["configuration_shards"]
+        names = self.configurations(method, region)
+        numbers = [n for n in range(n_shards) if configuration_shard(names, n, n_shards)]
+        return [
+            f"{realizations}/shard-{number:03d}"
+            for realizations, number in product(self.realization_shards(sky), numbers)
+        ]
+
+    def realization_shards(self, sky: str) -> dict[str, list[int]]:
+        """Realisations of a sky that the grid is fitted to, by name of their shard."""
+        per_shard = self.settings["fit"]["realizations_per_shard"]
+        return realization_shards(self.gridded[sky].realizations, per_shard)
+
+    def shard_files(self, wildcards) -> list[str]:
+        """Tables of all shards of a method in a region."""
+        sky, method, region = wildcards.sky, wildcards.method, wildcards.region
+        folder = f"{self.results}/{sky}fits/{method}/{region}"
+        return [f"{folder}/{shard}.parquet" for shard in self.shards(sky, method, region)]
+
+    def shard_configurations(self, wildcards) -> list[str]:
+        """The configurations of a shard."""
+        names = self.configurations(wildcards.method, wildcards.region)
+        n_shards = self.settings["fit"]["configuration_shards"]
+        return configuration_shard(names, int(wildcards.shard), n_shards)
+
+    def cross_validated(self, sky: str) -> bool:
+        """Whether halves of the data of a sky are fitted too."""
+        return sky == "" and "cross_validation" in self.criteria
+
+    @cached_property
+    def _grids(self):
+        """Every (sky, method, region) whose grid is fitted; mocks only where there is a choice."""
+        return [
+            (sky, method, region)
+            for sky, method, region in product(self.gridded, self.patch_methods, self.regions)
+            if sky == "" or self.has_choice(method, region)
+        ]
+
+    @property
+    def planned_shards(self) -> list[str]:
+        """All shards of the run, as paths below a folder of all fits."""
+        return [
+            f"{sky}{method}/{region}/{shard}"
+            for sky, method, region in self._grids
+            for shard in self.shards(sky, method, region)
+        ]
+
+    @property
+    def n_fits(self) -> int:
+        """Fits of the grid: to all noise realisations and, in every shard, to foregrounds alone."""
+        return sum(self._n_fits(*grid) for grid in self._grids)
+
+    def _n_fits(self, sky, method, region):
+        n_data = len(self.realization_shards(sky))
+        if self.settings["fit"]["propagation"] == "nonlinear":
+            n_data += self.gridded[sky].realizations
+        n_configurations = len(self.configurations(method, region))
+        n_draws = self.methods[method]["n_draws"]
+        return n_configurations * n_draws * n_data * (1 + self.cross_validated(sky))

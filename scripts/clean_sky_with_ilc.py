@@ -1,0 +1,42 @@
+"""Clean a whole sky without a fit, by an internal linear combination of its bands."""
+
+import pandas as pd
+
+from patchsep.files.maps import write_maps
+from patchsep.files.tables import read_table, write_table
+from patchsep.inference.field_skies import WholeSky
+from patchsep.inference.ilc_skies import clean_with_ilc
+from patchsep.inference.skies import measure, recovered_maps
+from patchsep.observation.region_sky import RegionSky
+from patchsep.running.logs import log_to
+from patchsep.sky.regions import COMBINED, FULL_SKY
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+
+
+def main(snakemake):
+    params, files, model = snakemake.params, snakemake.input, DUST_AND_SYNCHROTRON
+    sky = WholeSky(RegionSky.read_all(params.noise_seed, files), model)
+    tables = []
+    for region, cleaned in clean_with_ilc(
+        params.ilc,
+        params.configuration,
+        RegionSky.read(FULL_SKY, params.noise_seed, files),
+        sky,
+        range(params.n_realizations),
+        read_table(files.theory)["bb_lensing"].to_numpy(),
+    ):
+        tables += [
+            measure(region, cleaned, sky.nside, params.spectra, weights)
+            for weights in params.pixel_weights
+        ]
+        if region == COMBINED:
+            maps, units = recovered_maps(cleaned, sky.nside, model)
+            about = f"patchsep, method {snakemake.wildcards.method}, realisation 0"
+            about += "\nSYSTEMATIC_* is the mean over realisations, E modes are those of the truth"
+            write_maps(snakemake.output.maps, maps, units, about)
+    write_table(snakemake.output.spectra, pd.concat(tables, ignore_index=True))
+
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    main(snakemake)
