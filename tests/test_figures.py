@@ -207,6 +207,13 @@ def grid(names, **columns):
     return table.assign(configuration=names, method="kmeans", region="hi", **columns)
 
 
+def test_without_patches_there_is_no_figure_of_them():
+    plan = plan_of()
+    plan.patch_methods = []
+    assert figure_files(plan, "patches") == figure_files(plan, "parameter_spectra") == []
+    assert len(figure_files(plan, "parameters")) == 2
+
+
 def test_scans_go_along_one_parameter_and_cross_where_a_configuration_is_in_several():
     names = configurations(
         [

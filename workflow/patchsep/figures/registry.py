@@ -46,8 +46,24 @@ def figure_path(name: str) -> str:
     return f"{name}/{{{wildcard}}}" if wildcard else name
 
 
+def is_shown(plan, name: str) -> bool:
+    """Whether a method of the run has what a figure needs of methods: some have no patches."""
+    methods = {
+        "": plan.methods,
+        "parameters": plan.fitted_methods,
+        "patches": plan.patch_methods,
+        "fields": plan.field_methods,
+    }
+    return bool(methods[FIGURES[name].needs])
+
+
 def figure_files(plan, name: str) -> list[str]:
-    """PDF and PNG of a figure; of one that every method has, those of the methods that it shows."""
+    """PDF and PNG of a figure; of one that every method has, those of the methods that it shows.
+
+    None of a figure that no method of the run has what it needs for.
+    """
+    if not is_shown(plan, name):
+        return []
     path = f"{plan.results}/figures/{figure_path(name)}"
     one_each = figure_methods(plan, name) if FIGURES[name].wildcard else [""]
     return [
