@@ -351,7 +351,7 @@ def with_fields(finished, tmp_path_factory):
 def test_fields_are_methods_like_any(with_fields):
     results = with_fields / "results" / "tiny"
     summary = pd.read_csv(results / "tables" / "summary.csv")
-    assert list(summary["method"].unique()) == ["kmeans", "uniform", "fields", "templated"]
+    assert set(summary["method"]) == {"kmeans", "uniform", "fields", "templated"}
     assert np.isfinite(summary["r_upper68"]).all()
     without = summary["method"].isin(["fields", "templated"])
     counts = summary.filter(like="n_patches")
@@ -377,7 +377,7 @@ def test_figures_show_methods_with_and_without_patches(with_fields):
     figures = results / "figures"
     for name in ("residual_spectra", "r_likelihoods", "distributions", "methods"):
         shown = pd.read_csv(figures / f"{name}.csv")["method"]
-        assert list(shown.unique()) == ["kmeans", "uniform", "fields", "templated"]
+        assert set(shown) == {"kmeans", "uniform", "fields", "templated"}
     patches = pd.read_parquet(figures / "patches.parquet")
     assert {name.split(".")[0] for name in patches} == {"kmeans", "uniform"}
     parameters = pd.read_parquet(figures / "parameters.parquet")
@@ -391,7 +391,6 @@ def test_figures_show_methods_with_and_without_patches(with_fields):
     true = own["true"].unstack("method")
     assert (true.loc["temp_dust", "fields"] != true.loc["temp_dust", "templated"]).all()
     assert (true.loc["beta_dust", "fields"] == true.loc["beta_dust", "templated"]).all()
-    assert np.isclose(own.loc[("templated", "temp_dust"), "expected"].sum(), 0.5**2, rtol=1)
 
 
 # Figures that show all methods.
