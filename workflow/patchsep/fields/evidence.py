@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 # Random vectors for the effective modes and for Fisher's matrix, and the part of a right-hand side
 # that linear systems leave. Few vectors would scatter as much as the coefficients themselves do.
-N_VECTORS, N_FISHER, LEFT = 16, 2, 1e-2
+N_VECTORS, N_FISHER, LEFT = 16, 2, 1e-3
 # Steps after which Fisher's matrix is computed again.
 RENEWED = 3
 # Steps at most; the last is below this part of every factor's error.
