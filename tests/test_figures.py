@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from types import SimpleNamespace
 
+import healpy as hp
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -13,7 +14,12 @@ import pytest
 from workflows import ROOT
 
 from patchsep.figures.configurations import best_by_patches, scans
-from patchsep.figures.methods import selection_table
+from patchsep.figures.fields import (
+    octave_spectrum,
+    parameter_spectra_table,
+    plot_parameter_spectra,
+)
+from patchsep.figures.methods import plot_template_errors, selection_table
 from patchsep.figures.pipeline import pipeline_table, plot_pipeline
 from patchsep.figures.registry import (
     FIGURES,
@@ -33,10 +39,12 @@ from patchsep.figures.validation import (
     known_patches_table,
     plot_known_patches,
 )
+from patchsep.files.maps import write_maps
 from patchsep.inference.sets import KINDS
 from patchsep.inference.tables import relative_to_first
 from patchsep.running.plan import Plan
 from patchsep.separation.partitions import configurations
+from patchsep.sky.harmonics import gaussian_scalar
 
 SYMBOLS = {
     "beta_dust": r"$\beta_\mathrm{d}$",
@@ -46,11 +54,16 @@ SYMBOLS = {
 N_PATCHES = [f"n_patches_{parameter}" for parameter in SYMBOLS]
 
 
-def plan_of(methods=None, sets=None):
-    """A plan of three methods, the first of which has a choice, and a test set of one of them."""
+def plan_of(methods=None, sets=None, templated=None):
+    """A plan of three methods, the first of which has a choice, and a test set of one of them.
+
+    `templated` are more methods by their strategy, each with a template of one parameter.
+    """
     strategies = {"kmeans": "kmeans", "uniform": "uniform", "binned": "recovered_parameters"}
+    strategies |= templated or {}
     parameters = [
-        SimpleNamespace(name=name, symbol=symbol, label=symbol) for name, symbol in SYMBOLS.items()
+        SimpleNamespace(name=name, symbol=symbol, label=symbol, unit=unit)
+        for (name, symbol), unit in zip(SYMBOLS.items(), ("", "K", ""))
     ]
     folder = SimpleNamespace(results="results/small")
     return SimpleNamespace(
@@ -65,12 +78,19 @@ def plan_of(methods=None, sets=None):
         },
         model=SimpleNamespace(parameters=parameters),
         regions=["hi", "low"],
-        patch_methods=list(strategies),
         fitted_methods=list(strategies),
         methods={
-            name: {"strategy": strategy, "recovered_by": "kmeans", "maps": {}}
+            name: {
+                "strategy": strategy,
+                "recovered_by": "kmeans",
+                "maps": {"temp_dust": "true"} if name in (templated or {}) else {},
+                "errors": {"temp_dust": 0.5},
+                "coherence": 3.0,
+            }
             for name, strategy in strategies.items()
         },
+        patch_methods=[name for name, strategy in strategies.items() if strategy != "fields"],
+        field_methods=[name for name, strategy in strategies.items() if strategy == "fields"],
         criteria=["oracle", "variance"],
         theory=["consistent"],
         sets={"training": [""], "unseen": ["test/unseen/sky_0/"]},
@@ -129,6 +149,23 @@ def test_a_figure_shows_the_training_sky_or_the_sets_that_are_named_where_r_is_e
     assert FIGURES["r_likelihoods"].inputs(named, figure_shows(named, "r_likelihoods")) == {
         "estimates": ["results/small/r/sets/unseen/kmeans.csv"],
         "tables": ["results/small/r/sets/unseen/kmeans_curves.parquet"],
+    }
+
+
+def test_figures_of_patches_leave_methods_without_patches_out_and_others_do_not():
+    plan = plan_of(templated={"fields": "fields", "binned_template": "template"})
+    assert figure_methods(plan, "parameter_spectra") == ["fields"]
+    assert "fields" in figure_methods(plan, "parameters")
+    for name in ("patches", "scans", "r_and_patches", "patch_classes"):
+        assert "fields" not in figure_methods(plan, name)
+    known = figure_shows(plan, "template_errors")["known"]
+    assert known == [("fields", "fields", 0.5, 3.0), ("binned_template", "template", 0.5, 3.0)]
+    shown = figure_shows(plan, "parameter_spectra")
+    assert FIGURES["parameter_spectra"].inputs(plan, shown) == {
+        "spectra": ["results/small/fields/fields_spectra.csv"],
+        "templates": ["results/small/maps/templates_fields.fits"],
+        "true": "results/small/maps/spectral_parameters.fits",
+        "regions": "results/small/maps/regions.fits",
     }
 
 
@@ -298,3 +335,109 @@ def test_methods_are_compared_with_the_first_of_the_figure():
     assert table.loc["ensemble", "ratio"] == pytest.approx((0.25 + 0.6) / (0.75 + 0.75))
     # 0.5 and 0.7 on the two skies.
     assert table.loc["ensemble", "ratio_error"] == pytest.approx(0.2 / np.sqrt(2))
+
+
+NSIDE = 16
+FIRST, LAST = np.array([2, 4, 8]), np.array([3, 7, 15])
+TRUE_POWER = np.array([4e-3, 1e-3, 2e-4])
+
+
+@pytest.fixture
+def fields(tmp_path):
+    """Files of two methods of fields, the second with a template, and what the figure shows."""
+    power = np.zeros(3 * NSIDE)
+    for first, last, value in zip(FIRST, LAST, TRUE_POWER):
+        power[first : last + 1] = value
+    beta = gaussian_scalar(power, NSIDE, np.random.default_rng(1))
+    template = 20 + gaussian_scalar(power, NSIDE, np.random.default_rng(2))
+    latitude = hp.pix2ang(NSIDE, np.arange(hp.nside2npix(NSIDE)), lonlat=True)[1]
+    maps = {
+        "regions": {"REGION": (np.abs(latitude) > 20).astype(int)},
+        "true": {
+            "BETA_DUST": 1.5 + beta,
+            "TEMP_DUST": template + 2 * beta,
+            "BETA_SYNCH": np.full(len(beta), np.nan),
+        },
+        "templates": {"TEMP_DUST": template},
+    }
+    files = {name: str(tmp_path / f"{name}.fits") for name in maps}
+    for name, columns in maps.items():
+        write_maps(files[name], columns, "", "test")
+    octaves = pd.DataFrame(
+        {"ell_min": FIRST, "ell_max": LAST, "power": TRUE_POWER, "error": 0.5 * TRUE_POWER}
+    ).assign(expected=TRUE_POWER, prior=2 * TRUE_POWER)
+    octaves.loc[1:, "error"] = 1.5 * TRUE_POWER[1:]
+    octaves.loc[2, "power"] *= -1
+    tables = [octaves.assign(parameter=name) for name in SYMBOLS]
+    files["spectra"] = [str(tmp_path / f"{name}.csv") for name in ("fields", "templated")]
+    for path in files["spectra"]:
+        pd.concat(tables).to_csv(path, index=False)
+    plan = plan_of(templated={"templated": "fields"})
+    plan.methods["fields"] = {"strategy": "fields", "maps": {}}
+    plan.field_methods = ["fields", "templated"]
+    return files | {"templates": [files["templates"]]}, figure_shows(plan, "parameter_spectra")
+
+
+def test_the_true_spectrum_is_that_of_the_field_in_the_regions(fields):
+    table = parameter_spectra_table(*fields).set_index(["method", "parameter"])
+    true = table.loc[("fields", "beta_dust"), "true"].to_numpy()
+    # As well as the modes of two thirds of one sky let expect.
+    modes = 2 / 3 * ((LAST + 1) ** 2 - FIRST**2)
+    assert (np.abs(true / TRUE_POWER - 1) < 2.5 * np.sqrt(2 / modes)).all()
+    # Of a method with a template it is that of what the template lacks.
+    np.testing.assert_allclose(table.loc[("templated", "temp_dust"), "true"], 4 * true, rtol=1e-9)
+    assert (table.loc[("fields", "temp_dust"), "true"] > 4 * true).any()
+    assert table.loc[("fields", "beta_synch"), "true"].isna().all()
+
+
+def test_a_spectrum_of_the_whole_sky_is_that_of_its_map():
+    power = np.isin(np.arange(3 * NSIDE), np.arange(2, 10)).astype(float)
+    sky = gaussian_scalar(power, NSIDE, np.random.default_rng(3))
+    everywhere = np.ones(len(sky), dtype=bool)
+    ell = np.arange(2, 4)
+    expected = np.average(hp.anafast(sky)[2:4], weights=2 * ell + 1)
+    assert octave_spectrum(sky + 5, everywhere, [2], [3]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_octaves_that_the_data_do_not_tell_have_upper_limits(fields):
+    table = parameter_spectra_table(*fields)
+    limits = table.groupby(["method", "parameter"])["upper_limit"]
+    expected = [np.nan, 4 * TRUE_POWER[1], 3 * TRUE_POWER[2]]
+    for _, values in limits:
+        np.testing.assert_allclose(values, expected)
+
+
+def test_spectra_of_parameters_are_drawn_with_units_and_without_what_is_not_known(fields):
+    table, shown = parameter_spectra_table(*fields), fields[1]
+    figure = plot_parameter_spectra(table, shown)
+    titles = [axis.get_title() for axis in figure.axes]
+    assert "mathrm{K}^2" in titles[1] and "K" not in titles[0] + titles[2]
+    assert all(axis.get_xscale() == axis.get_yscale() == "log" for axis in figure.axes)
+    figure.canvas.draw()
+    plt.close(figure)
+    # A parameter without a field has no panel.
+    one = table[table["parameter"] == "temp_dust"]
+    figure = plot_parameter_spectra(one, shown)
+    assert len(figure.axes) == 1
+    plt.close(figure)
+
+
+def test_templates_in_bins_and_in_fields_are_lines_of_their_own():
+    rows = [
+        ("few", None, None, None, 3.0),
+        *(("bins", "template", error, 3.0, 2.0 + error) for error in (0.5, 1.0)),
+        *(("fields", "fields", error, 3.0, 1.0 + error) for error in (0.5, 1.0)),
+    ]
+    data = pd.DataFrame(rows, columns=["method", "strategy", "error", "coherence", "r_hat"])
+    data = data.assign(
+        set="unseen", foreground_residual="neglected", r_input=0.0, sigma_r_plus=1e-3
+    ).assign(r_upper68_error=1e-4, r_hat=1e-3 * data["r_hat"])
+    figure = plot_template_errors(data, {"labels": SYMBOLS})
+    (axis,) = figure.axes
+    labels = axis.get_legend_handles_labels()[1]
+    assert labels == [
+        "few",
+        "bins of templates, errors of 3°",
+        "templates as means of fields, errors of 3°",
+    ]
+    plt.close(figure)

@@ -144,6 +144,66 @@ def test_mock_skies_are_like_the_sky_that_is_cleaned(plan_of):
     }
 
 
+FIELDS = {"strategy": "fields"}
+TEMPLATED = FIELDS | {"maps": {"temp_dust": "true"}, "errors": {"temp_dust": 0.5}}
+
+
+def test_methods_of_fields_have_no_grid_and_no_shards(plan_of):
+    without = plan_of()
+    plan = plan_of({"methods.fields": FIELDS, "selection.criteria": ["mocks"]})
+    assert plan.field_methods == ["fields"]
+    assert plan.patch_methods == ["kmeans", "uniform"]
+    for region in ("hi", "combined"):
+        assert plan.configurations("fields", region) == ["fields"]
+        assert not plan.has_choice("fields", region)
+    assert not [shard for shard in plan.planned_shards if "fields/" in shard]
+    assert plan_of({"methods.fields": FIELDS}).n_fits == without.n_fits
+    assert plan.contested_estimates(Wildcards(method="fields")) == []
+    assert plan.mock_estimates(Wildcards(sky="", method="fields", region="hi")) == []
+    assert [name for name, method in plan.estimated if method == "fields"] == ["training", "unseen"]
+    # Without any other method nothing is fitted to a grid.
+    alone = plan_of({"methods": {"fields": FIELDS}})
+    assert (alone.n_fits, alone.planned_shards, alone.patch_methods) == (0, [], [])
+
+
+def test_fields_have_templates_of_their_sky_where_they_have_maps(plan_of):
+    plan = plan_of({"methods.fields": FIELDS, "methods.templated": TEMPLATED})
+    for sky in ("", "test/unseen/sky_0/"):
+        assert plan.templates(Wildcards(method="fields", sky=sky)) == {}
+        assert plan.templates(Wildcards(method="templated", sky=sky)) == {
+            "templates": f"results/tiny/{sky}maps/templates_templated.fits"
+        }
+
+
+def test_the_options_of_fields_are_those_of_the_method_and_of_all(plan_of):
+    divided = FIELDS | {"parameters": {"beta_synch": "patches"}, "n_patches": {"beta_synch": 3}}
+    plan = plan_of(
+        {
+            "methods.fields": FIELDS,
+            "methods.templated": TEMPLATED,
+            "methods.divided": divided,
+            "fields.lmax": 15,
+        }
+    )
+    options, templated, other = (
+        plan.field_options(Wildcards(method=name)) for name in ("fields", "templated", "divided")
+    )
+    kinds = {"beta_dust": "field_and_pixels", "temp_dust": "field", "beta_synch": "field"}
+    assert options["kinds"] == templated["kinds"] == kinds
+    assert (options["lmax"], options["n_patches"], options["errors"]) == (15, {}, {})
+    assert templated["errors"] == {"temp_dust": 0.5}
+    assert other["kinds"] == kinds | {"beta_synch": "patches"}
+    assert other["n_patches"] == {"beta_synch": 3}
+
+
+def test_mock_skies_of_fields_have_a_number_and_a_seed(plan_of):
+    wildcards = Wildcards(method="fields", sky="")
+    changes = {"methods.fields": FIELDS, "mocks.skies": 5}
+    assert plan_of(changes).mock_options(wildcards) == {}
+    plan = plan_of(changes | {"likelihood.foreground_residual": ["marginalised"]})
+    assert plan.mock_options(wildcards) == {"skies": 5, "seed": plan.settings["mocks"]["seed"]}
+
+
 def test_an_ilc_is_measured_without_mock_skies(plan_of, monkeypatch):
     monkeypatch.setattr("patchsep.running.checks.find_spec", lambda name: True)
     plan = plan_of(

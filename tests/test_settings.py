@@ -17,6 +17,7 @@ RINGS, PARAMETERS = ("hi", "mid", "low"), DUST_AND_SYNCHROTRON.names
 
 pytestmark = pytest.mark.usefixtures("repository")
 BINS = dict.fromkeys(RINGS, dict.fromkeys(PARAMETERS, 10))
+FIELDS = {"strategy": "fields"}
 TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BINS}
 
 
@@ -43,12 +44,48 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("methods.uniform.n_draws", 8, "only for kmeans"),
         ("mocks.skies", 1, "use 2 or more"),
         ("search.region", "high", "did you mean hi?"),
-        ("methods.uniform.maps", {"beta_dust": "true"}, "only for template"),
-        ("methods.kmeans.errors", {"beta_dust": 0.1}, "only for template"),
+        ("methods.uniform.maps", {"beta_dust": "true"}, "only for fields and template"),
+        ("methods.kmeans.errors", {"beta_dust": 0.1}, "only for fields and template"),
         ("methods.t", {"strategy": "template", "patches": BINS}, "give a HEALPix map of one"),
         ("methods.t", TEMPLATE | {"maps": {"beta_dust": "no.fits"}}, "'no.fits' is not a file"),
         ("methods.t", TEMPLATE | {"maps": {"beta": "true"}}, "did you mean beta_dust?"),
         ("methods.t", TEMPLATE | {"errors": {"temp_dust": 1.0}}, "there is no map of it"),
+        # Fields
+        ("methods.f", FIELDS | {"patches": BINS}, ".patches: not for fields"),
+        ("methods.f", FIELDS | {"n_draws": 2}, ".n_draws: not for fields"),
+        ("methods.f", FIELDS | {"independent_patches": True}, ".independent_patches: not for"),
+        (
+            "methods.f",
+            FIELDS | {"parameters": {"temp_dust": "patches"}},
+            "n_patches.temp_dust: missing; give the number of patches, or another kind",
+        ),
+        (
+            "methods.f",
+            FIELDS | {"n_patches": {"temp_dust": 5}},
+            "n_patches.temp_dust: temp_dust has no patches; set methods.f.parameters.temp_dust",
+        ),
+        ("methods.f", FIELDS | {"n_patches": {"temp_dust": 0}}, "use 1 or more"),
+        ("methods.f", FIELDS | {"parameters": {"temp_dust": "feild"}}, "did you mean field?"),
+        ("methods.f", FIELDS | {"parameters": {"temp": "field"}}, "did you mean temp_dust?"),
+        (
+            "methods.f",
+            FIELDS | {"parameters": {"temp_dust": "value"}, "maps": {"temp_dust": "true"}},
+            "maps.temp_dust: a template is the mean of a field; set methods.f.parameters.temp_dust",
+        ),
+        ("methods.f", FIELDS | {"maps": {"temp_dust": "no.fits"}}, "'no.fits' is not a file"),
+        (
+            "methods.f",
+            FIELDS | {"maps": {"temp_dust": "true"}, "errors": {"beta_dust": 1.0}},
+            "errors.beta_dust: there is no map of it",
+        ),
+        ("methods.kmeans.parameters", {"beta_dust": "field"}, "only for fields; remove this key"),
+        ("methods.kmeans.n_patches", {"beta_dust": 4}, "only for fields; remove this key"),
+        ("figures.drawn", ["template_errors"], "template_errors needs a method with maps of temp_"),
+        ("figures.methods", {"patches": ["fields"]}, "fields has no patches; remove it"),
+        ("figures.methods", {"parameter_spectra": ["kmeans"]}, "kmeans has no fields; remove it"),
+        ("fields.lmax", 1, "use 2 or more"),
+        ("fields.scatter.beta_dust", 0, "must be above 0"),
+        ("fields.freedom.octaves", 1.0, "did you mean octave?"),
         ("cmb.r", "small", "needed is a number"),
         ("nside", 64.0, "needed is a whole number"),
         ("noise.realizations", 10.0, "needed is a whole number"),
@@ -70,7 +107,7 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("likelihood.theory", "publish", "did you mean published?"),
         ("figures.projection", "molweide", "did you mean mollweide?"),
         ("methods.kmeans.strategy", "k-means", "did you mean kmeans?"),
-        ("methods.kmeans.strategy", "healpix", "known are kmeans, multiresolution, uniform"),
+        ("methods.kmeans.strategy", "healpix", "known are fields, kmeans, multiresolution"),
         ("foregrounds.model", ["d1x", "s1"], "did you mean d1?"),
         ("foregrounds.model", ["dl", "s1"], "known are d0, d1, d2"),
         ("foregrounds.model", ["D1", "s1"], "did you mean d1?"),
@@ -135,7 +172,7 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         (
             "methods.binned",
             {"strategy": "recovered_parameters", "patches": BINS},
-            "recovered_by: missing; name another method, one of kmeans",
+            "recovered_by: missing; name another method, one of fields, kmeans",
         ),
         (
             "methods.binned",
@@ -189,6 +226,42 @@ def test_paths_of_templates_may_have_variables(tmp_path, monkeypatch):
     assert settings["methods"]["t"]["maps"] == {"beta_dust": f"{tmp_path}/beta.fits"}
     (line,) = problems_of({"methods.t": method | {"maps": {"beta_dust": "${MY_MAPS}/b.fits"}}})
     assert f"'{tmp_path}/b.fits' is not a file" in line
+
+
+@pytest.mark.parametrize("method", [FIELDS | {"maps": {"temp_dust": "true"}}, TEMPLATE])
+def test_figures_of_fields_and_templates_need_a_method_of_theirs(method):
+    of_temperature = method | {"maps": {"temp_dust": "true"}}
+    settings = config_with({"methods.t": of_temperature, "figures": {"drawn": ["template_errors"]}})
+    load_settings(settings, SOURCE)
+    changes = {"methods.fields": REMOVED, "figures": {"drawn": ["parameter_spectra"]}}
+    (line,) = problems_of(changes)
+    assert "parameter_spectra needs a method of strategy fields; add one" in line
+
+
+def test_all_that_is_wrong_with_a_method_of_fields_is_said_at_once():
+    method = FIELDS | {
+        "patches": BINS,
+        "parameters": {"temp_dust": "patches", "beta_synch": "value"},
+        "n_patches": {"beta_dust": 3},
+        "maps": {"beta_synch": "true"},
+    }
+    keys = [line.split(": ")[1] for line in problems_of({"methods.f": method})]
+    assert keys == [
+        f"methods.f.{key}"
+        for key in ("patches", "n_patches.temp_dust", "n_patches.beta_dust", "maps.beta_synch")
+    ]
+
+
+def test_a_method_of_fields_needs_nothing_but_its_strategy():
+    settings = load_settings(config_with({"methods.f": FIELDS}), SOURCE)
+    assert settings["methods"]["f"]["maps"] == {}
+    kinds = {"temp_dust": "patches", "beta_synch": "value"}
+    full = FIELDS | {"parameters": kinds, "n_patches": {"temp_dust": 5}}
+    settings = load_settings(config_with({"methods.f": full}), SOURCE)
+    assert settings["methods"]["f"]["parameters"] == kinds
+    defaults = settings["fields"]
+    assert defaults["mean"]["temp_dust"] == 22.1
+    assert (defaults["lmax"], defaults["samples"], defaults["remainder"]) == (31, 0, 10.0)
 
 
 def test_patches_that_follow_the_observed_sky_have_no_mocks():

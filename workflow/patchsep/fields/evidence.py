@@ -38,6 +38,18 @@ FEWEST_MODES = 0.1
 LEAST_INFORMATION = 1e-6
 # Pixels' own values are compared within cells of this part of nside: fields hardly vary there.
 CELLS = 8
+# Of the table of spectra, see `measure_fields`; without fields it has no rows.
+COLUMNS = [
+    "parameter",
+    "ell_min",
+    "ell_max",
+    "expected",
+    "prior",
+    "power",
+    "error",
+    "effective_modes",
+    "modes",
+]
 # The scatter of pixels' own values is at least this part of the published one.
 LEAST_SCATTER = 0.01
 
@@ -119,7 +131,8 @@ def measure_fields(
         final = _evidence(white, priors, *where, bands, seed, None, limits, None)
         maximum, told = final.maximum, _spectra(final, names, nside)
         of_pixels = told["parameter"].isin([names[k] for k in with_pixels])
-        spectra = pd.concat([told[of_pixels], spectra], ignore_index=True)
+        spectra = pd.concat([told[of_pixels], *([spectra] if len(spectra) else [])])
+        spectra = spectra.reset_index(drop=True)
     return MeasuredFields(tuple(priors), maximum, spectra)
 
 
@@ -299,4 +312,4 @@ def _spectra(found: _Evidence, names: Sequence[str], nside: int) -> pd.DataFrame
                     "modes": found.modes[octave],
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -32,7 +32,9 @@ class Figure:
         Methods that the figure is for, shown where settings name no others.
     strategy : str
         What a method must have for the figure to have something to show, if anything.
-    needs : {"", "parameters", "patches"}
+    template : str
+        Parameter of which a method must have a template, likewise.
+    needs : {"", "parameters", "patches", "fields"}
         What every method must have that is shown, if anything.
     suffix : {"csv", "parquet"}
         Of the table.
@@ -47,6 +49,7 @@ class Figure:
     inputs: Callable[..., dict] = lambda plan, shown: {}
     methods: Callable[..., list[str]] = lambda plan: list(plan.methods)
     strategy: str = ""
+    template: str = ""
     needs: str = ""
     suffix: str = "csv"
     wildcard: str = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 
@@ -9,7 +11,7 @@ from ..files.tables import read_table
 from ..lazy import lines, shapes
 from ..lazy import pyplot as plt
 from ..sky.regions import COMBINED
-from .figure import Figure, labels_of, of_strategy, result
+from .figure import Figure, labels_of, result
 from .style import (
     COLOURS,
     FULL_WIDTH,
@@ -19,8 +21,11 @@ from .style import (
     region_title,
 )
 
-# Parameter whose templates' errors are compared.
+# Parameter whose templates' errors are compared, and what methods make of templates.
 TEMPLATE = "temp_dust"
+TEMPLATED = {"template": "bins of templates", "fields": "templates as means of fields"}
+# Lines of methods without templates.
+REFERENCES = ("-", "--", "-.", (0, (6, 1.5)), (0, (1, 1.5, 1, 1.5, 5, 1.5)))
 
 
 def _rows(files, shown) -> pd.DataFrame:
@@ -42,11 +47,12 @@ def method_table(files: dict, shown: dict) -> pd.DataFrame:
 def template_table(files: dict, shown: dict) -> pd.DataFrame:
     """Rows of one criterion, all regions combined, with what is known of templates' errors.
 
-    That is the rms `error` in the parameter's unit and its `coherence` in degrees.
+    That is the `strategy` that takes them, the rms `error` in the parameter's unit and its
+    `coherence` in degrees.
     """
     rows = _rows(files, shown)
     rows = rows[rows["pixel_weights"].eq(shown["pixel_weights"])]
-    known = pd.DataFrame(shown["known"], columns=["method", "error", "coherence"])
+    known = pd.DataFrame(shown["known"], columns=["method", "strategy", "error", "coherence"])
     return rows.merge(known, "left")
 
 
@@ -131,21 +137,21 @@ def plot_template_errors(data: pd.DataFrame, shown: dict) -> plt.Figure:
         squeeze=False,
         layout="constrained",
     )
-    coherences = sorted(data["coherence"].dropna().unique())
+    templated = data[["strategy", "coherence"]].dropna().drop_duplicates()
+    series = list(templated.sort_values(["strategy", "coherence"], ascending=[False, True]).values)
     # Of methods that are not in every row, as those without mock skies.
-    styles = dict(zip(data.loc[data["error"].isna(), "method"].unique(), ("-", "--", "-.")))
+    styles = dict(zip(data.loc[data["error"].isna(), "method"].unique(), cycle(REFERENCES)))
     for row, residual in zip(panels, residuals):
         row[0].set_ylabel(f"residual {in_words(residual)}\n$10^3\\,r$")
         for axis, name in zip(row, sets):
             of_panel = data[data["set"].eq(name) & data["foreground_residual"].eq(residual)]
             references = of_panel[of_panel["error"].isna()]
             for method, total in zip(references["method"], references["total"]):
-                if method in styles:
-                    style = styles[method]
-                    axis.axhline(total, color="k", ls=style, lw=0.8, label=in_words(method))
-            for colour, coherence in zip(COLOURS, coherences):
+                axis.axhline(total, color="k", ls=styles[method], lw=0.8, label=in_words(method))
+            for colour, (strategy, coherence) in zip(COLOURS, series):
                 # Without an error there is nothing that could be coherent.
                 of_line = of_panel["error"].eq(0) | of_panel["coherence"].eq(coherence)
+                of_line &= of_panel["strategy"].eq(strategy)
                 rows = of_panel[of_line].sort_values("error")
                 axis.errorbar(
                     rows["error"],
@@ -154,7 +160,7 @@ def plot_template_errors(data: pd.DataFrame, shown: dict) -> plt.Figure:
                     color=colour,
                     marker="o",
                     ms=3,
-                    label=f"templates, errors of {coherence:g}°",
+                    label=f"{TEMPLATED[strategy]}, errors of {coherence:g}°",
                 )
                 axis.plot(rows["error"], rows["bias"], color=colour, ls=":", marker=".", ms=3)
             axis.axhline(0, color="0.7", lw=0.6, zorder=0)
@@ -177,8 +183,9 @@ def selection_table(files: dict, _) -> pd.DataFrame:
     Of several theory spectra, or models of foreground residuals, those of the first.
     """
     from ..inference.sets import of_first
+    from ..inference.tables import with_whole_counts
 
-    data = read_table(files["table"])
+    data = with_whole_counts(read_table(files["table"]))
     is_first = of_first(data, ["theory", "foreground_residual"])
     return data[data["region"].eq(COMBINED) & is_first]
 
@@ -240,10 +247,11 @@ def _shows(plan, methods, pairs) -> dict:
 
 
 def _shows_templates(plan, *of) -> dict:
-    templated = [m for m in of_strategy(plan, "template") if TEMPLATE in plan.methods[m]["maps"]]
+    templated = [name for name, method in plan.methods.items() if TEMPLATE in method["maps"]]
     known = [
         (
             method,
+            plan.methods[method]["strategy"],
             plan.methods[method]["errors"].get(TEMPLATE, 0.0),
             plan.methods[method]["coherence"],
         )
@@ -274,7 +282,7 @@ FIGURES = {
         plot_template_errors,
         shows=_shows_templates,
         inputs=lambda plan, shown: {"selection": f"{plan.results}/tables/selection.csv"},
-        strategy="template",
+        template=TEMPLATE,
     ),
     "selection": Figure(
         "5 r", selection_table, plot_selection, inputs=result("tables/selection.csv")

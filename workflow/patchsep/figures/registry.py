@@ -2,9 +2,9 @@
 
 from itertools import product
 
-from . import configurations, maps, methods, pipeline, search, selected, validation
+from . import configurations, fields, maps, methods, pipeline, search, selected, validation
 
-MODULES = (pipeline, maps, configurations, selected, methods, validation, search)
+MODULES = (pipeline, maps, fields, configurations, selected, methods, validation, search)
 FIGURES = dict(
     sorted(
         (entry for module in MODULES for entry in module.FIGURES.items()),

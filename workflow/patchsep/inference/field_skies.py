@@ -209,8 +209,7 @@ def parameter_summary(measured: MeasuredFields, model: SpectralModel) -> pd.Data
     """
     rows = []
     for k, (parameter, prior) in enumerate(zip(model.parameters, measured.priors, strict=True)):
-        spectra = measured.spectra
-        own = spectra[spectra["parameter"] == parameter.name] if len(spectra) else spectra
+        own = measured.spectra[measured.spectra["parameter"] == parameter.name]
         rows.append(
             {
                 "parameter": parameter.name,
@@ -233,7 +232,7 @@ def parameter_summary(measured: MeasuredFields, model: SpectralModel) -> pd.Data
 
 
 def _slope(spectra: pd.DataFrame) -> float:
-    told = spectra[spectra["effective_modes"] > 0] if len(spectra) else spectra
+    told = spectra[spectra["effective_modes"] > 0]
     if len(told) < 2:
         return np.nan
     middle = np.log(np.sqrt(told["ell_min"] * told["ell_max"]))

@@ -31,12 +31,15 @@ ESTIMATE_COLUMNS = [
 
 
 def configuration_table(estimates: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFrame:
-    """All configurations: rows of the estimates of every (method, region), in that order."""
+    """All configurations: rows of the estimates of every (method, region), in that order.
+
+    There are none where no method divides regions into patches.
+    """
+    if not estimates:
+        return pd.DataFrame(columns=[*LABEL_COLUMNS, *ESTIMATE_COLUMNS])
     tables = [
         table.assign(method=method, region=region) for (method, region), table in estimates.items()
     ]
-    if not tables:
-        return pd.DataFrame(columns=[*LABEL_COLUMNS, *ESTIMATE_COLUMNS])
     table = pd.concat(tables, ignore_index=True)
     return table[[*LABEL_COLUMNS, *patch_count_columns(table), *ESTIMATE_COLUMNS]]
 
@@ -49,7 +52,15 @@ def selection_table(estimates: dict[tuple[str, str], pd.DataFrame]) -> pd.DataFr
         table.insert(0, "set", name)
         table.insert(1, "method", method)
         tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
+    first, counts = ["set", "method", "criterion", *LABEL], patch_count_columns(table)
+    others = [column for column in table if column not in (*first, *counts)]
+    return with_whole_counts(table[[*first, *counts, *others]])
+
+
+def with_whole_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with whole numbers of patches, which rows of methods without patches lack."""
+    return table.astype(dict.fromkeys(patch_count_columns(table), "Int64"))
 
 
 def summary_table(selection: pd.DataFrame, criterion: str) -> pd.DataFrame:
@@ -102,12 +113,13 @@ def combined_rows(
 ) -> pd.DataFrame:
     """Rows of the selection's table of all regions combined, of these (set, method)."""
     wanted = pd.MultiIndex.from_frame(selection[["set", "method"]]).isin(pairs)
-    return selection[
+    rows = selection[
         wanted
         & selection["criterion"].eq(criterion)
         & selection["region"].eq(COMBINED)
         & selection["theory"].eq(theory)
     ]
+    return with_whole_counts(rows)
 
 
 def relative_to_first(
@@ -145,7 +157,7 @@ def relative_to_first(
             # None of the first with itself.
             error = (drawn(row) / reference).std(ddof=1)
             rows.append(row.to_dict() | {"ratio": ratio, "ratio_error": error})
-    return pd.DataFrame(rows)
+    return with_whole_counts(pd.DataFrame(rows))
 
 
 def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> str:
@@ -162,7 +174,7 @@ def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> 
     summary = summary.assign(method=summary["method"] + differs.map({True: "*", False: ""}))
     # beta_dust is bd in the heading.
     initials = ["".join(word[0] for word in name.removeprefix(COUNT).split("_")) for name in counts]
-    heading = f"patches ({'/'.join(initials)})" if counts else ""
+    heading = f"patches ({'/'.join(initials)})" if counts else "patches"
     for name, rows in summary.groupby("set", sort=False):
         n_skies, n_realizations = rows["n_skies"].max(), rows["n_realizations"].max()
         skies = f"{n_skies} skies" if n_skies > 1 else "1 sky"
@@ -174,7 +186,8 @@ def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> 
             f"{'+sigma':>9}{'r_upper68':>11}{'+-':>8}{'unconverged':>13}",
         ]
         for row in rows.to_dict("records"):
-            patches = "/".join("-" if pd.isna(row[key]) else f"{row[key]:.0f}" for key in counts)
+            numbers = ["-" if pd.isna(row[key]) else str(row[key]) for key in counts]
+            patches = "/".join(numbers) if set(numbers) - {"-"} else "-"
             r = [1e3 * row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
             upper = [1e3 * row[key] for key in ("r_upper68", "r_upper68_error")]
             unconverged = sum(row[key] for key in row if key.startswith("n_unconverged"))

@@ -34,7 +34,12 @@ UNSET = {
     "patches": None,
 }
 # Strategies without what a figure needs of methods.
-WITHOUT = {"": [], "parameters": [*ILC], "patches": [FIELDS, *ILC]}
+WITHOUT = {
+    "": [],
+    "parameters": [*ILC],
+    "patches": [FIELDS, *ILC],
+    "fields": [*STRATEGIES, *ILC],
+}
 # Name of the set of the sky on which configurations are selected.
 TRAINING = "training"
 
@@ -272,13 +277,16 @@ def _benchmark_problems(benchmark, names) -> list[str]:
 def _figure_problems(settings) -> list[str]:
     figures, methods = settings["figures"], settings["methods"]
     strategies = {method["strategy"] for method in methods.values()}
+    templates = {parameter for method in methods.values() for parameter in method["maps"]}
     problems = [
-        f"figures.drawn: {name} needs a method of strategy {FIGURES[name].strategy}; add one, or "
-        f"name what it shows in figures.methods.{name}"
+        f"figures.drawn: {name} needs a method {what} {needed}; add one, or name what it shows in "
+        f"figures.methods.{name}"
         for name in figures["drawn"]
-        if FIGURES[name].strategy
-        and name not in figures["methods"]
-        and FIGURES[name].strategy not in strategies
+        for what, needed, known in (
+            ("of strategy", FIGURES[name].strategy, strategies),
+            ("with maps of", FIGURES[name].template, templates),
+        )
+        if needed and name not in figures["methods"] and needed not in known
     ]
     problems += [
         f"figures.methods.{figure}: {name} has no {FIGURES[figure].needs}; remove it"

@@ -31,6 +31,8 @@ def describe_plan(n_fits: int, n_shards: int, fits_per_second: float | None) -> 
     fits_per_second : float, optional
         Of one shard, measured.
     """
+    if not n_shards:
+        return "no method has a grid of patches to fit"
     plan = f"{n_fits:,} fits in {n_shards:,} shards"
     if not fits_per_second:
         return f"{plan}; set fit.fits_per_second, which `make status` measures, to see the cost"

@@ -1,0 +1,94 @@
+"""Tables of r, of methods with and without patches."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from patchsep.figures.methods import selection_table as shown_selection
+from patchsep.files.tables import read_table, write_table
+from patchsep.inference.sets import KINDS
+from patchsep.inference.tables import (
+    combined_rows,
+    configuration_table,
+    selection_table,
+    summary_table,
+    summary_text,
+)
+
+COUNTS = {"n_patches_beta_dust": 7000, "n_patches_temp_dust": 500, "n_patches_beta_synch": 20}
+ABOUT = {"run": "small", "theory": "consistent", "figures": "results/small/figures/"}
+
+
+def estimates(configuration, counts):
+    """As a set's, of one region and all of them."""
+    kinds = dict(zip(KINDS, ("uniform", "neglected", "consistent"), strict=True))
+    r = dict.fromkeys(["r_hat", "sigma_r_minus", "sigma_r_plus"], 1e-3)
+    upper = {"r_upper68": 2e-3, "r_upper68_error": 1e-4, "n_skies": 2, "n_realizations": 8}
+    row = {"criterion": "oracle", "configuration": configuration, **kinds, **counts, **r, **upper}
+    return pd.DataFrame([{"region": region} | row for region in ("hi", "combined")]).assign(
+        n_unconverged=0, n_unconverged_systematic=0, n_unconverged_mocks=1
+    )
+
+
+@pytest.fixture
+def selection():
+    """A method without patches comes first."""
+    tables = {"fields": estimates("fields", {}), "kmeans": estimates("7000-500-20", COUNTS)}
+    return selection_table({("unseen", name): table for name, table in tables.items()})
+
+
+def rows_of(text):
+    """Words of the lines of the first region, by method."""
+    return {line.split()[0]: line.split() for line in text.splitlines() if " hi " in line}
+
+
+def test_numbers_of_patches_are_missing_or_whole(selection, tmp_path):
+    for name in ("table.csv", "table.parquet"):
+        write_table(tmp_path / name, selection)
+        table = read_table(tmp_path / name)
+        assert list(table.columns) == list(selection.columns)
+        assert table[list(COUNTS)].isna().all(axis=1).tolist() == [True, True, False, False]
+    first, *_, last = (tmp_path / "table.csv").read_text().splitlines()[1:]
+    assert ",fields,uniform,neglected,consistent,,,," in first
+    assert ",7000-500-20,uniform,neglected,consistent,7000,500,20,0.001," in last
+
+
+def test_numbers_of_patches_stay_whole_in_tables_of_figures(selection, tmp_path):
+    path = tmp_path / "selection.csv"
+    write_table(path, selection)
+    pairs = [("unseen", "fields"), ("unseen", "kmeans")]
+    for table in (
+        combined_rows(read_table(path), pairs, "oracle", "consistent"),
+        shown_selection({"table": path}, {}),
+    ):
+        write_table(tmp_path / "shown.csv", table)
+        assert ",7000,500,20," in (tmp_path / "shown.csv").read_text()
+
+
+def test_the_text_has_a_dash_where_there_are_no_patches(selection):
+    rows = rows_of(summary_text(summary_table(selection, "oracle"), **ABOUT))
+    assert rows["fields"][2:4] == ["-", "1.000"]
+    assert rows["kmeans"][2:4] == ["7000/500/20", "1.000"]
+
+
+def test_a_run_may_have_no_patches_at_all(tmp_path):
+    selection = selection_table({("unseen", "fields"): estimates("fields", {})})
+    text = summary_text(summary_table(selection, "oracle"), **ABOUT)
+    assert rows_of(text)["fields"][2:4] == ["-", "1.000"]
+    assert "patches ()" not in text
+    table = configuration_table({})
+    assert table.empty
+    for name in ("table.csv", "table.parquet"):
+        write_table(tmp_path / name, table)
+        again = read_table(tmp_path / name)
+        assert list(again.columns) == list(table.columns)
+        assert {"method", "region", "configuration", "r_upper68"} <= set(again)
+
+
+def test_all_configurations_have_their_method_and_region():
+    grid = pd.DataFrame({key: [0.0] for key in configuration_table({})})
+    grid = grid.drop(columns=["method", "region"]).assign(**COUNTS)
+    table = configuration_table({("kmeans", region): grid for region in ("hi", "low")})
+    assert list(table["region"]) == ["hi", "low"]
+    assert list(table.columns[3:6]) == list(COUNTS)
+    np.testing.assert_array_equal(table[list(COUNTS)], 2 * [[*COUNTS.values()]])
