@@ -63,6 +63,8 @@ def parameter_spectra_table(files: dict, shown: dict) -> pd.DataFrame:
             field = truth[parameter] - known.get(parameter, 0.0)
             true = octave_spectrum(field, kept, rows["ell_min"], rows["ell_max"])
             tables.append(rows.assign(method=method, true=true))
+    if not tables:
+        raise ValueError(f"no spectral parameter of {', '.join(shown['methods'])} is a field")
     table = pd.concat(tables, ignore_index=True)
     limit = table["power"].clip(lower=0) + LIMIT * table["error"]
     table["upper_limit"] = limit.where(table["error"] > table["power"])
@@ -109,8 +111,11 @@ def draw_parameter(axis, data: pd.DataFrame, colours: dict[str, str]):
     spectra = ["power", "error", "upper_limit", "true", *LINES]
     scaled = data[spectra].mul(factor, axis=0).assign(middle=middle)
     data = data.assign(**scaled)
+    # Methods with templates have fields of their own, the others that of the sky.
+    is_one = data.groupby("ell_min")["true"].nunique().le(1).all()
     for number, (method, rows) in enumerate(data.groupby("method", sort=False)):
-        axis.plot("middle", "true", data=rows, color="0.7", lw=3.5, zorder=1)
+        true = {"color": "0.7"} if is_one else {"color": colours[method], "alpha": 0.35}
+        axis.plot("middle", "true", data=rows, lw=3.5, zorder=1, **true)
         for kind, style in LINES.items():
             axis.plot("middle", kind, style, data=rows, color=colours[method], lw=1)
         # Points of several methods stand side by side.
