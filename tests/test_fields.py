@@ -354,19 +354,38 @@ def found(known, fit):
     return fit(data, basis)
 
 
-def test_fields_are_recovered_better_than_free_pixels(known, found, dense):
-    """And to less than they vary, where pixels alone tell hardly more than noise."""
-    parameters, basis, data = known
-    assert found.converged.all()
+@pytest.fixture(scope="module")
+def of_free_pixels(known, dense):
+    """The same sky fitted without fields: every pixel with parameters of its own."""
+    _, basis, data = known
     free = {name: np.arange(len(basis.pixels)) for name in MODEL.names}
-    of_pixels = separate(data, WhiteNoise(dense.sigma), dense.frequency, free, MODEL)
-    pixels = np.stack([of_pixels.parameters[name] for name in MODEL.names], axis=1)
+    return separate(data, WhiteNoise(dense.sigma), dense.frequency, free, MODEL)
+
+
+def test_fields_are_recovered_better_than_free_pixels(known, found, of_free_pixels):
+    """And to less than they vary, where pixels alone tell hardly more than noise."""
+    parameters, _, _ = known
+    assert found.converged.all()
+    pixels = np.stack([of_free_pixels.parameters[name] for name in MODEL.names], axis=1)
     rms, rms_free = (
         np.sqrt(np.mean((fitted - parameters) ** 2, axis=(0, 2)))
         for fitted in (found.parameters, pixels)
     )
     assert np.all(rms < 0.5 * rms_free)
     assert np.all(rms < 0.8 * parameters.std(axis=1))
+
+
+def test_free_values_of_all_parameters_of_faint_pixels_are_found(known, of_free_pixels, fit):
+    """Dust's two are hardly told apart there, and some end at bounds."""
+    _, basis, data = known
+    free = Basis(tuple(Variation(m, remainder=np.inf) for m in MEANS), basis.pixels, basis.nside)
+    found = fit(data, free)
+    assert found.converged.all()
+    assert np.all(of_free_pixels.n_at_bounds > 0)
+    np.testing.assert_array_equal(found.n_at_bounds, of_free_pixels.n_at_bounds)
+    np.testing.assert_allclose(found.nll, of_free_pixels.nll, rtol=1e-7)
+    noise = of_free_pixels.cmb.std()
+    assert np.max(np.abs(found.cmb - of_free_pixels.cmb)) < 0.01 * noise
 
 
 def test_the_same_fit_twice_is_the_same_bit_for_bit(known, found, fit):

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 # Random vectors for the effective modes and for Fisher's matrix, and the part of a right-hand side
 # that linear systems leave. Few vectors would scatter as much as the coefficients themselves do.
-N_VECTORS, N_FISHER, LEFT = 16, 2, 1e-2
+N_VECTORS, N_FISHER, LEFT = 16, 2, 1e-3
 # Steps after which Fisher's matrix is computed again.
 RENEWED = 3
 # Steps at most; the last is below this part of every factor's error.
@@ -145,6 +145,7 @@ class _Evidence:
     numbers: list[slice]
     power: np.ndarray
     effective: np.ndarray
+    effective_error: np.ndarray
     modes: np.ndarray
     fisher: np.ndarray
 
@@ -238,8 +239,9 @@ def _evidence(white, priors, pixels, nside, bands, seed, start, limits, fisher):
 
     # The same vectors in every step, so that steps end.
     vectors = np.random.default_rng(seed).choice([-1.0, 1.0], size=(N_VECTORS, basis.size))
-    effective = np.mean([by_octave(v * told(v)) for v in vectors], axis=0)
-    effective, modes = np.maximum(effective, 0.0), by_octave(np.ones(basis.size))
+    traces = np.array([by_octave(v * told(v)) for v in vectors])
+    scatter = traces.std(axis=0, ddof=1) / np.sqrt(N_VECTORS)
+    effective, modes = np.maximum(traces.mean(axis=0), 0.0), by_octave(np.ones(basis.size))
     if fisher is None:
         fisher = np.diag(0.5 * effective**2 / np.maximum(modes, 1))
         for number in np.flatnonzero(effective > FEWEST_MODES):
@@ -249,7 +251,7 @@ def _evidence(white, priors, pixels, nside, bands, seed, start, limits, fisher):
             fisher[number] = 0.5 * np.mean(own, axis=0)
         fisher = (fisher + fisher.T) / 2
     power = by_octave(maximum.coefficients**2)
-    return _Evidence(list(priors), maximum, numbers, power, effective, modes, fisher)
+    return _Evidence(list(priors), maximum, numbers, power, effective, scatter, modes, fisher)
 
 
 def _scatter_of_pixels(maximum, k, prior, pixels, nside):
@@ -288,7 +290,10 @@ def _spectra(found: _Evidence, names: Sequence[str], nside: int) -> pd.DataFrame
     # Octaves of which the data tell nothing have a large error, not an infinite or imaginary one.
     values, vectors = np.linalg.eigh(found.fisher)
     covariance = (vectors / np.maximum(values, LEAST_INFORMATION)) @ vectors.T
-    ratio, error = 1 + covariance @ found.slope, np.sqrt(np.diag(covariance))
+    # The random vectors scatter too, and by more than the data where these tell little.
+    of_vectors = covariance @ np.diag((found.effective_error / 2) ** 2) @ covariance
+    ratio = 1 + covariance @ found.slope
+    error = np.sqrt(np.diag(covariance + of_vectors))
     for name, prior, number in zip(names, found.priors, found.numbers, strict=True):
         ell = np.arange(prior.lmax + 1)
         # Beside the field the prior has a remainder: what is measured is both.

@@ -119,13 +119,18 @@ def eliminate(maps, start, data, bands, precision, own, tolerance):
             exact[0][0] = jnp.maximum(exact[0][0], LEAST_CURVATURE * positive[0][0])
         else:
             exact = positive
-        step = jnp.clip(-_solve(exact, slope, is_free(t, slope)), -radius, radius)
+        step = -_solve(exact, slope, is_free(t, slope))
+        # Shortened as a whole: along part of it alone the value may rise.
+        step = step / jnp.maximum(jnp.max(jnp.abs(step) / radius, axis=0), 1.0)
         trial = jnp.clip(t + step, low, high)
         there = evaluate(trial)
         resolution = 64 * jnp.finfo(value.dtype).eps * (jnp.abs(value) + 1)
         better, moved = there[1] <= value + resolution, jnp.abs(trial - t)
         radius = jnp.where(
-            better, jnp.maximum(radius, GROWTH * moved), jnp.maximum(SHRINK * moved, 1e-12)
+            better,
+            jnp.maximum(radius, GROWTH * moved),
+            # What is held did not move, and is not to blame.
+            jnp.where(moved > 0, jnp.maximum(SHRINK * moved, 1e-12), radius),
         )
         t, (expansion, value, slope) = jax.tree.map(
             lambda new, old: jnp.where(better, new, old), (trial, there), (t, state[1:4])
