@@ -84,7 +84,8 @@ def prior_of(name, sky, templates, options, seed):
         sky.nside,
         literature,
         options["lmax"],
-        template=templates[name][sky.pixels] if name in templates else None,
+        template=templates.get(name),
+        pixels=sky.pixels,
         error=options["errors"].get(name, 0.0),
         coherence=options["coherence"],
         labels=kmeans(sky.nside, sky.pixels, options["n_patches"][name], seed)

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ..lazy import healpy as hp
-from ..sky.harmonics import gaussian_scalar
+from ..sky.harmonics import analyze, gaussian_scalar, synthesize
 from ..sky.spectral_model import SpectralModel
 from .basis import Variation
 
@@ -21,6 +21,8 @@ from .basis import Variation
 KINDS = ("value", "patches", "field", "pixels", "field_and_pixels")
 # Where a parameter varies most from pixel to pixel, and the data constrain it best.
 DEFAULT_KINDS = {"beta_dust": "field_and_pixels"}
+# Part of the variance of a template's error on the scales that are fitted.
+COVERED = 0.99
 # Multipole about which spectra tilt.
 PIVOT = 10.0
 
@@ -52,6 +54,12 @@ def error_spectrum(nside: int, rms: float, coherence: float) -> np.ndarray:
 def variance_of(power: np.ndarray) -> float:
     """Variance of a field with a power spectrum (lmax + 1,), without its monopole."""
     return float(np.sum((2 * np.arange(len(power)) + 1)[1:] * power[1:]) / (4 * np.pi))
+
+
+def _covered(power: np.ndarray) -> int:
+    """Multipole up to which a field has nearly all of its variance."""
+    variance = np.cumsum((2 * np.arange(len(power)) + 1) * power)
+    return int(np.searchsorted(variance, COVERED * variance[-1]))
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,7 @@ def expected_prior(
     literature: Mapping,
     lmax: int,
     template: np.ndarray | None = None,
+    pixels: np.ndarray | None = None,
     error: float = 0.0,
     coherence: float = 0.0,
     labels: np.ndarray | None = None,
@@ -174,11 +183,15 @@ def expected_prior(
     literature : dict
         `mean`, its error `mean_error`, `scatter` and `slope` of published maps.
     lmax : int
-        Highest multipole that is fitted.
-    template : array (n_pixels,), optional
-        Map that takes the place of the mean.
+        Highest multipole that is fitted; the error of a template is fitted on all its scales.
+    template : array (12 nside²,), optional
+        Map of the parameter, of the whole sky. With the literature's spectrum C and that of the
+        template's error N the mean is its Wiener filter, C / (C + N) of it, and C N / (C + N) is
+        left unknown: a useless template is of no account.
+    pixels : int array (n_pixels,), optional
+        Where the template is used.
     error : float
-        Rms of the template's error; of one that is said to be exact a thousandth of the published
+        Rms of the template's error; one that is said to be exact has a tenth of the published
         scatter, so that the data can tell if it is not.
     coherence : float
         FWHM in degrees of the beam that its error has.
@@ -187,14 +200,20 @@ def expected_prior(
     """
     scatter, slope = literature["scatter"], literature["slope"]
     expected = field_spectrum(nside, scatter, slope)
-    if template is not None and error > 0:
-        expected = error_spectrum(nside, error, coherence)
-    elif template is not None:
-        expected = field_spectrum(nside, scatter / 1000, slope)
-    highest = min(lmax, 3 * nside - 1)
+    mean, highest = literature["mean"], min(lmax, 3 * nside - 1)
+    if template is not None:
+        exact = field_spectrum(nside, scatter / 10, slope)
+        noise = error_spectrum(nside, error, coherence) if error > 0 else exact
+        both = np.where(expected + noise > 0, expected + noise, 1.0)
+        average = template.mean()
+        alm = analyze((template - average)[None], 0, 3 * nside - 1)[0]
+        weighted = hp.almxfl(alm, expected / both)[None]
+        mean = average + synthesize(weighted, 0, nside)[0][pixels]
+        expected = expected * noise / both
+        highest = max(highest, _covered(expected))
     return FieldPrior(
         kind=kind,
-        mean=literature["mean"] if template is None else template,
+        mean=mean,
         offset=literature["mean_error"],
         expected=expected,
         lmax=highest,
