@@ -10,7 +10,7 @@ from patchsep.running.settings import load_settings
 pytestmark = pytest.mark.usefixtures("repository")
 
 # Multiresolution at the default run's nside is too fine for coarser maps.
-UNIFORM = {"methods": {"uniform": {"strategy": "uniform"}}}
+UNIFORM = {"methods": {"uniform": {"strategy": "uniform"}}, "figures.drawn": []}
 
 
 def planck_masks(path, masks=("GAL020", "GAL040", "GAL060")):

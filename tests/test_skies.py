@@ -128,7 +128,7 @@ def test_pixels_of_less_noise_weigh_more(cleaned):
         cmb=nothing,
         systematic=nothing,
         recovered=sigma * noise,
-        mock_residuals=np.zeros((0, 2, n_pixels)),
+        mock_residuals=np.zeros((n_realizations, 2, n_pixels)),
         mock_noise=sigma * of_mocks,
         counts=counts,
     )

@@ -31,7 +31,7 @@ DUST, SYNCHROTRON = DUST_AND_SYNCHROTRON.components
 
 
 def parameter(name, bounds, start, reach):
-    return Parameter(name, name, bounds, start, reach, start, 0.1, -2.0, pysm=name)
+    return Parameter(name, name, bounds, start, reach, start, 0.2, 0.1, -2.0, pysm=name)
 
 
 class CurvedPowerLaw(Component):
