@@ -8,7 +8,7 @@ from patchsep.files.maps import read_maps, read_templates, write_maps
 from patchsep.files.tables import read_table, write_table
 from patchsep.inference.mocks import mock_data
 from patchsep.inference.selection import by_region
-from patchsep.inference.skies import clean_sky, measure, partitions_of_selected, recovered_maps
+from patchsep.inference.skies import clean_sky, measure_all, partitions_of_selected, recovered_maps
 from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
@@ -51,10 +51,7 @@ def main(snakemake):
         selected, partitions, skies, realizations, model, mocks, **fits
     ):
         log.info("%s: %s", region, cleaned.configuration)
-        tables += [
-            measure(region, cleaned, nside, params.spectra, weights)
-            for weights in params.pixel_weights
-        ]
+        tables += measure_all(region, cleaned, nside, params.spectra, params.pixel_weights)
         if region == COMBINED and cleaned.configuration == headline:
             about = f"patchsep, method {snakemake.wildcards.method}, realisation 0"
             maps, units = recovered_maps(cleaned, nside, model)

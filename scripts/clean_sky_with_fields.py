@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from patchsep.fields.evidence import measure_fields
-from patchsep.fields.prior import Freedom, expected_prior
+from patchsep.fields.prior import Freedom, expected_prior, literature_of
 from patchsep.fields.samples import posterior_samples
 from patchsep.files.maps import read_templates, write_maps
 from patchsep.files.tables import write_table
@@ -16,7 +16,7 @@ from patchsep.inference.field_skies import (
     mock_foregrounds_of_fields,
     parameter_summary,
 )
-from patchsep.inference.skies import measure, recovered_maps
+from patchsep.inference.skies import measure_all, recovered_maps
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
 from patchsep.separation.patches import kmeans
@@ -61,10 +61,7 @@ def main(snakemake):
         params.mocks.get("seed", 0),
         **params.fit,
     ):
-        tables += [
-            measure(region, cleaned, sky.nside, params.spectra, weights)
-            for weights in params.pixel_weights
-        ]
+        tables += measure_all(region, cleaned, sky.nside, params.spectra, params.pixel_weights)
         if region == COMBINED:
             maps, units = recovered_maps(cleaned, sky.nside, model)
     if options["samples"]:
@@ -77,12 +74,11 @@ def main(snakemake):
 
 def prior_of(name, sky, templates, options, seed):
     """What is known of a parameter before any data."""
-    literature = {key: options[key][name] for key in ("mean", "mean_error", "scatter", "slope")}
     kind = options["kinds"][name]
     return expected_prior(
         kind,
         sky.nside,
-        literature,
+        literature_of(options, name),
         options["lmax"],
         template=templates.get(name),
         pixels=sky.pixels,

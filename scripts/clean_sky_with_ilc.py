@@ -6,7 +6,7 @@ from patchsep.files.maps import write_maps
 from patchsep.files.tables import read_table, write_table
 from patchsep.inference.field_skies import WholeSky
 from patchsep.inference.ilc_skies import clean_with_ilc
-from patchsep.inference.skies import measure, recovered_maps
+from patchsep.inference.skies import measure_all, recovered_maps
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.logs import log_to
 from patchsep.sky.regions import COMBINED, FULL_SKY
@@ -25,10 +25,7 @@ def main(snakemake):
         range(params.n_realizations),
         read_table(files.theory)["bb_lensing"].to_numpy(),
     ):
-        tables += [
-            measure(region, cleaned, sky.nside, params.spectra, weights)
-            for weights in params.pixel_weights
-        ]
+        tables += measure_all(region, cleaned, sky.nside, params.spectra, params.pixel_weights)
         if region == COMBINED:
             maps, units = recovered_maps(cleaned, sky.nside, model)
             about = f"patchsep, method {snakemake.wildcards.method}, realisation 0"

@@ -12,6 +12,7 @@ import ducc0
 import numpy as np
 
 from ..lazy import healpy as hp
+from ..sky.harmonics import geometry
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class Harmonics:
 
     @cached_property
     def _transform(self):
-        rings = _rings(self.pixels, self.nside)
+        rings, _ = _rings(self.pixels, self.nside)
         return dict(spin=0, lmax=self.lmax, nthreads=1, **rings)
 
     @cached_property
@@ -195,7 +196,8 @@ class Harmonics:
     @cached_property
     def _places(self):
         """Where the pixels are on the rings that are transformed."""
-        return self.pixels - _first_pixel(self.pixels, self.nside)
+        _, first = _rings(self.pixels, self.nside)
+        return self.pixels - first
 
     def diagonal(self, curvature):
         return self.power[self.ell] * curvature.sum() / (4 * np.pi)
@@ -224,16 +226,11 @@ class Patches:
     diagonal = transpose
 
 
-def _first_pixel(pixels, nside):
-    info = ducc0.healpix.Healpix_Base(nside, "RING").sht_info()
-    start = info["ringstart"].astype(int)
-    return start[np.searchsorted(start, pixels.min(), side="right") - 1]
-
-
 def _rings(pixels, nside):
-    """Rings of HEALPix from the first that has a pixel to the last."""
-    info = ducc0.healpix.Healpix_Base(nside, "RING").sht_info()
-    start = info["ringstart"].astype(int)
+    """Rings of HEALPix from the first that has a pixel to the last, and the first's first pixel."""
+    whole = geometry(nside)
+    start = whole["ringstart"].astype(int)
     first, last = np.searchsorted(start, [pixels.min(), pixels.max()], side="right") - 1
-    rings = {key: info[key][first : last + 1] for key in ("theta", "nphi", "phi0")}
-    return rings | {"ringstart": (start[first : last + 1] - start[first]).astype(np.uint64)}
+    rings = {key: whole[key][first : last + 1] for key in ("theta", "nphi", "phi0")}
+    starts = (start[first : last + 1] - start[first]).astype(np.uint64)
+    return rings | {"ringstart": starts}, start[first]

@@ -113,13 +113,12 @@ def eliminate(maps, start, data, bands, precision, own, tolerance):
 
     def iterate(state):
         t, expansion, value, slope, radius, _, count = state
-        positive = own_matrix(expansion.gauss_newton)
-        exact = own_matrix(expansion.hessian)
+        matrix = own_matrix(expansion.gauss_newton)
+        # Exact second derivatives where they are easily kept positive.
         if len(own) == 1:
-            exact[0][0] = jnp.maximum(exact[0][0], LEAST_CURVATURE * positive[0][0])
-        else:
-            exact = positive
-        step = -_solve(exact, slope, is_free(t, slope))
+            exact = own_matrix(expansion.hessian)[0][0]
+            matrix = [[jnp.maximum(exact, LEAST_CURVATURE * matrix[0][0])]]
+        step = -_solve(matrix, slope, is_free(t, slope))
         # Shortened as a whole: along part of it alone the value may rise.
         step = step / jnp.maximum(jnp.max(jnp.abs(step) / radius, axis=0), 1.0)
         trial = jnp.clip(t + step, low, high)

@@ -19,6 +19,8 @@ from .basis import Variation
 
 # How a spectral parameter may vary over the sky, by the word in the configuration.
 KINDS = ("value", "patches", "field", "pixels", "field_and_pixels")
+# Those of them that have a field.
+WITH_FIELD = ("field", "field_and_pixels")
 # Where a parameter varies most from pixel to pixel, and the data constrain it best.
 DEFAULT_KINDS = {"beta_dust": "field_and_pixels"}
 # Part of the variance of a template's error on the scales that are fitted.
@@ -30,6 +32,11 @@ PIVOT = 10.0
 def kinds_of(model: SpectralModel) -> dict[str, str]:
     """How the parameters of a model vary, unless a method says otherwise."""
     return {name: DEFAULT_KINDS.get(name, "field") for name in model.names}
+
+
+def literature_of(settings: Mapping, name: str) -> dict[str, float]:
+    """What settings `fields` say of one parameter, as `expected_prior` takes it."""
+    return {key: settings[key][name] for key in ("mean", "mean_error", "scatter", "slope")}
 
 
 def octaves(lmax: int) -> np.ndarray:
@@ -126,7 +133,7 @@ class FieldPrior:
 
     @property
     def has_field(self) -> bool:
-        return self.kind in ("field", "field_and_pixels")
+        return self.kind in WITH_FIELD
 
     @cached_property
     def power(self) -> np.ndarray:

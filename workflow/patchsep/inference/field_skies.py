@@ -13,15 +13,16 @@ import pandas as pd
 
 from ..fields.basis import Basis
 from ..fields.evidence import MeasuredFields
-from ..fields.fit import FieldFits, fit_fields, recover_cmb
-from ..fields.prior import FieldPrior
+from ..fields.fit import fit_fields, recover_cmb
+from ..fields.prior import FieldPrior, variance_of
 from ..instrument.noise import FOREGROUNDS_ONLY
 from ..observation.region_sky import RegionSky, observe
 from ..separation.likelihood import Bands
 from ..sky.regions import COMBINED
 from ..sky.spectral_model import SpectralModel
 from .mocks import emission
-from .skies import CleanedSky
+from .realizations import count_fits
+from .skies import CleanedSky, count_unconverged, mock_maps
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,14 @@ class WholeSky:
         """As `region_sky.observe`, of all pixels: foregrounds alone come first."""
         parts = [observe(sky, list(realizations)) for sky in self.regions]
         return np.concatenate(parts, axis=-1)
+
+    def with_noise(self, foregrounds: np.ndarray, seed: int) -> np.ndarray:
+        """Foregrounds (n_skies, n_bands, 2, n_pixels) of mock skies, each with noise of its own."""
+        noise = [
+            self.noise.draw(len(self.pixels), seed, number, "mock sky")
+            for number in range(len(foregrounds))
+        ]
+        return foregrounds + noise
 
     def basis(self, priors: Sequence[FieldPrior]) -> Basis:
         return Basis(tuple(prior.variation() for prior in priors), self.pixels, self.nside)
@@ -159,15 +168,12 @@ def clean_with_fields(
         return fit_fields(data, basis, sky.noise, sky.frequencies, sky.model, **settings)
 
     fits = fit(sky.observe(realizations))
-    residuals = noise = np.empty((0, *sky.cmb.shape))
-    n_unconverged_mocks = 0
+    of_mocks = None
     if mocks is not None:
-        n_pixels = len(sky.pixels)
-        drawn = [sky.noise.draw(n_pixels, mock_seed, n, "mock sky") for n in range(len(mocks))]
-        of_mocks = fit(np.concatenate([mocks, mocks + drawn]))
-        residuals, noisy = np.split(of_mocks.cmb, 2)
-        noise = noisy - residuals
-        n_unconverged_mocks = int((~of_mocks.converged).sum())
+        of_mocks = fit(np.concatenate([mocks, sky.with_noise(mocks, mock_seed)]))
+    number = [FOREGROUNDS_ONLY, *realizations]
+    table = {name: getattr(fits, name) for name in ("nll", "converged", "n_at_bounds")}
+    counts = count_fits(pd.DataFrame({"realization": number, **table}))
     whole = CleanedSky(
         configuration=name,
         pixels=sky.pixels,
@@ -176,25 +182,11 @@ def clean_with_fields(
         recovered=fits.cmb[1:],
         parameters=fits.parameters[1],
         patches=np.empty((0, len(sky.pixels)), dtype=int),
-        counts=_counts(fits, realizations).assign(n_unconverged_mocks=n_unconverged_mocks),
+        counts=counts.assign(n_unconverged_mocks=count_unconverged(of_mocks)),
         n_patches={},
-        mock_residuals=residuals,
-        mock_noise=noise,
+        **mock_maps(of_mocks, sky.cmb.shape),
     )
     yield from sky.by_region(whole)
-
-
-def _counts(fits: FieldFits, realizations: Sequence[int]) -> pd.DataFrame:
-    """As `realizations.count_fits` has it, of the fit of the whole sky in every region."""
-    return pd.DataFrame(
-        {
-            "nll": fits.nll[1:],
-            "n_unconverged": (~fits.converged[1:]).astype(int),
-            "n_unconverged_systematic": int(not fits.converged[0]),
-            "n_at_bounds": fits.n_at_bounds[1:],
-        },
-        index=pd.Index([number for number in realizations if number != FOREGROUNDS_ONLY]),
-    )
 
 
 def parameter_summary(measured: MeasuredFields, model: SpectralModel) -> pd.DataFrame:
@@ -220,12 +212,7 @@ def parameter_summary(measured: MeasuredFields, model: SpectralModel) -> pd.Data
                 "remainder": prior.remainder,
                 "effective_modes": own["effective_modes"].sum() if len(own) else np.nan,
                 "expected_mean": float(np.mean(prior.mean)),
-                "expected_scatter": float(
-                    np.sqrt(
-                        np.sum((2 * np.arange(len(prior.expected)) + 1) * prior.expected)
-                        / (4 * np.pi)
-                    )
-                ),
+                "expected_scatter": float(np.sqrt(variance_of(prior.expected))),
             }
         )
     return pd.DataFrame(rows)

@@ -80,13 +80,9 @@ def clean_region(
 ) -> CleanedSky:
     """Fit one configuration to data of `observe`, and of `mock_data`, and keep its maps."""
     fits = clean(configuration, draws, sky, data, model, **settings)
-    residuals = noise = np.empty((0, *sky.cmb.shape))
-    n_unconverged_mocks = 0
+    of_mocks = None
     if mocks is not None:
         of_mocks = clean(configuration, draws, sky, np.concatenate(mocks), model, **settings)
-        residuals, noisy = np.split(of_mocks.cmb, 2)
-        noise = noisy - residuals
-        n_unconverged_mocks = int((~of_mocks.converged).sum())
     labels = configuration_patches(configuration, draws[0])
     counts = count_fits(fit_table(fits, realizations))
     return CleanedSky(
@@ -97,11 +93,26 @@ def clean_region(
         recovered=fits.cmb[1:],
         parameters=fits.parameters[1],
         patches=np.stack(list(labels.values())),
-        counts=counts.assign(n_unconverged_mocks=n_unconverged_mocks),
+        counts=counts.assign(n_unconverged_mocks=count_unconverged(of_mocks)),
         n_patches=count_patches(labels),
-        mock_residuals=residuals,
-        mock_noise=noise,
+        **mock_maps(of_mocks, sky.cmb.shape),
     )
+
+
+def mock_maps(fits, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """`mock_residuals` and `mock_noise` of a `CleanedSky` with CMB maps of a shape.
+
+    `fits` are those to mock skies without noise and then with it, or None.
+    """
+    if fits is None:
+        return dict.fromkeys(("mock_residuals", "mock_noise"), np.empty((0, *shape)))
+    residuals, noisy = np.split(fits.cmb, 2)
+    return {"mock_residuals": residuals, "mock_noise": noisy - residuals}
+
+
+def count_unconverged(fits) -> int:
+    """How many fits did not converge; of None, none."""
+    return 0 if fits is None else int((~fits.converged).sum())
 
 
 def combine(regions: list[CleanedSky]) -> CleanedSky:
@@ -172,6 +183,13 @@ def measure(
         left = mean_spectrum(cleaned.mock_residuals, cleaned.pixels, estimator)
         table["mock_residual"] = [left] * len(table)
     return table
+
+
+def measure_all(
+    region: str, cleaned: CleanedSky, nside: int, spectra: dict, pixel_weights: Sequence[str]
+) -> list[pd.DataFrame]:
+    """`measure` with each of several weights of pixels."""
+    return [measure(region, cleaned, nside, spectra, weights) for weights in pixel_weights]
 
 
 def recovered_maps(

@@ -6,7 +6,7 @@ Every check returns problems in the user's words, each with its key and the mend
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..fields.prior import kinds_of
+from ..fields.prior import WITH_FIELD, kinds_of
 from ..figures.registry import FIGURES
 from ..separation.ilc import ILC
 from ..separation.patches import STRATEGIES
@@ -96,8 +96,8 @@ def _method_problems(key, method, rings, nside) -> list[str]:
 def _field_problems(key, method) -> list[str]:
     problems = [
         f"{key}.{name}: not for {FIELDS}, which have no patches of regions; remove this key"
-        for name, unset in (("patches", None), ("n_draws", 1), ("independent_patches", False))
-        if method.get(name, unset) != unset
+        for name in ("patches", "n_draws", "independent_patches")
+        if method.get(name, UNSET[name]) != UNSET[name]
     ]
     kinds = kinds_of(MODEL) | method.get("parameters", {})
     divided = {name for name, kind in kinds.items() if kind == "patches"}
@@ -116,7 +116,7 @@ def _field_problems(key, method) -> list[str]:
         f"{key}.maps.{name}: a template is the mean of a field; set {key}.parameters.{name} to "
         "field or field_and_pixels, or remove this key"
         for name in method["maps"]
-        if kinds[name] not in ("field", "field_and_pixels")
+        if kinds[name] not in WITH_FIELD
     ]
     return problems + (_map_problems(key, method) if method["maps"] else [])
 
@@ -141,8 +141,8 @@ def _patch_problems(key, method, rings, nside) -> list[str]:
     random = [name for name, one in STRATEGIES.items() if one.random]
     problems = [
         f"{key}.{name}: only for {all_of(random)}, which draw at random; remove it"
-        for name, only in (("n_draws", 1), ("independent_patches", False))
-        if not strategy.random and method[name] != only
+        for name in ("n_draws", "independent_patches")
+        if not strategy.random and method[name] != UNSET[name]
     ]
     problems += _template_problems(key, method)
     if not strategy.numbered:

@@ -18,8 +18,8 @@ from ..separation.partitions import configurations, values_of
 from ..separation.patches import STRATEGIES
 from ..sky.regions import COMBINED, find_mask_file, region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
-from .checks import TRAINING
-from .settings import FIELDS, read_yaml
+from .checks import FIELDS, TRAINING
+from .settings import read_yaml
 from .shards import Shards
 
 

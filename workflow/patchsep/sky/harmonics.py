@@ -20,7 +20,8 @@ def n_cores() -> int:
 
 
 @cache
-def _geometry(nside: int) -> dict:
+def geometry(nside: int) -> dict:
+    """Rings of HEALPix maps, as ducc0's transforms have them."""
     return ducc0.healpix.Healpix_Base(nside, "RING").sht_info()
 
 
@@ -53,13 +54,13 @@ def gaussian_qu(cl_ee, cl_bb, nside: int, rng: np.random.Generator) -> np.ndarra
     window are applied.
     """
     alm = np.stack([gaussian_alm(cl_ee, rng), gaussian_alm(cl_bb, rng)])
-    return ducc0.sht.synthesis(alm=alm, spin=2, lmax=len(cl_ee) - 1, **_geometry(nside))
+    return ducc0.sht.synthesis(alm=alm, spin=2, lmax=len(cl_ee) - 1, **geometry(nside))
 
 
 def gaussian_scalar(cl, nside: int, rng: np.random.Generator) -> np.ndarray:
     """Draw a Gaussian scalar map (n_pixels,) with spectrum `cl` (lmax + 1,)."""
     alm = gaussian_alm(cl, rng)[None]
-    return ducc0.sht.synthesis(alm=alm, spin=0, lmax=len(cl) - 1, **_geometry(nside))[0]
+    return ducc0.sht.synthesis(alm=alm, spin=0, lmax=len(cl) - 1, **geometry(nside))[0]
 
 
 def analyze(maps: np.ndarray, spin: int, lmax: int, iterations: int = ITERATIONS) -> np.ndarray:
@@ -83,7 +84,7 @@ def analyze(maps: np.ndarray, spin: int, lmax: int, iterations: int = ITERATIONS
     nside = hp.npix2nside(maps.shape[-1])
     # The analysis band is that of the map, so that power above lmax is not aliased.
     highest = 3 * nside - 1
-    band = dict(spin=spin, lmax=highest, **_geometry(nside))
+    band = dict(spin=spin, lmax=highest, **geometry(nside))
     maps = np.ascontiguousarray(maps, dtype=float)
     weight = 4 * np.pi / maps.shape[-1]
     alm = weight * ducc0.sht.adjoint_synthesis(map=maps, **band)
@@ -97,7 +98,7 @@ def analyze(maps: np.ndarray, spin: int, lmax: int, iterations: int = ITERATIONS
 def synthesize(alm: np.ndarray, spin: int, nside: int) -> np.ndarray:
     """Maps (1 or 2, n_pixels) of coefficients (1 or 2, n_alm) of a spin."""
     lmax = hp.Alm.getlmax(alm.shape[-1])
-    return ducc0.sht.synthesis(alm=alm, spin=spin, lmax=lmax, **_geometry(nside))
+    return ducc0.sht.synthesis(alm=alm, spin=spin, lmax=lmax, **geometry(nside))
 
 
 def power_law(nside: int, alpha: float, knee: int = 1) -> np.ndarray:

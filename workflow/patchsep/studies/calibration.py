@@ -13,16 +13,17 @@ import pandas as pd
 
 from ..fields.evidence import measure_fields
 from ..fields.fit import fit_fields
-from ..fields.prior import Freedom, expected_prior, field_spectrum
+from ..fields.prior import Freedom, expected_prior, literature_of
 from ..inference.field_skies import WholeSky, mock_foregrounds_of_fields
 from ..inference.mocks import emission
 from ..inference.r_likelihood import estimate_r, residual_of_unknown_amplitude
 from ..instrument.noise import WhiteNoise
 from ..observation.region_sky import RegionSky
-from ..sky.harmonics import gaussian_qu, gaussian_scalar
+from ..sky.harmonics import gaussian_qu
 from ..sky.regions import COMBINED, full_sky
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
+from .validation import measured_spectra
 
 
 @dataclass(frozen=True)
@@ -53,23 +54,15 @@ class Bins:
             theory[name].to_numpy() for name in ("ee_scalar", "bb_lensing", "bb_tensor")
         )
 
-        def measured(bb, noise, stream):
-            spectra = []
-            for number in range(skies):
-                rng = np.random.default_rng([seed, stream, number])
-                qu = gaussian_qu(ee, bb, estimator.nside, rng)
-                qu += noise * rng.standard_normal(qu.shape)
-                spectra.append(estimator.spectrum(estimator.modes(qu)))
-            return np.array(spectra)
-
-        scattered = measured(lensing, noise, 0)
+        scattered = measured_spectra(estimator, ee, lensing, noise, skies, [seed, 0])
+        leaked = measured_spectra(estimator, ee, 0 * lensing, 0.0, skies, [seed, 1])
         n_modes = 2 * scattered.mean(axis=0) ** 2 / scattered.var(axis=0, ddof=1)
         n_ell = estimator.bins.shape[1]
         return cls(
             estimator,
             estimator.bins @ lensing[:n_ell],
             estimator.bins @ tensor[:n_ell],
-            measured(0 * lensing, 0.0, 1).mean(axis=0),
+            leaked.mean(axis=0),
             n_modes,
             estimator.used(n_modes),
         )
@@ -126,15 +119,12 @@ def calibrate_sky(
         bins below ell = 30.
     """
     streams = np.random.default_rng([seed, number]).spawn(len(model.parameters) + 2)
-    parameters = np.stack(
-        [
-            fields["mean"][name]
-            + gaussian_scalar(
-                field_spectrum(nside, fields["scatter"][name], fields["slope"][name]), nside, rng
-            )[pixels]
-            for name, rng in zip(model.names, streams[2:], strict=True)
-        ]
-    )
+    priors = [
+        expected_prior(fields["kinds"][name], nside, literature_of(fields, name), fields["lmax"])
+        for name in model.names
+    ]
+    drawn = zip(priors, streams[2:], strict=True)
+    parameters = np.stack([prior.draw(0.0, pixels, nside, rng) for prior, rng in drawn])
     ee = (theory["ee_scalar"] + r * theory["ee_tensor"]).to_numpy()
     bb = (theory["bb_lensing"] + r * theory["bb_tensor"]).to_numpy()
     region = RegionSky(
@@ -149,16 +139,9 @@ def calibrate_sky(
     )
     sky = WholeSky([region], model)
     foregrounds, observation = sky.observe([0])
-    literature = {
-        name: {key: fields[key][name] for key in ("mean", "mean_error", "scatter", "slope")}
-        for name in model.names
-    }
     measured = measure_fields(
         observation,
-        [
-            expected_prior(fields["kinds"][name], nside, literature[name], fields["lmax"])
-            for name in model.names
-        ],
+        priors,
         pixels,
         nside,
         sky.bands,
@@ -168,9 +151,8 @@ def calibrate_sky(
         **limits,
     )
     mocks = mock_foregrounds_of_fields(sky, measured, observation, n_mocks, seed + number)
-    noisy = [m + noise.draw(len(pixels), seed + number, k, "mock sky") for k, m in enumerate(mocks)]
     fits = fit_fields(
-        [observation, foregrounds, *mocks, *noisy],
+        [observation, foregrounds, *mocks, *sky.with_noise(mocks, seed + number)],
         sky.basis(measured.priors),
         noise,
         frequencies,

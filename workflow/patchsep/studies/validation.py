@@ -38,7 +38,7 @@ def leakage(
     bb = (theory["bb_lensing"] + r * theory["bb_tensor"]).to_numpy()
     columns = {"ell": estimator.ell, "expected": estimator.bins @ bb[: estimator.bins.shape[1]]}
     for source, spectra in (("e", (ee, 0 * bb)), ("b", (0 * ee, bb))):
-        measured = _measured(estimator, *spectra, 0.0, realizations, [seed, ord(source)])
+        measured = measured_spectra(estimator, *spectra, 0.0, realizations, [seed, ord(source)])
         columns[f"from_{source}"] = measured.mean(axis=0)
         columns[f"from_{source}_scatter"] = measured.std(axis=0, ddof=1)
     return pd.DataFrame(columns)
@@ -80,11 +80,12 @@ def recover_r(
     n_ell = estimator.bins.shape[1]
     tensor = estimator.bins @ tensor[:n_ell]
     measured, others = (
-        _measured(estimator, ee, bb, noise, realizations, [seed, number]) for number in (0, 1)
+        measured_spectra(estimator, ee, bb, noise, realizations, [seed, number])
+        for number in (0, 1)
     )
     # Of decoupled spectra the mean is known to vanish, better than so many skies know it.
     leaked = 0 * ee if estimator.name == "decoupled" else ee
-    alone = _measured(estimator, leaked, 0 * bb, noise, realizations, [seed, 2])
+    alone = measured_spectra(estimator, leaked, 0 * bb, noise, realizations, [seed, 2])
     floor = estimator.bins @ lensing[:n_ell] + alone.mean(axis=0)
     if estimator.name == "pseudo":
         n_modes = estimator.n_modes(bb, realizations, seed)
@@ -123,8 +124,18 @@ def coverage(estimates: pd.DataFrame, r: float) -> dict[str, float]:
     return found
 
 
-def _measured(estimator, ee, bb, noise, realizations, seed):
-    """Spectra (realizations, n_bins) of Gaussian skies with white noise."""
+def measured_spectra(estimator, ee, bb, noise, realizations, seed):
+    """Spectra (realizations, n_bins) in µK² of Gaussian skies with white noise.
+
+    Parameters
+    ----------
+    estimator : Estimator
+    ee, bb : arrays (3 nside,), µK²
+    noise : float
+        rms per pixel in µK.
+    realizations : int
+    seed : list of int
+    """
 
     def spectrum(number):
         rng = np.random.default_rng([*seed, number])
