@@ -10,11 +10,12 @@ from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.running.logs import log_to
 from patchsep.separation.likelihood import cmb_noise
+from patchsep.separation.moments import UNLIKELY
 from patchsep.sky.foregrounds import amplitudes, foreground_sky
 from patchsep.sky.regions import COMBINED, Regions
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
-from patchsep.studies.calibration import Bins, calibrate_sky
+from patchsep.studies.calibration import Bins, calibrate_sky, pulls
 from patchsep.studies.validation import coverage
 
 log = logging.getLogger("patchsep.script")
@@ -38,9 +39,9 @@ def main(snakemake):
     estimator = Estimator.of(pixels, nside, **params.spectra)
     bins = Bins.of(estimator, theory, level, skies["realizations"], skies["seed"])
     fields = params.fields | {"kinds": kinds_of(model)}
-    tables, found = [], []
+    tables, spectra, found = [], [], []
     for seed, r in enumerate((0.0, skies["r"]), start=skies["seed"]):
-        rows = [
+        calibrated = [
             calibrate_sky(
                 number,
                 maps,
@@ -60,13 +61,19 @@ def main(snakemake):
             )
             for number in range(skies["realizations"])
         ]
-        table = pd.DataFrame(rows)
+        table = pd.DataFrame([row for row, _ in calibrated])
+        spectra += [of_sky for _, of_sky in calibrated]
         tables.append(table.rename_axis("sky").reset_index().assign(r=r))
-        summary = coverage(table, r) | {"n_unconverged": int((~table["converged"]).sum())}
+        summary = coverage(table, r) | {
+            "n_unconverged": int((~table["converged"]).sum()),
+            # Of skies that the spectral model describes one in twenty is to be.
+            "n_model_rejected": int((table["model_probability"] < UNLIKELY).sum()),
+        }
         log.info("r = %g: %s", r, summary)
         found.append({"estimator": estimator.name, **skies, "r": r, **summary})
     write_table(snakemake.output.skies, pd.concat(tables, ignore_index=True))
     write_table(snakemake.output.coverage, pd.DataFrame(found))
+    write_table(snakemake.output.pulls, pulls(pd.concat(spectra, ignore_index=True)))
 
 
 if __name__ == "__main__":

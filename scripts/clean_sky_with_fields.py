@@ -52,7 +52,7 @@ def main(snakemake):
             sky, measured, observation, params.mocks["skies"], params.mocks["seed"]
         )
     tables = []
-    for region, cleaned in clean_with_fields(
+    whole, moments = clean_with_fields(
         params.configuration,
         sky,
         measured,
@@ -60,7 +60,9 @@ def main(snakemake):
         mocks,
         params.mocks.get("seed", 0),
         **params.fit,
-    ):
+    )
+    write_table(output.moments, moments)
+    for region, cleaned in sky.by_region(whole):
         tables += measure_all(region, cleaned, sky.nside, params.spectra, params.pixel_weights)
         if region == COMBINED:
             maps, units = recovered_maps(cleaned, sky.nside, model)

@@ -55,6 +55,7 @@ rule clean_sky_with_fields:
         maps=f"{RESULTS}/{{sky}}maps/recovered_{{method}}.fits",
         parameters=f"{RESULTS}/{{sky}}fields/{{method}}.csv",
         spectra_of_parameters=f"{RESULTS}/{{sky}}fields/{{method}}_spectra.csv",
+        moments=f"{RESULTS}/{{sky}}fields/{{method}}_moments.csv",
     log:
         f"{LOGS}/{{sky}}clean_sky/{{method}}.log",
     benchmark:

@@ -116,6 +116,7 @@ rule calibrate:
     output:
         skies=f"{RESULTS}/validation/calibration_skies.csv",
         coverage=f"{RESULTS}/validation/calibration.csv",
+        pulls=f"{RESULTS}/validation/calibration_pulls.csv",
     log:
         f"{LOGS}/calibrate.log",
     benchmark:

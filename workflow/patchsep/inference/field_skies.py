@@ -18,6 +18,7 @@ from ..fields.prior import FieldPrior, variance_of
 from ..instrument.noise import FOREGROUNDS_ONLY
 from ..observation.region_sky import RegionSky, observe
 from ..separation.likelihood import Bands
+from ..separation.moments import moment_scores, moment_table
 from ..sky.regions import COMBINED
 from ..sky.spectral_model import SpectralModel
 from .mocks import emission
@@ -145,8 +146,8 @@ def clean_with_fields(
     mocks: np.ndarray | None = None,
     mock_seed: int = 0,
     **settings,
-) -> Iterator[tuple[str, CleanedSky]]:
-    """Regions and their maps, and last `combined`, all of them.
+) -> tuple[CleanedSky, pd.DataFrame]:
+    """Maps of the whole sky, and whether its data ask for more than the spectral model.
 
     Parameters
     ----------
@@ -161,13 +162,21 @@ def clean_with_fields(
         Of the noise of mock skies.
     settings :
         `max_iterations` and `tolerance` of `fit.fit_fields`.
+
+    Returns
+    -------
+    CleanedSky
+        See `WholeSky.by_region`.
+    moments : DataFrame
+        See `moment_tests`.
     """
     basis = sky.basis(measured.priors)
 
     def fit(data):
         return fit_fields(data, basis, sky.noise, sky.frequencies, sky.model, **settings)
 
-    fits = fit(sky.observe(realizations))
+    data = sky.observe(realizations)
+    fits = fit(data)
     of_mocks = None
     if mocks is not None:
         of_mocks = fit(np.concatenate([mocks, sky.with_noise(mocks, mock_seed)]))
@@ -186,7 +195,40 @@ def clean_with_fields(
         n_patches={},
         **mock_maps(of_mocks, sky.cmb.shape),
     )
-    yield from sky.by_region(whole)
+    return whole, moment_tests(sky, realizations, fits.parameters[1:], data[1:])
+
+
+def moment_tests(
+    sky: WholeSky,
+    realizations: Sequence[int],
+    parameters: Sequence[np.ndarray],
+    data: Sequence[np.ndarray],
+) -> pd.DataFrame:
+    """`moments.moment_table` of every region, and of all, for fits to noise realisations.
+
+    Parameters
+    ----------
+    sky : WholeSky
+    realizations : sequence of int
+    parameters : arrays (n_parameters, n_pixels), one of each realisation
+    data : arrays (n_bands, 2, n_pixels), µK_CMB
+
+    Returns
+    -------
+    DataFrame
+        With columns `realization` and `region` before those of `moment_table`.
+    """
+    tables = []
+    parts = sky.parts() | {COMBINED: slice(None)}
+    for number, fitted, observed in zip(realizations, parameters, data, strict=True):
+        scores = moment_scores(fitted, observed, sky.bands)
+        score, information = (np.asarray(of_pixels) for of_pixels in scores)
+        for region, part in parts.items():
+            table = moment_table(score[part], information[part], sky.model)
+            table.insert(0, "realization", number)
+            table.insert(1, "region", region)
+            tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def parameter_summary(measured: MeasuredFields, model: SpectralModel) -> pd.DataFrame:

@@ -152,7 +152,7 @@ def expand(parameters, data, bands):
     """
     owners = bands.model.owners
     n, p = len(bands.model.components), len(owners)
-    columns, first, second = _columns(parameters, bands)
+    columns, first, second = columns_and_derivatives(parameters, bands)
     # Columns come first, then first derivatives, then second ones.
     vectors = [*columns, *first, *second.values()]
     inner = _inner_products(vectors, bands)
@@ -294,7 +294,7 @@ def recover(mixing, data, bands):
     return Recovery(tuple(cmb), tuple(zip(*components, strict=True)), 0.5 * jnp.sum(misfit))
 
 
-def _columns(parameters, bands):
+def columns_and_derivatives(parameters, bands):
     """Whitened columns, and their derivatives.
 
     Each is a list over bands of (n_pixels,). The first derivatives are along the parameters, the

@@ -14,7 +14,7 @@ import pandas as pd
 from ..fields.evidence import measure_fields
 from ..fields.fit import fit_fields
 from ..fields.prior import Freedom, expected_prior, literature_of
-from ..inference.field_skies import WholeSky, mock_foregrounds_of_fields
+from ..inference.field_skies import WholeSky, mock_foregrounds_of_fields, moment_tests
 from ..inference.mocks import emission
 from ..inference.r_likelihood import estimate_r, residual_of_unknown_amplitude
 from ..instrument.noise import WhiteNoise
@@ -84,8 +84,8 @@ def calibrate_sky(
     n_mocks: int,
     amplitude_scatter: float,
     **limits,
-) -> dict[str, float]:
-    """r of one sky, from one realisation.
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """r of one sky, and the spectra of its parameters, from one realisation.
 
     Parameters
     ----------
@@ -113,10 +113,12 @@ def calibrate_sky(
 
     Returns
     -------
-    dict
-        r_hat with its errors and intervals, `converged`, and the ratio of the power of the
+    row : dict
+        r_hat with its errors and intervals, `converged`, the ratio of the power of the
         foreground residual that mock skies expect to that of this sky, `residual_ratio`, over the
-        bins below ell = 30.
+        bins below ell = 30, and the `model_probability` of `moments.moment_table`.
+    spectra : DataFrame
+        `MeasuredFields.spectra`, where the sky has the `expected` ones.
     """
     streams = np.random.default_rng([seed, number]).spawn(len(model.parameters) + 2)
     priors = [
@@ -171,14 +173,54 @@ def calibrate_sky(
     used, true = bins.used, spectrum(systematic)
     observed = spectrum(recovered)[used]
     wide = estimator.ell < 30
+    moments = moment_tests(sky, [0], fits.parameters[:1], [observation])
     row = {
         "converged": bool(fits.converged.all()),
         "residual_ratio": expected[wide].sum() / true[wide].sum(),
+        "model_probability": moments.query(f"region == '{COMBINED}'")["probability"].iloc[-1],
     }
     if not np.all(observed > 0):
         # Kept and counted, though the likelihood cannot use it.
-        return row
+        return row, measured.spectra
     floor = (bins.lensing + bins.leaked + np.maximum(statistical, 0))[used]
     floor = residual_of_unknown_amplitude(floor, np.maximum(expected, 0)[used], amplitude_scatter)
     estimate = estimate_r(observed, bins.tensor[used], floor, bins.n_modes[used])
-    return row | estimate.headline | estimate.intervals()
+    return row | estimate.headline | estimate.intervals(), measured.spectra
+
+
+def pulls(spectra: pd.DataFrame) -> pd.DataFrame:
+    """How the spectra that were found scatter about the true ones, in units of their errors.
+
+    Parameters
+    ----------
+    spectra : DataFrame
+        Those of `calibrate_sky`, of many skies.
+
+    Returns
+    -------
+    DataFrame
+        A row per parameter and octave: `expected`, the mean of the spectra in the `prior` found and
+        of the `power` that data alone tell, over it, the mean `pull` of the latter with its error,
+        and the standard deviation of pulls, of `n_skies`.
+    """
+    off = (spectra["power"] - spectra["expected"]) / spectra["error"]
+    table = spectra.assign(
+        prior=spectra["prior"] / spectra["expected"],
+        power=spectra["power"] / spectra["expected"],
+        pull=off,
+        pull_error=off,
+        pull_scatter=off,
+        n_skies=off,
+    )
+    columns = {
+        "expected": "mean",
+        "prior": "mean",
+        "power": "mean",
+        "effective_modes": "mean",
+        "pull": "mean",
+        "pull_error": "sem",
+        "pull_scatter": "std",
+        "n_skies": "count",
+    }
+    octave = ["parameter", "ell_min", "ell_max"]
+    return table.groupby(octave, sort=False).agg(columns).reset_index()

@@ -1,0 +1,121 @@
+"""Score tests for what the spectral model lacks: second moments of its spectral parameters.
+
+Where spectra of several kinds are mixed along the line of sight or within a pixel, the sum has a
+spectrum of its own. To second order it is that of the mean parameters and
+
+    ½ Σ_kl ω_kl ∂²A/∂β_k∂β_l s,
+
+with ω the covariance of the parameters that are mixed (Chluba, Hill & Abitbol 2017,
+arXiv:1701.00274, eq. 8). A power law whose index changes by C ln ν has ω = 2 C. Rao's score test
+(1948) tells whether data ask for such a term without fitting it: the score is the derivative of the
+log-likelihood by ω, and its variance, where the model holds, the Fisher information. What
+amplitudes and parameters of the same pixel could explain is projected out, so that neither a prior
+nor patches change what is expected of a score.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2, norm
+
+from .likelihood import Bands, columns_and_derivatives, whiten
+
+# Pixels at a time: each has some matrices of its own.
+AT_ONCE = 4096
+# A probability below which data are said to ask for more than the spectral model.
+UNLIKELY = 0.05
+
+
+@partial(jax.jit, static_argnames="at_once")
+def moment_scores(parameters, data, bands: Bands, at_once: int = AT_ONCE):
+    """Scores of second moments of every pixel, and their information.
+
+    Parameters
+    ----------
+    parameters : array (n_parameters, n_pixels)
+        That were fitted to the data.
+    data : array (n_bands, 2, n_pixels), µK_CMB
+    bands : Bands
+    at_once : int
+        Pixels that are held in memory at a time.
+
+    Returns
+    -------
+    score : array (n_pixels, n_moments)
+        Of the moments in the order of `moment_names`.
+    information : array (n_pixels, n_moments, n_moments)
+    """
+
+    def of_pixel(pixel):
+        own, white = pixel
+        columns, first, second = columns_and_derivatives(own, bands)
+        owners = bands.model.owners
+        explained = jnp.stack([bands.cmb, *map(jnp.stack, columns)], axis=-1)
+        basis, triangle = jnp.linalg.qr(explained)
+        maps = jnp.linalg.solve(triangle, basis.T @ white)[1:]
+
+        def of_both_stokes(vector, component):
+            """Derivative of Q and U in all bands, less what other amplitudes explain."""
+            vector = jnp.stack(vector)
+            vector = vector - basis @ (basis.T @ vector)
+            return (vector[:, None] * maps[component]).ravel()
+
+        by_parameter = [of_both_stokes(v, owners[k]) for k, v in enumerate(first)]
+        by_moment = [
+            of_both_stokes(v, owners[k]) * (0.5 if k == m else 1.0) for (k, m), v in second.items()
+        ]
+        basis_of_parameters, _ = jnp.linalg.qr(jnp.stack(by_parameter, axis=-1))
+        moments = jnp.stack(by_moment, axis=-1)
+        moments = moments - basis_of_parameters @ (basis_of_parameters.T @ moments)
+        residual = white - basis @ (basis.T @ white)
+        return moments.T @ residual.ravel(), moments.T @ moments
+
+    pixels = jnp.asarray(parameters).T, jnp.moveaxis(whiten(jnp.asarray(data), bands), -1, 0)
+    return jax.lax.map(of_pixel, pixels, batch_size=at_once)
+
+
+def moment_names(model) -> list[tuple[str, str]]:
+    """Pairs of parameters of one component, as the scores are ordered."""
+    return [
+        (component.parameters[k].name, component.parameters[m].name)
+        for component in model.components
+        for k in range(len(component.parameters))
+        for m in range(k, len(component.parameters))
+    ]
+
+
+def moment_table(score: np.ndarray, information: np.ndarray, model) -> pd.DataFrame:
+    """The tests of one region, a row for every moment and a last one for all together.
+
+    Parameters
+    ----------
+    score : array (n_pixels, n_moments)
+    information : array (n_pixels, n_moments, n_moments)
+    model : SpectralModel
+
+    Returns
+    -------
+    DataFrame
+        `parameter` and `with_parameter`; the `moment` that the data ask for where it is the same
+        in all pixels, and its `error` (1 σ), in the units of the parameters; `chi2`, and the
+        `probability` of a larger one where the spectral model holds. The last row is named `all`.
+    """
+    total, matrix = np.asarray(score).sum(axis=0), np.asarray(information).sum(axis=0)
+    alone = np.diag(matrix)
+    names = moment_names(model)
+    table = pd.DataFrame(names, columns=["parameter", "with_parameter"]).assign(
+        moment=total / alone,
+        error=alone**-0.5,
+        chi2=total**2 / alone,
+        probability=2 * norm.sf(np.abs(total) / np.sqrt(alone)),
+    )
+    # Moments of one component are nearly alike: what is the same within rounding counts once.
+    scale = np.sqrt(np.outer(alone, alone))
+    together = (total / np.sqrt(alone)) @ np.linalg.pinv(matrix / scale, rcond=1e-8, hermitian=True)
+    value = together @ (total / np.sqrt(alone))
+    rank = np.linalg.matrix_rank(matrix / scale, tol=1e-8, hermitian=True)
+    table.loc[len(table)] = ["all", "all", np.nan, np.nan, value, chi2.sf(value, rank)]
+    return table
