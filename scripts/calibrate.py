@@ -4,13 +4,13 @@ import logging
 
 import pandas as pd
 
+from patchsep.fields.moments import UNLIKELY
 from patchsep.fields.prior import kinds_of
 from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.running.logs import log_to
 from patchsep.separation.likelihood import cmb_noise
-from patchsep.separation.moments import UNLIKELY
 from patchsep.sky.foregrounds import amplitudes, foreground_sky
 from patchsep.sky.regions import COMBINED, Regions
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON

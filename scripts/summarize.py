@@ -1,15 +1,21 @@
 """Gather r of all methods, regions and sets into tables."""
 
+import logging
+
 from patchsep.files.tables import read_table, write_table
 from patchsep.files.whole import whole
 from patchsep.inference.tables import (
     configuration_table,
     gains_table,
+    model_table,
+    model_warnings,
     selection_table,
     summary_table,
     summary_text,
 )
 from patchsep.running.logs import log_to
+
+log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
@@ -27,8 +33,14 @@ def main(snakemake):
     configurations = configuration_table(read(params.grids, files.configurations))
     for path in snakemake.output.configurations:
         write_table(path, configurations)
+    tests = zip(params.moments, map(read_table, files.moments), strict=True)
+    model = model_table([(*key, table) for key, table in tests])
+    write_table(snakemake.output.model, model)
+    warnings = model_warnings(model)
+    for warning in warnings:
+        log.warning(warning)
     with whole(snakemake.output.text) as temporary:
-        temporary.write_text(summary_text(summary, **params.about))
+        temporary.write_text(summary_text(summary, **params.about, warnings=warnings))
 
 
 if __name__ == "__main__":

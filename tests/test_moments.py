@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
+from patchsep.fields.moments import moment_names, moment_scores, moment_table
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.separation.likelihood import Bands
-from patchsep.separation.moments import moment_names, moment_scores, moment_table
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
 
 N_PIXELS = 48
@@ -129,7 +129,7 @@ def test_the_curvature_of_synchrotron_is_found(dense, bands, sky):
 def test_the_scatter_of_two_layers_of_dust_is_found(dense, bands, sky):
     parameters, maps = sky[0], BRIGHTER * sky[1]
     off = 0.1
-    above, below = (dense.sky(parameters + [[s * off], [0], [0]], maps) for s in (1, -1))
+    above, below = (dense.sky(parameters + np.array([[s * off], [0], [0]]), maps) for s in (1, -1))
     data = (above + below) / 2 + noise_of(dense, 4)
     table = moment_table(*moment_scores(parameters, data, bands), MODEL)
     row = table.iloc[0]

@@ -10,10 +10,13 @@ from patchsep.inference.sets import KINDS
 from patchsep.inference.tables import (
     combined_rows,
     configuration_table,
+    model_table,
+    model_warnings,
     selection_table,
     summary_table,
     summary_text,
 )
+from patchsep.sky.regions import COMBINED
 
 COUNTS = {"n_patches_beta_dust": 7000, "n_patches_temp_dust": 500, "n_patches_beta_synch": 20}
 ABOUT = {"run": "small", "theory": "consistent", "figures": "results/small/figures/"}
@@ -92,3 +95,54 @@ def test_all_configurations_have_their_method_and_region():
     assert list(table["region"]) == ["hi", "low"]
     assert list(table.columns[3:6]) == list(COUNTS)
     np.testing.assert_array_equal(table[list(COUNTS)], 2 * [[*COUNTS.values()]])
+
+
+def moment_test(probabilities, moment=-0.1):
+    """Tests of one sky's realisations: of a curvature, and of all moments."""
+    rows = [
+        {
+            "realization": number,
+            "region": COMBINED,
+            "parameter": name,
+            "with_parameter": name,
+            "moment": moment if name != "all" else np.nan,
+            "error": 0.02 if name != "all" else np.nan,
+            "chi2": 1.0,
+            "probability": probability,
+        }
+        for number, probability in enumerate(probabilities)
+        for name in ("beta_dust", "beta_synch", "all")
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_skies_that_the_model_does_not_describe_are_told():
+    tests = [
+        ("curved", "fields", moment_test([0.001, 0.2, 0.01])),
+        ("curved", "fields", moment_test([0.03, 0.5, 0.6])),
+        ("simple", "fields", moment_test([0.04] + [0.5] * 19, 0.0)),
+    ]
+    table = model_table(tests)
+    rows = table[table["parameter"] == "all"].set_index("set")
+    assert list(rows["n_unlikely"]) == [3, 1] and list(rows["n_observations"]) == [6, 20]
+    # Binomial tails: 3 or more of 6, 1 or more of 20, each with probability 0.05.
+    np.testing.assert_allclose(rows["by_chance"], [0.0022298, 0.6415141], rtol=1e-4)
+    (warning,) = model_warnings(table)
+    assert warning.startswith(
+        "curved, fields: the data ask for more than the spectral model in 3 of 6"
+    )
+    assert "of beta_dust of -0.1 +- 0.02" in warning
+
+
+def test_one_observation_is_enough_for_a_warning(selection):
+    warnings = model_warnings(model_table([("training", "fields", moment_test([0.01]))]))
+    text = summary_text(summary_table(selection, "oracle"), **ABOUT, warnings=warnings)
+    assert (
+        "\nWARNING: training, fields: the data ask for more than the spectral model in 1 of 1"
+        in text
+    )
+    assert model_warnings(model_table([("training", "fields", moment_test([0.06]))])) == []
+
+
+def test_a_run_without_fields_has_an_empty_table_of_the_model():
+    assert model_warnings(model_table([])) == []

@@ -7,9 +7,11 @@ rule summarize:
         ],
         estimates=PLAN.r_of_sets(PLAN.estimated, ".csv"),
         samples=PLAN.r_of_sets(PLAN.estimated, "_samples.parquet"),
+        moments=[path for _, _, path in PLAN.moment_tests],
     output:
         summary=[table_in_report("summary"), f"{RESULTS}/tables/summary.parquet"],
         selection=table_in_report("selection"),
+        model=table_in_report("spectral_model"),
         gains=f"{RESULTS}/tables/gains.csv",
         configurations=multiext(f"{RESULTS}/tables/configurations", ".csv", ".parquet"),
         text=f"{RESULTS}/tables/summary.txt",
@@ -24,6 +26,7 @@ rule summarize:
             for region in PLAN.regions
         ],
         sets=PLAN.estimated,
+        moments=[key for *key, _ in PLAN.moment_tests],
         criterion=PLAN.criteria[0],
         about={
             "run": SETTINGS["run"],

@@ -1,4 +1,5 @@
 """Takes frequency maps of all regions as one sky, and hands on fields of the spectral parameters.
 
-With them go their power spectra, as one observation tells them, and the recovered CMB.
+With them go their power spectra, as one observation tells them, the recovered CMB, and tests of
+whether the data ask for more than the spectral model.
 """

@@ -14,11 +14,11 @@ import pandas as pd
 from ..fields.basis import Basis
 from ..fields.evidence import MeasuredFields
 from ..fields.fit import fit_fields, recover_cmb
+from ..fields.moments import moment_scores, moment_table
 from ..fields.prior import FieldPrior, variance_of
 from ..instrument.noise import FOREGROUNDS_ONLY
 from ..observation.region_sky import RegionSky, observe
 from ..separation.likelihood import Bands
-from ..separation.moments import moment_scores, moment_table
 from ..sky.regions import COMBINED
 from ..sky.spectral_model import SpectralModel
 from .mocks import emission

@@ -1,9 +1,12 @@
 """Tables of r: what was selected and what it comes to, and every configuration."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import pandas as pd
+from scipy.stats import binom
 
+from ..fields.moments import UNLIKELY
 from ..separation.partitions import COUNT, patch_count_columns
 from ..sky.regions import COMBINED
 from .r_likelihood import bias_and_width
@@ -160,11 +163,65 @@ def relative_to_first(
     return with_whole_counts(pd.DataFrame(rows))
 
 
-def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> str:
+def model_table(tests: list[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
+    """Whether the skies of a set ask for more than the spectral model.
+
+    Parameters
+    ----------
+    tests : list of (str, str, DataFrame)
+        Set, method and `field_skies.moment_tests` of every sky.
+
+    Returns
+    -------
+    DataFrame
+        By set, method, region and moment: the mean `moment` and its `error` in one observation,
+        how many of `n_observations` are `n_unlikely` under the spectral model, and the probability
+        of that many or more, `by_chance`.
+    """
+    keys = ["set", "method", "region", "parameter", "with_parameter"]
+    columns = [*keys, "moment", "error", "n_unlikely", "n_observations", "by_chance"]
+    if not tests:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(of_sky.assign(set=name, method=method) for name, method, of_sky in tests)
+    table = table.assign(
+        n_unlikely=table["probability"] < UNLIKELY, n_observations=table["probability"]
+    )
+    grouped = table.groupby(keys, sort=False)
+    found = grouped.agg(
+        {"moment": "mean", "error": "mean", "n_unlikely": "sum", "n_observations": "count"}
+    ).reset_index()
+    chance = binom.sf(found["n_unlikely"] - 1, found["n_observations"], UNLIKELY)
+    return found.assign(by_chance=chance)[columns]
+
+
+def model_warnings(model: pd.DataFrame) -> list[str]:
+    """A sentence for every set and method whose skies ask for more than the spectral model."""
+    together = model[model["region"] == COMBINED]
+    is_all = together["parameter"] == "all"
+    warnings = []
+    for row in together[is_all & (together["by_chance"].round(6) <= UNLIKELY)].to_dict("records"):
+        own = together[
+            (together["set"] == row["set"]) & (together["method"] == row["method"]) & ~is_all
+        ]
+        most = own.loc[(own["moment"] / own["error"]).abs().idxmax()]
+        names = dict.fromkeys((most["parameter"], most["with_parameter"]))
+        warnings.append(
+            f"{row['set']}, {row['method']}: the data ask for more than the spectral model in "
+            f"{row['n_unlikely']} of {row['n_observations']} observations (by chance in 5 %), most "
+            f"of all for a second moment of {' and '.join(names)} of {most['moment']:.2g} +- "
+            f"{most['error']:.2g}: r may be biased"
+        )
+    return warnings
+
+
+def summary_text(
+    summary: pd.DataFrame, run: str, theory: str, figures: str, warnings: Sequence[str] = ()
+) -> str:
     """The summary for a person to read, with r in units of 10⁻³.
 
     Methods that are measured with other weights or another treatment of what foregrounds leave
-    than the first are marked: some have no mock skies.
+    than the first are marked: some have no mock skies. `warnings` are those of
+    `model_warnings`.
     """
     lines = [f"patchsep run '{run}': r x 1e3, {theory} theory spectra"]
     width = max(16, summary["method"].str.len().max() + 2)
@@ -201,4 +258,6 @@ def summary_text(summary: pd.DataFrame, run: str, theory: str, figures: str) -> 
             for weights, residual in (kinds.iloc[0], kinds[differs].iloc[0])
         )
         lines += ["", f"*: {other}; without *: {first}"]
+    for warning in warnings:
+        lines += ["", f"WARNING: {warning}"]
     return "\n".join([*lines, "", f"figures: {figures}", ""])

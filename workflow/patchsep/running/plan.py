@@ -349,6 +349,16 @@ class Plan(Shards):
         """Files of r, or what goes with it, of every (set, method)."""
         return [f"{self.results}/r/sets/{name}/{method}{suffix}" for name, method in pairs]
 
+    @cached_property
+    def moment_tests(self) -> list[tuple[str, str, str]]:
+        """Set, method with fields and file of the tests of the spectral model on all skies."""
+        return [
+            (name, method, f"{self.results}/{sky}fields/{method}_moments.csv")
+            for name, method in self.estimated
+            if method in self.field_methods
+            for sky in self.sets[name]
+        ]
+
     def theory_files(self) -> list[str]:
         """Binned theory spectra of all regions and of all of them together."""
         regions = [*self.regions, COMBINED]

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, norm
 
-from .likelihood import Bands, columns_and_derivatives, whiten
+from ..separation.likelihood import Bands, columns_and_derivatives, whiten
 
 # Pixels at a time: each has some matrices of its own.
 AT_ONCE = 4096
