@@ -2,7 +2,7 @@ rule summarize:
     input:
         configurations=[
             PLAN.r_of_grid(method, region)
-            for method in PLAN.patch_methods
+            for method in PLAN.grid_methods
             for region in PLAN.regions
         ],
         estimates=PLAN.r_of_sets(PLAN.estimated, ".csv"),
@@ -22,7 +22,7 @@ rule summarize:
     params:
         grids=[
             (method, region)
-            for method in PLAN.patch_methods
+            for method in PLAN.grid_methods
             for region in PLAN.regions
         ],
         sets=PLAN.estimated,

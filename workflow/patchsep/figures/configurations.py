@@ -185,15 +185,6 @@ def plot_r_and_patches(data: pd.DataFrame, shown: dict) -> plt.Figure:
     return figure
 
 
-def _with_choice(plan) -> list[str]:
-    """Methods that have several configurations in some region."""
-    return [
-        method
-        for method in plan.patch_methods
-        if any(plan.has_choice(method, region) for region in plan.regions)
-    ]
-
-
 def _grid(plot, methods, rows: Callable = lambda table, symbols: table) -> Figure:
     """A figure of all configurations of methods, or of those `rows` of them."""
 
@@ -221,7 +212,7 @@ def _grid(plot, methods, rows: Callable = lambda table, symbols: table) -> Figur
 
 
 FIGURES = {
-    "scans": _grid(plot_scans, lambda plan: _with_choice(plan)[:1], scans),
-    "variance_and_r": _grid(plot_variance_and_r, lambda plan: _with_choice(plan)[:1]),
-    "r_and_patches": _grid(plot_r_and_patches, _with_choice, best_by_patches),
+    "scans": _grid(plot_scans, lambda plan: plan.grid_methods[:1], scans),
+    "variance_and_r": _grid(plot_variance_and_r, lambda plan: plan.grid_methods[:1]),
+    "r_and_patches": _grid(plot_r_and_patches, lambda plan: plan.grid_methods, best_by_patches),
 }

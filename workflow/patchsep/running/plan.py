@@ -216,6 +216,15 @@ class Plan(Shards):
     def has_choice(self, method: str, region: str) -> bool:
         return len(self.configurations(method, region)) > 1
 
+    @cached_property
+    def grid_methods(self) -> list[str]:
+        """Methods that have several configurations in some region: all of these are fitted."""
+        return [
+            method
+            for method in self.patch_methods
+            if any(self.has_choice(method, region) for region in self.regions)
+        ]
+
     def values(self, wildcards) -> dict[str, list[int]]:
         """Numbers of patches of every parameter that the configurations need."""
         names = self.configurations(wildcards.method, wildcards.region)

@@ -59,7 +59,7 @@ class Shards:
         """Every (sky, method, region) whose grid is fitted; mocks only where there is a choice."""
         return [
             (sky, method, region)
-            for sky, method, region in product(self.gridded, self.patch_methods, self.regions)
+            for sky, method, region in product(self.gridded, self.grid_methods, self.regions)
             if sky == "" or self.has_choice(method, region)
         ]
 
