@@ -13,6 +13,9 @@ os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(".snakemake/jax").resolve())
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+# PySM's loops run over frequencies, with NumPy inside. Numba would compile them anew in every
+# job, which takes ten seconds, where all bands of a sky take half a second without it.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 from patchsep.figures.registry import FIGURES, figure_files
 from patchsep.files.versions import describe_run

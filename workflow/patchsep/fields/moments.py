@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, norm
 
-from ..separation.likelihood import Bands, columns_and_derivatives, whiten
+from ..separation.likelihood import Bands, columns_and_derivatives, double_precision, whiten
 
 # Pixels at a time: each has some matrices of its own.
 AT_ONCE = 4096
@@ -29,6 +29,7 @@ AT_ONCE = 4096
 UNLIKELY = 0.05
 
 
+@double_precision
 @partial(jax.jit, static_argnames="at_once")
 def moment_scores(parameters, data, bands: Bands, at_once: int = AT_ONCE):
     """Scores of second moments of every pixel, and their information.
