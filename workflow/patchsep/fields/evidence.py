@@ -17,6 +17,7 @@ import pandas as pd
 
 from ..instrument.plausible import check_maps, unmasked
 from ..lazy import healpy as hp
+from ..separation.batches import device
 from ..separation.likelihood import Bands
 from .basis import Basis
 from .fit import Maximum, conjugate_gradients, curvature_of, maximize, whitened
@@ -119,7 +120,10 @@ def measure_fields(
     ------
     ValueError
         For data that are masked or not plausible, see `instrument.plausible`.
+    NoDevice
+        See `batches.device`.
     """
+    device()
     check_maps(unmasked(data, "data"), 1 / bands.white)
     white, names = whitened(data, bands), bands.model.names
     priors = list(priors)

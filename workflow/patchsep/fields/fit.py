@@ -17,6 +17,7 @@ import numpy as np
 
 from ..instrument.noise import WhiteNoise
 from ..instrument.plausible import check_maps, unmasked
+from ..separation.batches import device
 from ..separation.likelihood import Bands, double_precision, mixing, recover, whiten
 from ..sky.harmonics import n_cores
 from ..sky.spectral_model import SpectralModel
@@ -114,7 +115,10 @@ def fit_fields(
     ValueError
         If shapes do not agree, or data, noise or frequencies are not plausible (see
         `instrument.plausible`).
+    NoDevice
+        See `batches.device`.
     """
+    device()
     bands = Bands.of(frequencies, noise, model)
     _check(data, basis, frequencies, noise, model)
 

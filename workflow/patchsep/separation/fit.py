@@ -11,7 +11,7 @@ import numpy as np
 from ..instrument.noise import WhiteNoise
 from ..instrument.plausible import check_maps, unmasked
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
-from .batches import batch_size, in_batches
+from .batches import batch_size, device, in_batches
 from .likelihood import (
     Bands,
     double_precision,
@@ -117,6 +117,8 @@ def separate(
         For shapes that do not agree or are empty, masked values, data, noise and frequencies
         that are not plausible (see `instrument.plausible`), labels that are negative, a start
         outside the bounds, and unknown names.
+    NoDevice
+        See `batches.device`.
     """
     data, frequencies = unmasked(data, "data", float), unmasked(frequencies, "frequencies", float)
     noise = WhiteNoise(unmasked(noise.sigma, "sigma", float))
@@ -307,7 +309,7 @@ def _newton(data, statistics, bands, problem, max_iterations, tolerance):
         max_iterations,
         tolerance,
         # One after the other, which would only hold up an accelerator.
-        n_parts=problem.n_parts if jax.default_backend() == "cpu" else 1,
+        n_parts=problem.n_parts if device().platform == "cpu" else 1,
     )
 
 
