@@ -465,7 +465,7 @@ def masked(values):
 def test_what_is_not_finite_is_not_converged(known, fit, monkeypatch):
     def lost(*arguments):
         recovery = recover_cmb(*arguments)
-        return recovery._replace(cmb=(recovery.cmb[0], np.nan * recovery.cmb[1]))
+        return recovery._replace(cmb=(recovery.cmb[0], np.full(recovery.cmb[1].shape, np.nan)))
 
     _, basis, data = known
     monkeypatch.setattr(fit_module, "recover_cmb", lost)

@@ -58,12 +58,16 @@ def check_device():
     Jobs on other machines, or with environments of their own, look for themselves.
     """
     asked = os.environ.get("JAX_PLATFORMS", "cpu")
-    elsewhere = workflow.non_local_exec or workflow.deployment_settings.deployment_method
+    elsewhere = (
+        workflow.non_local_exec or workflow.deployment_settings.deployment_method
+    )
     if asked in ("", "cpu") or elsewhere:
         return
     # In a process of its own, for it takes memory of a GPU.
     look = "from patchsep.separation.batches import device; device()"
-    looked = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True)
+    looked = subprocess.run(
+        [sys.executable, "-c", look], capture_output=True, text=True
+    )
     if looked.returncode:
         raise WorkflowError(looked.stderr.strip().splitlines()[-1].split(": ", 1)[-1])
 

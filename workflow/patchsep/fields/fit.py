@@ -162,7 +162,8 @@ def whitened(data: np.ndarray, bands: Bands):
 @double_precision
 def recover_cmb(found: Maximum, data: np.ndarray, bands: Bands):
     """`likelihood.Recovery` of one data set with the parameters found."""
-    return recover(mixing(found.at.parameters, bands), jnp.asarray(data), bands)
+    recovery = recover(mixing(found.at.parameters, bands), jnp.asarray(data), bands)
+    return jax.tree.map(np.asarray, recovery)
 
 
 @double_precision
