@@ -104,6 +104,16 @@ def test_centres_drawn_part_by_part_are_as_good_as_those_drawn_at_once(monkeypat
     assert np.mean(by_parts) < 1.01 * np.mean(at_once)
 
 
+@pytest.mark.parametrize("n_patches", [5, 20, 50])
+def test_the_best_of_several_starts_is_found_on_some_of_the_pixels(monkeypatch, n_patches):
+    points = directions(*CAP)
+    on_all = squared_distances(points, kmeans(*CAP, n_patches, seed=0))
+    monkeypatch.setattr(module, "SAMPLED", 2000)
+    labels = kmeans(*CAP, n_patches, seed=0)
+    assert len(np.unique(labels)) == n_patches
+    assert squared_distances(points, labels) < 1.01 * on_all
+
+
 def test_many_patches_of_many_pixels_take_seconds():
     """10,000 of 157,000 pixels: what costs pixels × patches takes minutes."""
     sky = 128, sky_above(128, 0.8)

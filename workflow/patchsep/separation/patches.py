@@ -16,6 +16,8 @@ Seed = int | Sequence[int]
 
 # K-means draws more centres than these part by part, of so many parts after so many steps.
 DRAWN_AT_ONCE, N_PARTS, PART_STEPS = 64, 16, 10
+# Of several starts the best is found on so many pixels: as many as the whole sky has at nside 64.
+SAMPLED = 50_000
 
 
 def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: Seed) -> np.ndarray:
@@ -45,17 +47,23 @@ def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: Seed) -> np.nda
     rng = np.random.default_rng([*np.atleast_1d(seed), n_patches])
     # Few patches have many poor local minima and cost nothing: keep the best of several.
     n_starts = 10 if n_patches <= 50 else 1
-    starts = [
-        _lloyd(directions, directions[_first_centres(directions, n_patches, rng)])
-        for _ in range(n_starts)
-    ]
-    return min(starts, key=lambda labels: spherical_inertia(directions, labels))
+    # Of many pixels every so many-th tells which is best.
+    step = 1 + len(directions) // SAMPLED
+    some = directions if n_starts == 1 or step == 1 else directions[::step]
+    starts = [_lloyd(some, some[_first_centres(some, n_patches, rng)]) for _ in range(n_starts)]
+    best = min(starts, key=lambda labels: spherical_inertia(some, labels))
+    return best if some is directions else _lloyd(directions, _centres(some, best, n_patches))
 
 
 def spherical_inertia(directions: np.ndarray, labels: np.ndarray) -> float:
     """Sum of squared chord distances of pixels (n_pixels, 3) to their patch's mean direction."""
     sums = _patch_sums(directions, labels, labels.max() + 1)
     return 2 * (len(directions) - np.linalg.norm(sums, axis=1).sum())
+
+
+def _centres(directions, labels, n_patches):
+    sums = _patch_sums(directions, labels, n_patches)
+    return sums / np.linalg.norm(sums, axis=1, keepdims=True)
 
 
 def _patch_sums(directions, labels, n_patches):
@@ -116,8 +124,7 @@ def _lloyd(directions, centres, max_iterations=300):
         if np.array_equal(nearest, labels):
             break
         labels = nearest
-        centres = _patch_sums(directions, labels, n_patches)
-        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+        centres = _centres(directions, labels, n_patches)
     return labels
 
 
