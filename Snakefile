@@ -67,3 +67,5 @@ onsuccess:
     summary = Path(f"{RESULTS}/tables/summary.txt")
     if summary.is_file():
         print(summary.read_text(encoding="utf-8"))
+        if first_figure(PLAN):
+            print(f"Open first: {first_figure(PLAN)}")

@@ -81,6 +81,7 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("methods.kmeans.parameters", {"beta_dust": "field"}, "only for fields; remove this key"),
         ("methods.kmeans.n_patches", {"beta_dust": 4}, "only for fields; remove this key"),
         ("figures.drawn", ["template_errors"], "template_errors needs a method with maps of temp_"),
+        ("figures.drawn", ["scans"], "scans compares configurations, and no method has several"),
         ("figures.methods", {"patches": ["fields"]}, "fields has no patches; remove it"),
         ("figures.methods", {"parameter_spectra": ["kmeans"]}, "kmeans has no fields; remove it"),
         ("fields.lmax", 1, "use 2 or more"),

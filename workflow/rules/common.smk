@@ -20,7 +20,7 @@ os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 from snakemake.exceptions import WorkflowError
 
-from patchsep.figures.registry import FIGURES, figure_files
+from patchsep.figures.registry import FIGURES, figure_files, first_figure
 from patchsep.files.versions import describe_run
 from patchsep.running.cost import describe_plan
 from patchsep.running.plan import Plan
