@@ -54,6 +54,7 @@ def cross_check(settings: dict) -> list[str]:
         problems += _method_problems(f"methods.{name}", method, regions["rings"], nside)
     problems += _source_problems(methods)
     problems += _fit_problems(settings["fit"], criteria)
+    problems += _prior_problems(settings["fields"], settings["fit"]["bounds"])
     problems += _nside_problems(nside)
     problems += _benchmark_problems(settings["benchmark"], names)
     problems += _search_problems(settings["search"], names)
@@ -119,6 +120,27 @@ def _field_problems(key, method) -> list[str]:
         if kinds[name] not in WITH_FIELD
     ]
     return problems + (_map_problems(key, method) if method["maps"] else [])
+
+
+def _prior_problems(fields, bounds) -> list[str]:
+    """What is expected of parameters lies where fits look for them."""
+    problems = []
+    for name, (lower, upper) in bounds.items():
+        mean, width = fields["mean"][name], upper - lower
+        if width <= 0:
+            continue
+        if not lower < mean < upper:
+            problems.append(
+                f"fields.mean.{name}: {mean} is not between the bounds {lower} and {upper}; change "
+                f"it, or fit.bounds.{name}"
+            )
+        problems += [
+            f"fields.{key}.{name}: {fields[key][name]} is wider than the bounds, {lower} to {upper}; "
+            f"use less, or change fit.bounds.{name}"
+            for key in ("mean_error", "scatter")
+            if fields[key][name] > width
+        ]
+    return problems
 
 
 def _ilc_problems(key, method) -> list[str]:

@@ -117,6 +117,7 @@ def load_settings(config: dict, source: str) -> dict:
     return settings
 
 
+@cache
 def read_schema(name: str) -> dict:
     """A schema of workflow/schemas/, by name, with what the code knows filled in.
 
@@ -207,7 +208,7 @@ def _explain(error) -> list[str]:
         about = error.schema.get("description", "see config/README.md for what it may be")
         return [f"{key}: {error.instance!r} does not fit here. {' '.join(about.split())}"]
     if error.validator == "enum":
-        renamed = error.schema.get("renamed", {}).get(error.instance)
+        renamed = error.schema.get("renamed", {}).get(str(error.instance))
         mend = f"it is now {renamed}" if renamed else suggest(error.instance, error.validator_value)
         return [f"{key}: {error.instance!r} is unknown; {mend}"]
     if error.validator == "type":

@@ -14,6 +14,9 @@ from ..lazy import spatial
 
 Seed = int | Sequence[int]
 
+# Pixels of the full sky at the highest nside.
+MOST = 12 * 1024**2
+
 # K-means draws more centres than these part by part, of so many parts after so many steps.
 DRAWN_AT_ONCE, N_PARTS, PART_STEPS = 64, 16, 10
 # Of several starts the best is found on so many pixels: as many as the whole sky has at nside 64.
@@ -187,9 +190,14 @@ def bins_of_map(
     return equal_width_bins(values, n_bins)
 
 
-def at_least_one(value: int, nside: int) -> str:
-    """What is wrong with a number of patches; empty if nothing is."""
-    return "" if value >= 1 else f"{value} patches; use 1 or more"
+def number_of_patches(value: int, nside: int) -> str:
+    """What is wrong with a number of patches; empty if nothing is.
+
+    More than there are pixels stand for all of them, but no sky has more than MOST.
+    """
+    if value < 1:
+        return f"{value} patches; use 1 or more"
+    return f"{value} patches; use {MOST} or fewer" if value > MOST else ""
 
 
 def coarser_nside(value: int, nside: int) -> str:
@@ -223,7 +231,7 @@ class Strategy:
     maps_from: str | None = None
     random: bool = False
     numbered: bool = True
-    problem: Callable[[int, int], str] = at_least_one
+    problem: Callable[[int, int], str] = number_of_patches
 
 
 # By the word in the configuration.
