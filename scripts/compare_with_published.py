@@ -14,7 +14,7 @@ log = logging.getLogger("patchsep.script")
 
 def main(snakemake):
     (published,) = snakemake.input.published
-    numbers = yaml.safe_load(Path(published).read_text())
+    numbers = yaml.safe_load(Path(published).read_text(encoding="utf-8"))
     table = compare(numbers, snakemake.params.results)
     for row in table.to_dict("records"):
         log.info("%(number)s: published %(published)s, here %(here)s", row)

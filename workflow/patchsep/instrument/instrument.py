@@ -38,6 +38,6 @@ class Instrument:
 
 def read_instrument(path: str | Path) -> Instrument:
     """Read an instrument description in YAML (see config/instruments/)."""
-    content = yaml.safe_load(Path(path).read_text())
+    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     bands = {key: np.array(content[key], dtype=float) for key in ("frequency", "depth_p", "beam")}
     return Instrument(name=content["name"], source=content["source"], **bands)
