@@ -111,26 +111,6 @@ def read_polarization(path: str | Path) -> np.ndarray:
     return columns.reshape(-1, 2, columns.shape[-1])
 
 
-def read_parameter_map(path: str | Path, parameter: str) -> np.ndarray:
-    """A map of one spectral parameter, NaN where it is not known.
-
-    Of several columns it is the one with the parameter's name, as in `spectral_parameters.fits`.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be told which column is the parameter's.
-    """
-    columns, header = hp.read_map(path, field=None, dtype=float, h=True)
-    names = [value.lower() for key, value in header if key.startswith("TTYPE")]
-    if len(names) > 1 and parameter not in names:
-        raise ValueError(
-            f"{path} has the columns {', '.join(names)}; name one of them {parameter.upper()}"
-        )
-    values = columns[names.index(parameter)] if len(names) > 1 else columns
-    return np.where(values == hp.UNSEEN, np.nan, values)
-
-
 def read_templates(path: str | Path | None) -> dict[str, np.ndarray]:
     """Maps of spectral parameters that patches follow, by parameter; none without a path."""
     maps = read_maps(path) if path else {}
