@@ -18,6 +18,8 @@ COORDINATES = {
 }
 # The same for ORDERING, and whether it is nested.
 ORDERINGS = {"": False, "RING": False, "NEST": True, "NESTED": True}
+# Maps that are much finer than what is wanted are rotated at this many times its resolution.
+FINER = 8
 # Pixels that are rotated at once: their angles and neighbours take 100 bytes each.
 ROTATED_AT_ONCE = 1 << 20
 
@@ -49,18 +51,21 @@ class ForeignMap:
 
     def at(self, nside: int) -> np.ndarray:
         """The map (12 nside²,) in RING order and Galactic coordinates; NaN where not known."""
-        galactic = self.coordinates == "G"
-        return regraded(self.values if galactic else self._rotated(), nside, self.nested)
+        if self.coordinates == "G":
+            return regraded(self.values, nside, self.nested)
+        fine = regraded(self.values, min(self.nside, FINER * nside), self.nested)
+        return regraded(_rotated(fine, self.coordinates), nside)
 
-    def _rotated(self) -> np.ndarray:
-        """The values at the centres of Galactic pixels, linear between those of the file."""
-        rotate = hp.Rotator(coord=["G", self.coordinates])
-        rotated = np.empty_like(self.values)
-        for start in range(0, len(rotated), ROTATED_AT_ONCE):
-            pixels = np.arange(start, min(start + ROTATED_AT_ONCE, len(rotated)))
-            angles = rotate(*hp.pix2ang(self.nside, pixels, nest=self.nested))
-            rotated[pixels] = hp.get_interp_val(self.values, *angles, nest=self.nested)
-        return rotated
+
+def _rotated(values: np.ndarray, coordinates: str) -> np.ndarray:
+    """Values at the centres of Galactic pixels, linear between the centres of others; RING order."""
+    rotate = hp.Rotator(coord=["G", coordinates])
+    rotated = np.empty_like(values)
+    for start in range(0, len(rotated), ROTATED_AT_ONCE):
+        pixels = np.arange(start, min(start + ROTATED_AT_ONCE, len(rotated)))
+        angles = rotate(*hp.pix2ang(hp.npix2nside(len(values)), pixels))
+        rotated[pixels] = hp.get_interp_val(values, *angles)
+    return rotated
 
 
 def regraded(values: np.ndarray, nside: int, nested: bool = False) -> np.ndarray:
@@ -249,13 +254,15 @@ def _known(what, values, unknown, sentinels=()) -> np.ndarray:
     """The values as floats, `unknown` where they are a sentinel or not finite."""
     if values.dtype.kind not in "biuf":
         raise UnusableMap(f"{what} does not hold numbers; name another map")
-    values = values.astype(float)
-    unseen = ~np.isfinite(values)
-    for sentinel in (hp.UNSEEN, *sentinels):
+    known = values.astype(float)
+    if values.dtype.kind == "f":
+        known[~np.isfinite(known)] = unknown
+        sentinels = (hp.UNSEEN, *sentinels)
+    for sentinel in sentinels:
         if sentinel is not None:
             # Not exactly: UNSEEN in single precision is another number.
-            unseen |= hp.mask_bad(values, badval=sentinel)
-    return np.where(unseen, unknown, values)
+            known[hp.mask_bad(known, badval=sentinel)] = unknown
+    return known
 
 
 def _complete(what, values) -> np.ndarray:
