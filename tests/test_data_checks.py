@@ -110,6 +110,32 @@ def test_regions_without_pixels_are_refused_before_any_job(tmp_path, changes, re
     )
 
 
+@pytest.mark.parametrize("estimator", ["pseudo", "decoupled"])
+def test_regions_of_too_few_modes_are_refused_before_any_job(tmp_path, estimator):
+    """A ring of ten pixels: of 12288 such, and bins of 4 multipoles up to 63, it has 0.4 modes."""
+    path = tmp_path / "masks.npz"
+    np.savez(path, **MASKS | {"GAL020": np.arange(N_PIXELS) < 10})
+    spectra = {"estimator": estimator, "apodization": 0.0, "bin_width": 4}
+    changes = {"regions": planck_masks(path), "spectra": spectra}
+    if estimator == "pseudo":
+        # As published: all bins are used.
+        assert load_settings(config_with(changes), SOURCE)
+        return
+    (line,) = problems_of(changes)
+    assert line.startswith(
+        f"{SOURCE}: regions: hi is too small for spectra.estimator decoupled: no bin has modes "
+        "enough; choose larger masks"
+    )
+
+
+def test_regions_that_apodization_takes_away_are_refused_before_any_job(tmp_path):
+    path = tmp_path / "masks.npz"
+    np.savez(path, **MASKS | {"GAL020": np.arange(N_PIXELS) == 0})
+    spectra = {"estimator": "pure", "apodization": 20.0}
+    (line,) = problems_of({"regions": planck_masks(path), "spectra": spectra})
+    assert line.startswith(f"{SOURCE}: regions: hi is too small for spectra.estimator pure")
+
+
 def test_an_entry_that_is_no_map_does_not_matter_unless_it_is_asked_for(tmp_path):
     path = tmp_path / "masks.npz"
     np.savez(path, **MASKS, ABOUT=np.array("made by hand"))

@@ -58,7 +58,7 @@ class ForeignMap:
 
 
 def _rotated(values: np.ndarray, coordinates: str) -> np.ndarray:
-    """Values at the centres of Galactic pixels, linear between the centres of others; RING order."""
+    """Values at the centres of Galactic pixels, linear between the others' centres; RING order."""
     rotate = hp.Rotator(coord=["G", coordinates])
     rotated = np.empty_like(values)
     for start in range(0, len(rotated), ROTATED_AT_ONCE):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..files.foreign_maps import UnusableMap, find_parameter_map, map_names
 from ..sky.regions import draw_regions, find_mask_file, planck_masks
+from ..spectra.estimator import Estimator
 from .messages import all_of, as_list, suggest
 
 
@@ -22,7 +23,7 @@ def data_problems(settings: dict) -> list[str]:
         for problem in _template_problems(f"methods.{name}.maps", method["maps"])
     ]
     if settings["regions"]["method"] == "planck_masks":
-        problems += _mask_problems(settings["regions"], settings["nside"])
+        problems += _mask_problems(settings["regions"], settings["nside"], settings["spectra"])
     return problems
 
 
@@ -39,7 +40,7 @@ def _template_problems(key, maps) -> list[str]:
     return problems
 
 
-def _mask_problems(regions, nside) -> list[str]:
+def _mask_problems(regions, nside, spectra) -> list[str]:
     path = find_mask_file(regions["mask_file"])
     try:
         available = map_names(path)
@@ -53,10 +54,17 @@ def _mask_problems(regions, nside) -> list[str]:
     except UnusableMap as error:
         return [f"regions.mask_file: {error}"]
     try:
-        draw_regions(masks, regions["rings"], regions["split_hemispheres"])
+        drawn = draw_regions(masks, regions["rings"], regions["split_hemispheres"])
     except UnusableMap as error:
         return [str(error)]
-    return []
+    how = {key: spectra[key] for key in ("estimator", "apodization", "bin_width")}
+    estimators = {name: Estimator.of(drawn.pixels(name), nside, **how) for name in drawn.names}
+    return [
+        f"regions: {name} is too small for spectra.estimator {one.name}: no bin has modes enough; "
+        "choose larger masks, a larger spectra.bin_width or a smaller spectra.apodization"
+        for name, one in estimators.items()
+        if not one.used(one.most_modes).any()
+    ]
 
 
 def foreground_problems(key, model, nside) -> list[str]:
