@@ -7,6 +7,7 @@ import pytest
 import yaml
 from jsonschema import validate
 
+from patchsep.files.maps import read_polarization, write_polarization
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.running.settings import read_schema
@@ -34,6 +35,18 @@ def test_instrument_has_one_value_per_band_in_increasing_frequency(path):
 @every_instrument
 def test_instrument_says_where_its_numbers_come_from(path):
     assert read_instrument(path).source.strip()
+
+
+def test_bands_at_one_frequency_have_maps_of_their_own(tmp_path):
+    """As LiteBIRD's two telescopes have; also frequencies that are written alike."""
+    content = yaml.safe_load(FILES[0].read_text(encoding="utf-8"))
+    bands = {"frequency": [40, 68, 68, 100.0001, 100.0002], "depth_p": [9] * 5, "beam": [9] * 5}
+    (tmp_path / "bands.yaml").write_text(yaml.safe_dump(content | bands))
+    labels = read_instrument(tmp_path / "bands.yaml").labels
+    assert labels == ["40GHZ", "68GHZ_1", "68GHZ_2", "100GHZ_1", "100GHZ_2"]
+    maps = np.arange(5.0)[:, None, None] * np.ones((5, 2, 12))
+    write_polarization(tmp_path / "maps.fits", maps, labels, "five bands")
+    np.testing.assert_array_equal(read_polarization(tmp_path / "maps.fits"), maps)
 
 
 @pytest.mark.parametrize("nside", [16, 64])

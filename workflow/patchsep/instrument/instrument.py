@@ -32,8 +32,12 @@ class Instrument:
 
     @property
     def labels(self) -> list[str]:
-        """Names of the bands in map files."""
-        return [f"{frequency:g}GHZ".replace(".", "P") for frequency in self.frequency]
+        """Names of the bands in map files; bands at one frequency are numbered."""
+        names = [f"{frequency:g}GHZ".replace(".", "P") for frequency in self.frequency]
+        return [
+            f"{name}_{names[:index].count(name) + 1}" if names.count(name) > 1 else name
+            for index, name in enumerate(names)
+        ]
 
 
 def read_instrument(path: str | Path) -> Instrument:
