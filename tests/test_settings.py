@@ -415,6 +415,38 @@ def test_an_instrument_file_that_is_not_yaml_is_refused(tmp_path, content):
     assert line.startswith(f"{path}: this is not YAML")
 
 
+# Published numbers
+
+NUMBER = {"number": "n", "published": 3, "source": "a table", "table": "t.csv", "column": "x"}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "the file: nothing is given; needed is a list"),
+        (NUMBER, "is given; needed is a list"),
+        (["n"], "0: 'n' is given; needed is a section with keys of its own"),
+        ([{key: NUMBER[key] for key in NUMBER if key != "table"}], "0.table: missing; add this"),
+        ([NUMBER, NUMBER | {"take": "median"}], "1.take: 'median' is unknown; did you mean mean?"),
+        ([NUMBER | {"colunm": "y"}], "0.colunm: unknown key; did you mean column?"),
+        ([NUMBER | {"published": [3]}], "0.published: [3] does not fit here. Needed is the"),
+    ],
+)
+def test_a_file_of_published_numbers_is_checked_like_a_configuration(tmp_path, content, problem):
+    path = tmp_path / "numbers.yaml"
+    path.write_text(yaml.safe_dump(content))
+    (line,) = problems_of({"published": str(path)})
+    assert line.startswith(f"{path}: ")
+    assert problem in line
+
+
+def test_a_file_of_published_numbers_that_is_not_yaml_is_refused(tmp_path):
+    path = tmp_path / "numbers.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    (line,) = problems_of({"published": str(path)})
+    assert line.startswith(f"{path}: this is not YAML")
+
+
 # What comes back
 
 

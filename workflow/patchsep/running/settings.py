@@ -19,6 +19,7 @@ from ..sky.regions import region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
 from ..spectra.estimator import ESTIMATORS
 from ..spectra.pixel_weights import PIXEL_WEIGHTS
+from ..studies.published import TAKES
 from .checks import FIELDS, cross_check
 from .data_checks import data_problems
 from .messages import as_list, suggest
@@ -35,6 +36,7 @@ NAMES = {
     "parameters": MODEL.names,
     "pixel_weights": PIXEL_WEIGHTS,
     "strategies": [FIELDS, *STRATEGIES, *ILC],
+    "takes": TAKES,
 }
 
 # The schema's types in the words of a message.
@@ -111,9 +113,7 @@ def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
             problems = data_problems(settings)
     _raise(problems, source)
     _check_instrument(settings["instrument"], settings["methods"], source)
-    if settings["published"] and not Path(settings["published"]).is_file():
-        problem = f"published: {settings['published']!r} is not a file; remove this key, or see "
-        _raise([problem + "config/published/ for an example"], source)
+    _check_published(settings["published"], source)
     for method in settings["methods"].values():
         method["patches"] = _complete_patches(method, regions["rings"])
         method.setdefault("recovered_by", None)
@@ -311,3 +311,12 @@ def _check_instrument(path, methods, source):
         if (fewest := FEWEST_BANDS.get(one["strategy"], 0)) > n_bands
     ]
     _raise(problems, source)
+
+
+def _check_published(path, source):
+    if not path:
+        return
+    if not Path(path).is_file():
+        mend = "remove this key, or see config/published/ for an example"
+        _raise([f"published: {path!r} is not a file; {mend}"], source)
+    _raise(_schema_problems(read_yaml(path), read_schema("published")), path)
