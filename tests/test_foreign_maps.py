@@ -247,6 +247,7 @@ def test_two_maps_of_one_name_are_refused(tmp_path):
         (np.ones(12 * 3**2), "nside a power of two"),
         (np.array(["a"] * N_PIXELS), "ODD does not hold numbers"),
         (np.full(N_PIXELS, 1j), "ODD does not hold numbers"),
+        (np.full(N_PIXELS, {}), "ODD cannot be read"),
     ],
 )
 def test_an_entry_that_is_no_map_is_refused_only_if_it_is_asked_for(tmp_path, other, message):
@@ -277,7 +278,7 @@ def test_half_a_file_is_refused(tmp_path, name):
     path = tmp_path / name
     np.savez(path, **MAPS) if path.suffix == ".npz" else written(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UnusableMap, match=f"{name} (cannot be read|has no table).*is damaged"):
+    with pytest.raises(UnusableMap, match=f"{name}.* (cannot be read|has no table).*is damaged"):
         read_foreign_map(path, "C")
 
 
@@ -300,3 +301,10 @@ def test_a_parameters_map_is_found_by_its_name_in_a_partial_sky_too(tmp_path, pa
 def test_the_only_map_of_a_partial_sky_may_have_any_name(tmp_path):
     path = written(tmp_path / "map.fits", {"SIGNAL": MAPS["A"]}, partial=True)
     np.testing.assert_array_equal(read_parameter_map(path, "beta_dust"), MAPS["A"])
+
+
+def test_two_maps_of_one_parameter_are_refused(tmp_path):
+    path = tmp_path / "map.npz"
+    np.savez(path, beta_dust=MAPS["A"], BETA_DUST=MAPS["B"])
+    with pytest.raises(UnusableMap, match="name only one of them BETA_DUST"):
+        read_parameter_map(path, "beta_dust")

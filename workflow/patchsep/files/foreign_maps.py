@@ -121,10 +121,11 @@ def read_foreign_map(path: str | Path, name: str, unknown: float = np.nan) -> Fo
             how_many = "several maps" if name in names else "no map"
             raise UnusableMap(f"{path} has {how_many} {name}; it has {', '.join(names)}")
         what = f"{path}: {name}"
-        if _is_npz(path):
-            return ForeignMap(_complete(what, _known(what, file[name], unknown)))
-        table = next(table for table in _tables(path, file) if name in _columns(table))
-        return _read_table(what, table, name, unknown)
+        with _refused(what):
+            if _is_npz(path):
+                return ForeignMap(_complete(what, _known(what, file[name], unknown)))
+            table = next(table for table in _tables(path, file) if name in _columns(table))
+            return _read_table(what, table, name, unknown)
 
 
 def read_parameter_map(path: str | Path, parameter: str) -> np.ndarray:
@@ -144,11 +145,11 @@ def find_parameter_map(path: str | Path, parameter: str) -> ForeignMap:
         If it cannot be told which is the parameter's, and as `read_foreign_map` does.
     """
     names = map_names(path)
-    of_parameter = [name for name in names if name.lower() == parameter] or names
+    so_named = [name for name in names if name.lower() == parameter]
+    of_parameter = so_named or names
     if len(of_parameter) > 1:
-        raise UnusableMap(
-            f"{path} has the columns {', '.join(names)}; name one of them {parameter.upper()}"
-        )
+        mend = f"name {'only ' if so_named else ''}one of them {parameter.upper()}"
+        raise UnusableMap(f"{path} has the columns {', '.join(names)}; {mend}")
     return read_foreign_map(path, of_parameter[0])
 
 
@@ -159,16 +160,22 @@ def _is_npz(path) -> bool:
 @contextmanager
 def _opened(path) -> Iterator:
     """The open file; any error in reading it is one of what it holds."""
+    with _refused(path), np.load(path) if _is_npz(path) else fits.open(path) as file:
+        yield file
+
+
+@contextmanager
+def _refused(what) -> Iterator[None]:
+    """Any error in reading a file, or a map in it, tells what cannot be used."""
     try:
-        with np.load(path) if _is_npz(path) else fits.open(path) as file:
-            yield file
+        yield
     except UnusableMap:
         raise
     # What is no map, or half of one, can be anything to those who read it.
     except Exception as error:
         why = getattr(error, "strerror", None) or "it does not hold HEALPix maps, or is damaged"
         raise UnusableMap(
-            f"{path} cannot be read: {why}; download or copy it again, or name another file"
+            f"{what} cannot be read: {why}; download or copy it again, or name another file"
         ) from error
 
 
