@@ -40,7 +40,8 @@ def main(snakemake):
     for warning in warnings:
         log.warning(warning)
     with whole(snakemake.output.text) as temporary:
-        temporary.write_text(summary_text(summary, **params.about, warnings=warnings))
+        text = summary_text(summary, **params.about, warnings=warnings)
+        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -232,6 +232,14 @@ def test_a_partial_sky_whose_pixels_cannot_be_is_refused(partial):
         read_foreign_map(path, "A")
 
 
+def test_a_pixel_that_is_listed_twice_is_refused(partial):
+    path, _ = partial
+    with fits.open(path, mode="update") as file:
+        file[1].data["PIXEL"][5] = 3
+    with pytest.raises(UnusableMap, match="B lists pixel 3 more than once; list each once"):
+        read_foreign_map(path, "B")
+
+
 def test_two_maps_of_one_name_are_refused(tmp_path):
     with fits.open(written(tmp_path / "one.fits")) as file:
         fits.HDUList([file[0], file[1], file[1].copy()]).writeto(tmp_path / "two.fits")

@@ -252,8 +252,11 @@ def _spread(what, values, pixels, header, unknown) -> np.ndarray:
             f"{what} lists pixels {pixels.min()} … {pixels.max()}, and NSIDE = {header['NSIDE']} "
             f"has {n_pixels}; correct that card, or copy the file again"
         )
+    counts = np.bincount(pixels.astype(np.int64), minlength=n_pixels)
+    if counts.max() > 1:
+        raise UnusableMap(f"{what} lists pixel {counts.argmax()} more than once; list each once")
     sky = np.full(n_pixels, float(unknown))
-    sky[pixels.astype(np.int64)] = values
+    sky[pixels] = values
     return sky
 
 
