@@ -57,6 +57,7 @@ include: "workflow/rules/figures.smk"
 
 
 onstart:
+    check_device()
     # What `make status` compares the shards with that have started.
     write_plan(f"{LOGS}/fit_patches", PLAN.planned_shards)
 
@@ -65,4 +66,6 @@ onsuccess:
     # Not there if only other files were asked for.
     summary = Path(f"{RESULTS}/tables/summary.txt")
     if summary.is_file():
-        print(summary.read_text())
+        print(summary.read_text(encoding="utf-8"))
+        if first_figure(PLAN):
+            print(f"Open first: {first_figure(PLAN)}")

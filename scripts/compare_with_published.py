@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from patchsep.files.tables import write_table
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.studies.published import compare
 
 log = logging.getLogger("patchsep.script")
@@ -22,5 +22,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

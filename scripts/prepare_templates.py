@@ -6,7 +6,7 @@ import numpy as np
 
 from patchsep.files.foreign_maps import read_parameter_map
 from patchsep.files.maps import write_maps
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.parameter_templates import prepare_templates
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
@@ -36,5 +36,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -26,7 +26,13 @@ def estimates(configuration, counts):
     """As a set's, of one region and all of them."""
     kinds = dict(zip(KINDS, ("uniform", "neglected", "consistent"), strict=True))
     r = dict.fromkeys(["r_hat", "sigma_r_minus", "sigma_r_plus"], 1e-3)
-    upper = {"r_upper68": 2e-3, "r_upper68_error": 1e-4, "n_skies": 2, "n_realizations": 8}
+    upper = {
+        "r_upper68": 2e-3,
+        "r_upper68_error": 1e-4,
+        "n_skies": 2,
+        "n_realizations": 8,
+        "r_input": 0.0,
+    }
     row = {"criterion": "oracle", "configuration": configuration, **kinds, **counts, **r, **upper}
     return pd.DataFrame([{"region": region} | row for region in ("hi", "combined")]).assign(
         n_unconverged=0, n_unconverged_systematic=0, n_unconverged_mocks=1
@@ -146,3 +152,19 @@ def test_one_observation_is_enough_for_a_warning(selection):
 
 def test_a_run_without_fields_has_an_empty_table_of_the_model():
     assert model_warnings(model_table([])) == []
+
+
+def test_columns_of_the_text_do_not_run_together_and_its_end_is_in_words(selection):
+    large = selection[:2].assign(method="a_method_with_a_very_long_name")
+    large[["r_hat", "sigma_r_plus"]] *= 1e9
+    whole = pd.concat([selection, large], ignore_index=True)
+    text = summary_text(summary_table(whole, "oracle"), **ABOUT)
+    rows = [line.split() for line in text.splitlines() if " hi " in line]
+    assert {len(row) for row in rows} == {9}
+    (heading,) = {line for line in text.splitlines() if line.startswith("method ")}
+    assert len({len(line) for line in text.splitlines() if " hi " in line} | {len(heading)}) == 1
+    assert (
+        "Cleaned with 3 methods; on the unseen skies fields has the lowest |r_hat - r_in| + "
+        "sigma, x 1e3: fields 2.00, kmeans 2.00, a_method_with_a_very_long_name 2000000000.00."
+        in text
+    )

@@ -596,7 +596,7 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
         # No code
         (f"{PACKAGE}/separation/newton.py", ("# An interval grows", "# Grown"), {}),
         (f"{PACKAGE}/separation/newton.py", ('"""The optimiser:', '"""An optimiser:'), {}),
-        (f"{PACKAGE}/running/logs.py", ("level=logging.WARNING", "level=logging.ERROR"), {}),
+        (f"{PACKAGE}/running/jobs.py", ("level=logging.WARNING", "level=logging.ERROR"), {}),
         # Code
         (f"{PACKAGE}/separation/newton.py", ("MAX_IDLE = 6", "MAX_IDLE = 5"), ALL_FITS),
         (f"{PACKAGE}/instrument/noise.py", ("standard_normal", "normal"), ALL_FITS),

@@ -21,9 +21,7 @@ rule summarize:
         "../../envs/environment.yaml"
     params:
         grids=[
-            (method, region)
-            for method in PLAN.grid_methods
-            for region in PLAN.regions
+            (method, region) for method in PLAN.grid_methods for region in PLAN.regions
         ],
         sets=PLAN.estimated,
         moments=[key for *key, _ in PLAN.moment_tests],

@@ -208,6 +208,7 @@ def _grid(plot, methods, rows: Callable = lambda table, symbols: table) -> Figur
         },
         methods=methods,
         needs="patches",
+        choice=True,
     )
 
 

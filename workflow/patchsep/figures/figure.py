@@ -36,6 +36,8 @@ class Figure:
         Parameter of which a method must have a template, likewise.
     needs : {"", "parameters", "patches", "fields"}
         What every method must have that is shown, if anything.
+    choice : bool
+        Whether it is one of methods that have several configurations.
     suffix : {"csv", "parquet"}
         Of the table.
     wildcard : str
@@ -51,6 +53,7 @@ class Figure:
     strategy: str = ""
     template: str = ""
     needs: str = ""
+    choice: bool = False
     suffix: str = "csv"
     wildcard: str = ""
 

@@ -32,12 +32,17 @@ class Instrument:
 
     @property
     def labels(self) -> list[str]:
-        """Names of the bands in map files; bands at one frequency are numbered."""
-        names = [f"{frequency:g}GHZ".replace(".", "P") for frequency in self.frequency]
-        return [
-            f"{name}_{names[:index].count(name) + 1}" if names.count(name) > 1 else name
-            for index, name in enumerate(names)
-        ]
+        """Names of the bands in map files."""
+        return band_labels(self.frequency)
+
+
+def band_labels(frequencies: np.ndarray) -> list[str]:
+    """A name for each band: its frequency, and a number where others have the same name."""
+    names = [f"{frequency:g}GHZ".replace(".", "P") for frequency in frequencies]
+    return [
+        name if names.count(name) == 1 else f"{name}_{names[: place + 1].count(name)}"
+        for place, name in enumerate(names)
+    ]
 
 
 def read_instrument(path: str | Path) -> Instrument:

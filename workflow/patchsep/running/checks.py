@@ -274,6 +274,15 @@ def _benchmark_problems(benchmark, names) -> list[str]:
     ]
 
 
+def _has_choice(method) -> bool:
+    """Whether a method has several configurations of patches in some ring."""
+    rings = (method.get("patches") or {}).values()
+    return any(
+        len(scans) > 1 or any(len(as_list(numbers)) > 1 for numbers in scans[0].values())
+        for scans in map(as_list, rings)
+    )
+
+
 def _figure_problems(settings) -> list[str]:
     figures, methods = settings["figures"], settings["methods"]
     strategies = {method["strategy"] for method in methods.values()}
@@ -288,6 +297,13 @@ def _figure_problems(settings) -> list[str]:
         )
         if needed and name not in figures["methods"] and needed not in known
     ]
+    if not any(map(_has_choice, methods.values())):
+        problems += [
+            f"figures.drawn: {name} compares configurations, and no method has several; give one a "
+            "list of numbers of patches, or remove the figure"
+            for name in figures["drawn"]
+            if FIGURES[name].choice and name not in figures["methods"]
+        ]
     problems += [
         f"figures.methods.{figure}: {name} has no {FIGURES[figure].needs}; remove it"
         for figure, names in figures["methods"].items()

@@ -110,7 +110,7 @@ def foreground_problems(key, model, nside) -> list[str]:
 def pysm_presets() -> dict[str, dict]:
     """PySM 3's presets, read without the seconds that importing pysm3 takes."""
     folder = Path(find_spec("pysm3").submodule_search_locations[0])
-    return tomllib.loads((folder / "data" / "presets.cfg").read_text())
+    return tomllib.loads((folder / "data" / "presets.cfg").read_text(encoding="utf-8"))
 
 
 def _templates(component) -> list[str]:

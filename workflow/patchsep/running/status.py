@@ -17,7 +17,7 @@ SILENCE = 600
 def write_plan(folder: str | Path, shards: list[str]):
     """Note which shards, paths as in `read_progress`, there will be, for `status`."""
     with whole(Path(folder) / PLAN) as temporary:
-        temporary.write_text(json.dumps(shards))
+        temporary.write_text(json.dumps(shards), encoding="utf-8")
 
 
 def status(folder: str | Path) -> str:
@@ -27,7 +27,7 @@ def status(folder: str | Path) -> str:
     they wait in a queue again, or something is wrong with them.
     """
     progress = {item["shard"]: item for item in read_progress(folder)}
-    plan = json.loads((Path(folder) / PLAN).read_text())
+    plan = json.loads((Path(folder) / PLAN).read_text(encoding="utf-8"))
     groups = {}
     for shard in plan:
         groups.setdefault(tuple(Path(shard).parts[:2]), []).append(progress.get(shard))
