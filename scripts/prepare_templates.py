@@ -2,7 +2,10 @@
 
 import logging
 
-from patchsep.files.maps import read_parameter_map, write_maps
+import numpy as np
+
+from patchsep.files.foreign_maps import read_parameter_map
+from patchsep.files.maps import write_maps
 from patchsep.running.jobs import begin
 from patchsep.sky.parameter_templates import prepare_templates
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
@@ -17,6 +20,9 @@ def main(snakemake):
         for name, path in snakemake.input.items()
         if name in model.names
     }
+    for name, values in maps.items():
+        if unknown := np.isnan(values).mean():
+            log.warning("%s: not known in %.2g %%; its mean is there", name, 100 * unknown)
     templates = prepare_templates(maps, seed=params.seed, model=model, **params.options)
     for name, values in templates.items():
         log.info("%s: mean %.4g, scatter %.3g", name, values.mean(), values.std())

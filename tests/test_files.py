@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 
-from patchsep.files.maps import read_maps, write_maps
+from patchsep.files.maps import ascii_text, read_maps, write_maps
 from patchsep.files.tables import read_table, write_table
 from patchsep.files.whole import DamagedFile
 
@@ -76,3 +77,31 @@ def test_a_missing_file_is_just_that(file):
     path.unlink()
     with pytest.raises(FileNotFoundError):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Teleskop Münster µ", "Teleskop Munster u"),
+        ("a\ttab", "a tab"),
+        ("Ångström, straße – ½ × “Ł”", 'Angstrom, strasse - 1?2 x "L"'),
+        ("日本 β", "?? ?"),
+        ("as it is: [1, 2] ~ {'a'}", "as it is: [1, 2] ~ {'a'}"),
+    ],
+)
+def test_headers_have_plain_letters_whatever_is_written_into_them(tmp_path, text, plain):
+    assert ascii_text(text) == plain
+    path = tmp_path / "maps.fits"
+    maps = {f"{text}{name}": values for name, values in MAPS.items()}
+    write_maps(path, maps, [text, ""], f"{text}\n{text}", header={"REGION1": text})
+    assert list(read_maps(path)) == [f"{plain}{name}" for name in MAPS]
+    header = fits.getheader(path, 1)
+    assert list(header["COMMENT"])[-2:] == [plain, plain]
+    assert header["REGION1"] == header["TUNIT1"] == plain
+
+
+def test_the_name_of_an_instrument_may_have_any_letters(tmp_path):
+    """A foreground simulation writes it into the header of its maps, however long it is."""
+    about = "Teleskop Münster µ\t" * 20
+    write_maps(tmp_path / "maps.fits", MAPS, "", about)
+    assert same_maps(read_maps(tmp_path / "maps.fits"))

@@ -4,7 +4,7 @@ import healpy as hp
 import numpy as np
 import pytest
 
-from patchsep.files.maps import read_parameter_map
+from patchsep.files.foreign_maps import read_parameter_map
 from patchsep.sky.parameter_templates import prepare_template, prepare_templates
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
@@ -76,6 +76,13 @@ def test_where_a_map_is_not_known_it_has_its_mean():
     np.testing.assert_array_equal(template(values), 20.0)
     # Synchrotron of a sky without any.
     np.testing.assert_array_equal(template(np.full(N_PIXELS, np.nan)), 0.0)
+
+
+def test_what_is_not_known_is_left_out_of_the_mean_of_a_coarser_pixel():
+    fine = np.repeat(np.linspace(19, 21, N_PIXELS), 4)
+    fine[::4] = np.nan
+    coarse = template(hp.reorder(fine, n2r=True))
+    np.testing.assert_allclose(coarse, hp.reorder(np.linspace(19, 21, N_PIXELS), n2r=True))
 
 
 @pytest.mark.parametrize("nest", [False, True])

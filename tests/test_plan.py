@@ -3,6 +3,7 @@
 from itertools import chain
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from workflows import ROOT, tiny, with_changes
 
@@ -124,8 +125,8 @@ def test_maps_that_patches_follow_are_those_of_the_sky(plan_of, method, on_train
 
 
 def test_errors_are_added_to_templates_that_are_the_true_maps(plan_of, tmp_path):
-    (tmp_path / "map.fits").touch()
-    maps = {"temp_dust": "true", "beta_synch": str(tmp_path / "map.fits")}
+    np.savez(tmp_path / "map.npz", BETA_SYNCH=np.full(12, -3.1))
+    maps = {"temp_dust": "true", "beta_synch": str(tmp_path / "map.npz")}
     errors = {"temp_dust": 0.5, "beta_synch": 0.01}
     method = {"strategy": "template", "maps": maps, "errors": errors, "patches": BINS}
     plan = plan_of({"methods.m": method, "likelihood.foreground_residual": ["marginalised"]})

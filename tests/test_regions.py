@@ -6,6 +6,7 @@ import pysm3
 import pysm3.units as u
 import pytest
 
+from patchsep.files.foreign_maps import UnusableMap, map_names
 from patchsep.sky.regions import (
     COMBINED,
     FULL_SKY,
@@ -14,7 +15,6 @@ from patchsep.sky.regions import (
     draw_regions,
     dust_intensity_masks,
     find_mask_file,
-    mask_columns,
     planck_masks,
     region_names,
 )
@@ -78,7 +78,7 @@ def test_there_may_be_any_number_of_rings_with_names_of_their_own(cumulative, tm
 
 
 def test_masks_that_are_not_nested_are_refused(cumulative):
-    with pytest.raises(ValueError, match="mask 2 does not contain mask 1"):
+    with pytest.raises(UnusableMap, match="mask 2 does not contain mask 1"):
         draw_regions(cumulative[[1, 0, 2]], RINGS)
 
 
@@ -128,7 +128,7 @@ def test_masks_read_alike_from_fits_and_from_npz(cumulative, tmp_path, nest):
     hp.write_map(tmp_path / "masks.fits", stored, nest=nest, column_names=MASKS)
     wanted = ["GAL040", "GAL020", "GAL060"]
     for path in (tmp_path / "masks.npz", tmp_path / "masks.fits"):
-        assert mask_columns(path) == dict.fromkeys(MASKS, NSIDE)
+        assert map_names(path) == MASKS
         np.testing.assert_array_equal(planck_masks(path, wanted, NSIDE), cumulative[[1, 0, 2]])
 
 
@@ -140,9 +140,49 @@ def test_coarser_masks_keep_pixels_that_are_mostly_kept(cumulative, tmp_path):
     np.testing.assert_array_equal(planck_masks(path, MASKS, NSIDE // 2), expected)
 
 
-def test_the_first_mask_file_that_exists_is_used(tmp_path, monkeypatch):
+@pytest.mark.parametrize("unseen", [hp.UNSEEN, np.nan, 0.0])
+@pytest.mark.parametrize("name", ["masks.fits", "masks.npz"])
+def test_pixels_that_a_mask_does_not_know_are_not_kept(cumulative, tmp_path, name, unseen):
+    """Averaged to a coarser resolution they count as masked, whatever stands for them."""
+    path = tmp_path / name
+    maps = np.where(cumulative, 1.0, unseen).astype(np.float32)
+    if path.suffix == ".npz":
+        np.savez(path, **dict(zip(MASKS, maps, strict=True)))
+    else:
+        hp.write_map(path, maps, column_names=MASKS, dtype=np.float32)
+    expected = hp.ud_grade(cumulative.astype(float), NSIDE // 2) > 0.5
+    np.testing.assert_array_equal(planck_masks(path, MASKS, NSIDE // 2), expected)
+
+
+def test_masks_of_a_partial_sky_are_those_of_their_names(cumulative, tmp_path):
+    """Each column is the mask of its name, though the pixels' indices are a column before them."""
+    kept = np.where(cumulative[2], 1.0, hp.UNSEEN)
+    masks = [np.where(cumulative[2], mask, hp.UNSEEN) for mask in cumulative]
+    names = ["ANY", *MASKS]
+    path = tmp_path / "masks.fits"
+    hp.write_map(path, [kept, *masks], column_names=names, partial=True, dtype=float)
+    np.testing.assert_array_equal(planck_masks(path, MASKS, NSIDE), cumulative)
+
+
+@pytest.mark.parametrize("letter", ["C", "E"])
+def test_masks_in_other_coordinates_are_the_galactic_ones_but_at_their_edges(
+    cumulative, tmp_path, letter
+):
+    """Drawn at the same latitudes of the Galaxy, on pixels of other coordinates."""
+    pixels = hp.pix2vec(NSIDE, np.arange(N_PIXELS))
+    height = hp.Rotator(coord=[letter, "G"])(np.array(pixels))[2]
+    masks = [np.abs(height) > np.sin(np.radians(limit)) for limit in (60, 40, 20)]
+    path = tmp_path / "masks.fits"
+    hp.write_map(path, np.array(masks, float), column_names=MASKS, coord=letter, dtype=float)
+    found = planck_masks(path, MASKS, NSIDE)
+    for mask, expected, limit in zip(found, cumulative, (60, 40, 20), strict=True):
+        wrong = np.abs(np.abs(LATITUDE[mask != expected]) - limit)
+        assert len(wrong) < 0.02 * N_PIXELS
+        assert np.all(wrong < np.degrees(hp.nside2resol(NSIDE)))
+
+
+def test_the_first_mask_file_that_exists_is_used(tmp_path):
     (tmp_path / "here.npz").touch()
-    monkeypatch.setenv("MASKS", str(tmp_path))
-    candidates = [str(tmp_path / "missing.npz"), "${MASKS}/here.npz"]
+    candidates = [str(tmp_path / "missing.npz"), str(tmp_path / "here.npz")]
     assert find_mask_file(candidates) == tmp_path / "here.npz"
     assert find_mask_file(candidates[0]) is None

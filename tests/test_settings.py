@@ -1,10 +1,13 @@
 """Settings are checked as a whole, and what is wrong is said in the user's words."""
 
+import shutil
 import subprocess
 import sys
 from copy import deepcopy
 from importlib.util import find_spec
 
+import healpy as hp
+import numpy as np
 import pytest
 import yaml
 from refusals import SOURCE, config_with, problems_of
@@ -219,14 +222,58 @@ def test_all_problems_are_listed_at_once_one_line_each():
     assert [line.split(": ")[1] for line in lines] == ["cmb.r", "noise.seeds", "nside"]
 
 
-def test_paths_of_templates_may_have_variables(tmp_path, monkeypatch):
-    monkeypatch.setenv("MY_MAPS", str(tmp_path))
-    (tmp_path / "beta.fits").touch()
-    method = TEMPLATE | {"maps": {"beta_dust": "${MY_MAPS}/beta.fits"}}
-    settings = load_settings(config_with({"methods.t": method}), SOURCE)
-    assert settings["methods"]["t"]["maps"] == {"beta_dust": f"{tmp_path}/beta.fits"}
-    (line,) = problems_of({"methods.t": method | {"maps": {"beta_dust": "${MY_MAPS}/b.fits"}}})
-    assert f"'{tmp_path}/b.fits' is not a file" in line
+@pytest.mark.parametrize("home", ["~", "${MY_DATA}", "$MY_DATA"])
+def test_every_path_may_have_variables_and_a_home(tmp_path, monkeypatch, home):
+    """Every key that the schema says is a path: there is no other way to read a file."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MY_DATA", str(tmp_path))
+    shutil.copy(ROOT / "config/instruments/pico.yaml", tmp_path / "pico.yaml")
+    shutil.copy(ROOT / "config/published/arxiv_2604.08463.yaml", tmp_path / "published.yaml")
+    pixels = np.arange(hp.nside2npix(32))
+    masks = {f"GAL0{percent}": pixels < percent * 100 for percent in (20, 40, 60)}
+    np.savez(tmp_path / "masks.npz", **masks)
+    np.savez(tmp_path / "beta.npz", BETA_DUST=1.5 + 0 * pixels)
+    template = TEMPLATE | {"maps": {"beta_dust": f"{home}/beta.npz"}}
+    regions = {"method": "planck_masks", "mask_file": ["no.npz", f"{home}/masks.npz"]}
+    changes = {
+        "instrument": f"{home}/pico.yaml",
+        "published": f"{home}/published.yaml",
+        "regions": regions,
+        "methods.t": template,
+    }
+    settings = load_settings(config_with(changes), SOURCE)
+    assert settings["instrument"] == f"{tmp_path}/pico.yaml"
+    assert settings["published"] == f"{tmp_path}/published.yaml"
+    assert settings["regions"]["mask_file"] == ["no.npz", f"{tmp_path}/masks.npz"]
+    assert settings["methods"]["t"]["maps"] == {"beta_dust": f"{tmp_path}/beta.npz"}
+    missing = {
+        "instrument": f"{home}/none",
+        "published": f"{home}/none",
+        "regions": regions | {"mask_file": f"{home}/none"},
+        "methods.t": template | {"maps": {"beta_dust": f"{home}/none"}},
+    }
+    for key, value in missing.items():
+        (line,) = problems_of(changes | {key: value})
+        assert f"{tmp_path}/none" in line
+
+
+@pytest.mark.parametrize("method", [FIELDS, TEMPLATE], ids=["fields", "template"])
+def test_true_stands_for_the_skys_own_map_quoted_or_not(method):
+    quoted, plain = (
+        load_settings(config_with({"methods.t": method | {"maps": {"temp_dust": true}}}), SOURCE)
+        for true in ("true", True)
+    )
+    assert quoted == plain
+    assert plain["methods"]["t"]["maps"] == {"temp_dust": "true"}
+
+
+@pytest.mark.parametrize("value", [False, 1, None, ["beta.fits"]])
+def test_a_template_is_a_path_or_true(value):
+    (line,) = problems_of({"methods.t": TEMPLATE | {"maps": {"temp_dust": value}}})
+    assert line == (
+        f"{SOURCE}: methods.t.maps.temp_dust: {value!r} does not fit here. Needed is the path of "
+        "a HEALPix map of the parameter, or true."
+    )
 
 
 @pytest.mark.parametrize("method", [FIELDS | {"maps": {"temp_dust": "true"}}, TEMPLATE])
@@ -368,6 +415,38 @@ def test_an_instrument_file_that_is_not_yaml_is_refused(tmp_path, content):
     path = tmp_path / "instrument.yaml"
     path.write_bytes(content)
     (line,) = problems_of({"instrument": str(path)})
+    assert line.startswith(f"{path}: this is not YAML")
+
+
+# Published numbers
+
+NUMBER = {"number": "n", "published": 3, "source": "a table", "table": "t.csv", "column": "x"}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "the file: nothing is given; needed is a list"),
+        (NUMBER, "is given; needed is a list"),
+        (["n"], "0: 'n' is given; needed is a section with keys of its own"),
+        ([{key: NUMBER[key] for key in NUMBER if key != "table"}], "0.table: missing; add this"),
+        ([NUMBER, NUMBER | {"take": "median"}], "1.take: 'median' is unknown; did you mean mean?"),
+        ([NUMBER | {"colunm": "y"}], "0.colunm: unknown key; did you mean column?"),
+        ([NUMBER | {"published": [3]}], "0.published: [3] does not fit here. Needed is the"),
+    ],
+)
+def test_a_file_of_published_numbers_is_checked_like_a_configuration(tmp_path, content, problem):
+    path = tmp_path / "numbers.yaml"
+    path.write_text(yaml.safe_dump(content))
+    (line,) = problems_of({"published": str(path)})
+    assert line.startswith(f"{path}: ")
+    assert problem in line
+
+
+def test_a_file_of_published_numbers_that_is_not_yaml_is_refused(tmp_path):
+    path = tmp_path / "numbers.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    (line,) = problems_of({"published": str(path)})
     assert line.startswith(f"{path}: this is not YAML")
 
 

@@ -207,6 +207,30 @@ def test_one_figure_makes_only_what_it_needs(tmp_path):
     assert done == {"simulate_foregrounds", "draw_regions", "fig_regions"}
 
 
+def test_maps_from_elsewhere_and_names_in_any_letters_are_used(tmp_path):
+    """A mask of the seen sky in celestial coordinates, in a folder with blanks and umlauts."""
+    folder = new_folder(tmp_path, "Müllers Karten")
+    instrument = folder / "tests" / "seven_bands.yaml"
+    bands = yaml.safe_load(instrument.read_text(encoding="utf-8"))
+    named = yaml.safe_dump(bands | {"name": "Teleskop Münster µ\tΩ"}, allow_unicode=True)
+    instrument.write_text(named, encoding="utf-8")
+    nside = 32
+    vectors = np.array(hp.pix2vec(nside, np.arange(hp.nside2npix(nside))))
+    height = np.abs(hp.Rotator(coord=["C", "G"])(vectors)[2])
+    masks = [np.where(height > limit, 1.0, hp.UNSEEN) for limit in (0.4, 0.8, 0.6, 0.4)]
+    names = ["SEEN", "HI", "MID", "LOW"]
+    hp.write_map(folder / "m.fits.gz", masks, partial=True, coord="C", column_names=names)
+    regions = {"method": "planck_masks", "mask_file": "m.fits.gz", "masks": names[1:]}
+    maps = [f"results/tiny/maps/{name}.fits" for name in ("regions", "foregrounds")]
+    snakemake(folder, with_changes(tiny(), {"regions": regions}), *maps)
+    labels = hp.read_map(folder / maps[0])
+    latitude = np.abs(hp.pix2vec(8, np.arange(len(labels)))[2])
+    for label, (lower, upper) in enumerate([(0.8, 1), (0.6, 0.8), (0.4, 0.6)], start=1):
+        inside = latitude[labels == label]
+        assert lower - 0.05 < inside.min() < inside.max() < upper + 0.05
+    assert "Teleskop Munster u ? bands" in Path(folder / maps[1]).read_bytes().decode("latin-1")
+
+
 def test_patches_may_follow_the_true_parameters(tmp_path):
     settings = tiny()
     bins = {"beta_dust": 5, "temp_dust": 3, "beta_synch": 4}

@@ -34,7 +34,11 @@ CONFIG_SOURCES = [
     *(["--config"] if workflow.config_settings.config else []),
 ]
 try:
-    SETTINGS = load_settings(config, source=" + ".join(map(str, CONFIG_SOURCES)))
+    SETTINGS = load_settings(
+        config,
+        source=" + ".join(map(str, CONFIG_SOURCES)),
+        with_data=workflow.is_main_process,
+    )
 except SettingsError as error:
     sys.exit(f"The configuration cannot be used:\n{error}")
 

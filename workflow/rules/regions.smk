@@ -10,7 +10,12 @@ rule draw_regions:
     conda:
         "../../envs/environment.yaml"
     params:
-        regions=SETTINGS["regions"],
+        # Which file the masks are from, the input says.
+        regions={
+            key: value
+            for key, value in SETTINGS["regions"].items()
+            if key != "mask_file"
+        },
         nside=SETTINGS["nside"],
         code=code("draw_regions"),
     message:

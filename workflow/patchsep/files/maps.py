@@ -1,5 +1,6 @@
 """Files: HEALPix FITS maps and tables, written whole or not at all."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,22 @@ import numpy as np
 from ..lazy import fits
 from ..lazy import healpy as hp
 from .whole import checked, whole
+
+# Characters that have no ASCII letter at their root, in words of headers.
+TRANSLITERATED = str.maketrans(
+    {"µ": "u", "μ": "u", "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O"}
+    | {"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "×": "x", "–": "-", "—": "-", "…": "..."}
+    | dict.fromkeys("‘’", "'")
+    | dict.fromkeys("“”", '"')
+)
+
+
+def ascii_text(text: str) -> str:
+    """A text in the printable ASCII of FITS headers: accents go, unknown letters become "?"."""
+    plain = unicodedata.normalize("NFKD", text.translate(TRANSLITERATED))
+    letters = (letter for letter in plain if not unicodedata.combining(letter))
+    spaced = (" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in letters)
+    return "".join(letter if letter.isascii() else "?" for letter in spaced)
 
 
 def write_maps(
@@ -27,7 +44,7 @@ def write_maps(
     about : str
         What the file holds, for the header; several lines make several cards.
     header : dict of str to str, optional
-        More of the header, by keyword.
+        More of the header, by keyword. All text is written as `ascii_text`.
     """
     columns = [
         values.astype(np.int32)
@@ -41,12 +58,12 @@ def write_maps(
             columns,
             nest=False,
             coord="G",
-            column_names=list(maps),
-            column_units=units,
+            column_names=list(map(ascii_text, maps)),
+            column_units=ascii_text(units) if isinstance(units, str) else [*map(ascii_text, units)],
             dtype=[column.dtype for column in columns],
             extra_header=[("POLCCONV", "COSMO")]
-            + list((header or {}).items())
-            + [("COMMENT", line) for line in about.splitlines()],
+            + [(keyword, ascii_text(text)) for keyword, text in (header or {}).items()]
+            + [("COMMENT", ascii_text(line)) for line in about.splitlines()],
             overwrite=True,
         )
         with fits.open(temporary, mode="update") as file:
@@ -92,26 +109,6 @@ def read_polarization(path: str | Path) -> np.ndarray:
     """Read what `write_polarization` wrote: array (n_maps, 2, n_pixels)."""
     columns = np.stack(list(read_maps(path).values()))
     return columns.reshape(-1, 2, columns.shape[-1])
-
-
-def read_parameter_map(path: str | Path, parameter: str) -> np.ndarray:
-    """A map of one spectral parameter, NaN where it is not known.
-
-    Of several columns it is the one with the parameter's name, as in `spectral_parameters.fits`.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be told which column is the parameter's.
-    """
-    columns, header = hp.read_map(path, field=None, dtype=float, h=True)
-    names = [value.lower() for key, value in header if key.startswith("TTYPE")]
-    if len(names) > 1 and parameter not in names:
-        raise ValueError(
-            f"{path} has the columns {', '.join(names)}; name one of them {parameter.upper()}"
-        )
-    values = columns[names.index(parameter)] if len(names) > 1 else columns
-    return np.where(values == hp.UNSEEN, np.nan, values)
 
 
 def read_templates(path: str | Path | None) -> dict[str, np.ndarray]:

@@ -58,7 +58,7 @@ class Run:
         FileNotFoundError
             If it has not been run to its end.
         """
-        settings = load_settings(read_yaml(config), str(config))
+        settings = load_settings(read_yaml(config), str(config), with_data=False)
         folder = Path(results) / settings["run"]
         if not (folder / "tables" / "summary.csv").is_file():
             raise FileNotFoundError(

@@ -1,4 +1,4 @@
-"""Whether the data that a configuration needs are there: PySM's templates, Planck's masks."""
+"""Whether the data that a configuration needs are there: PySM's templates, masks, templates."""
 
 import math
 import os
@@ -7,8 +7,64 @@ import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..sky.regions import find_mask_file, mask_columns
+import numpy as np
+
+from ..files.foreign_maps import UnusableMap, find_parameter_map, map_names
+from ..sky.regions import draw_regions, find_mask_file, planck_masks
+from ..spectra.estimator import Estimator
 from .messages import all_of, as_list, suggest
+
+
+def data_problems(settings: dict) -> list[str]:
+    """What is wrong with the content of masks and templates, read as jobs will read them."""
+    problems = [
+        problem
+        for name, method in settings["methods"].items()
+        for problem in _template_problems(f"methods.{name}.maps", method["maps"])
+    ]
+    if settings["regions"]["method"] == "planck_masks":
+        problems += _mask_problems(settings["regions"], settings["nside"], settings["spectra"])
+    return problems
+
+
+def _template_problems(key, maps) -> list[str]:
+    problems = []
+    for name, path in maps.items():
+        if path == "true":
+            continue
+        try:
+            if np.isnan(find_parameter_map(path, name).values).all():
+                raise UnusableMap(f"{path} is not known in any pixel; name another map")
+        except UnusableMap as error:
+            problems.append(f"{key}.{name}: {error}")
+    return problems
+
+
+def _mask_problems(regions, nside, spectra) -> list[str]:
+    path = find_mask_file(regions["mask_file"])
+    try:
+        available = map_names(path)
+        unknown = [name for name in regions["masks"] if name not in available]
+        if unknown:
+            return [
+                f"regions.masks: {path} has no mask {name!r}; {suggest(name, available)}"
+                for name in unknown
+            ]
+        masks = planck_masks(path, regions["masks"], nside)
+    except UnusableMap as error:
+        return [f"regions.mask_file: {error}"]
+    try:
+        drawn = draw_regions(masks, regions["rings"], regions["split_hemispheres"])
+    except UnusableMap as error:
+        return [str(error)]
+    how = {key: spectra[key] for key in ("estimator", "apodization", "bin_width")}
+    estimators = {name: Estimator.of(drawn.pixels(name), nside, **how) for name in drawn.names}
+    return [
+        f"regions: {name} is too small for spectra.estimator {one.name}: no bin has modes enough; "
+        "choose larger masks, a larger spectra.bin_width or a smaller spectra.apodization"
+        for name, one in estimators.items()
+        if not one.used(one.most_modes).any()
+    ]
 
 
 def foreground_problems(key, model, nside) -> list[str]:
@@ -76,11 +132,11 @@ def _fits_nside(path) -> float | None:
     """nside of a map, infinite where the file holds something else, None if unreadable."""
     from astropy.io import fits
 
-    if path.suffix != ".fits":
+    if not path.name.endswith((".fits", ".fits.gz")):
         return math.inf
     try:
         return fits.getheader(path, 1).get("NSIDE", math.inf)
-    except (OSError, IndexError):
+    except (OSError, IndexError, EOFError):
         return None
 
 
@@ -101,27 +157,10 @@ def region_problems(regions, nside) -> list[str]:
             f"regions.sky_fractions: {fractions} are cumulative; let them increase, by a pixel "
             "or more"
         ]
-    path = find_mask_file(regions["mask_file"])
-    if path is None:
-        tried = " and no ".join(map(os.path.expandvars, as_list(regions["mask_file"])))
+    if find_mask_file(regions["mask_file"]) is None:
+        tried = " and no ".join(as_list(regions["mask_file"]))
         return [
             f"regions.mask_file: found no {tried}; download Planck's Galactic masks "
             "(config/README.md, Planck regions) or use regions.method dust_intensity"
-        ]
-    try:
-        available = mask_columns(path)
-    except (OSError, ValueError, KeyError, IndexError, AttributeError):
-        return [f"regions.mask_file: {path} does not hold HEALPix maps; download it again"]
-    unknown = [name for name in regions["masks"] if name not in available]
-    if unknown:
-        return [
-            f"regions.masks: {path} has no mask {name!r}; {suggest(name, available)}"
-            for name in unknown
-        ]
-    coarsest = min(regions["masks"], key=available.get)
-    if available[coarsest] < nside:
-        return [
-            f"nside: {nside} is above the {available[coarsest]} of mask {coarsest} in {path}; "
-            f"use {available[coarsest]} or less"
         ]
     return []

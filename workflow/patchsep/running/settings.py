@@ -19,7 +19,9 @@ from ..sky.regions import region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
 from ..spectra.estimator import ESTIMATORS
 from ..spectra.pixel_weights import PIXEL_WEIGHTS
+from ..studies.published import TAKES
 from .checks import FIELDS, cross_check
+from .data_checks import data_problems
 from .messages import as_list, suggest
 
 # Beside the package in a checkout, within it where it is installed.
@@ -34,6 +36,7 @@ NAMES = {
     "parameters": MODEL.names,
     "pixel_weights": PIXEL_WEIGHTS,
     "strategies": [FIELDS, *STRATEGIES, *ILC],
+    "takes": TAKES,
 }
 
 # The schema's types in the words of a message.
@@ -68,7 +71,7 @@ class SettingsError(ValueError):
     """A setting that cannot be used; the message names the key, the file and the mend."""
 
 
-def load_settings(config: dict, source: str) -> dict:
+def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
     """Check a configuration and fill in its defaults.
 
     Parameters
@@ -77,12 +80,15 @@ def load_settings(config: dict, source: str) -> dict:
         Content of the configuration file(s).
     source : str
         Name of the file(s), for messages.
+    with_data : bool
+        Whether masks and templates are read to see if they can be used, which takes seconds where
+        they are fine: once for a run is enough.
 
     Returns
     -------
     dict
         The settings, complete; every method has, per ring, a list of scans, each with a list of
-        values per parameter.
+        values per parameter. `~` and `${VARIABLES}` of paths are expanded.
 
     Raises
     ------
@@ -97,16 +103,17 @@ def load_settings(config: dict, source: str) -> dict:
         regions = settings["regions"]
         for method in settings["methods"].values():
             maps = method.setdefault("maps", {})
-            maps |= {parameter: os.path.expandvars(path) for parameter, path in maps.items()}
+            # Quoted or not, as a truth value of YAML.
+            maps |= {name: "true" if path is True else path for name, path in maps.items()}
         for section in ("benchmark", "search"):
             last = region_names(regions["rings"], regions["split_hemispheres"])[-1]
             settings[section].setdefault("region", last)
         problems = cross_check(settings)
+        if with_data and not problems:
+            problems = data_problems(settings)
     _raise(problems, source)
     _check_instrument(settings["instrument"], settings["methods"], source)
-    if settings["published"] and not Path(settings["published"]).is_file():
-        problem = f"published: {settings['published']!r} is not a file; remove this key, or see "
-        _raise([problem + "config/published/ for an example"], source)
+    _check_published(settings["published"], source)
     for method in settings["methods"].values():
         method["patches"] = _complete_patches(method, regions["rings"])
         method.setdefault("recovered_by", None)
@@ -244,8 +251,16 @@ def _with_defaults(content, schema):
 
 
 def _with_defaults_of(value, schema):
-    is_section = isinstance(value, dict) and isinstance(schema, dict)
-    return _with_defaults(value, schema) if is_section else deepcopy(value)
+    if not isinstance(schema, dict):
+        return deepcopy(value)
+    if schema.get("format") == "path":
+        return [_expand(path) for path in value] if isinstance(value, list) else _expand(value)
+    return _with_defaults(value, schema) if isinstance(value, dict) else deepcopy(value)
+
+
+def _expand(path):
+    """A path with `~` and `${VARIABLES}` of the environment in full; true is none."""
+    return os.path.expanduser(os.path.expandvars(path)) if isinstance(path, str) else path
 
 
 def _complete_patches(method, rings) -> dict[str, list[dict[str, list[int]]]]:
@@ -298,3 +313,12 @@ def _check_instrument(path, methods, source):
         if (fewest := FEWEST_BANDS.get(one["strategy"], 0)) > n_bands
     ]
     _raise(problems, source)
+
+
+def _check_published(path, source):
+    if not path:
+        return
+    if not Path(path).is_file():
+        mend = "remove this key, or see config/published/ for an example"
+        _raise([f"published: {path!r} is not a file; {mend}"], source)
+    _raise(_schema_problems(read_yaml(path), read_schema("published")), path)

@@ -7,6 +7,7 @@ the foregrounds.
 
 import numpy as np
 
+from ..files.foreign_maps import regraded
 from ..lazy import healpy as hp
 from .harmonics import gaussian_scalar
 from .spectral_model import SpectralModel
@@ -35,9 +36,10 @@ def prepare_template(
     array (12 nside²,)
         Where the map is not known it has its mean.
     """
-    known = np.isfinite(values)
-    filled = np.where(known, values, values[known].mean() if known.any() else 0.0)
-    template = smooth(hp.ud_grade(filled, nside), smoothing)
+    known = values[np.isfinite(values)]
+    coarse = regraded(values, nside)
+    filled = np.where(np.isnan(coarse), known.mean() if len(known) else 0.0, coarse)
+    template = smooth(filled, smoothing)
     if error > 0:
         beam = hp.gauss_beam(np.radians(coherence), lmax=3 * nside - 1)
         noise = gaussian_scalar(beam**2, nside, rng)

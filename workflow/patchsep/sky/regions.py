@@ -1,12 +1,12 @@
 """Galactic regions: disjoint rings of growing dust brightness, or their hemispheres."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ..files.foreign_maps import UnusableMap, read_foreign_map
 from ..files.maps import read_maps, write_maps
 from ..lazy import fits
 from ..lazy import healpy as hp
@@ -16,6 +16,8 @@ HEMISPHERES = ("north", "south")
 FULL_SKY = "full_sky"
 # All regions together.
 COMBINED = "combined"
+# How far beyond 0 and 1 masks may be, by the rounding of what made them.
+ROUNDING = 1e-6
 
 
 def region_names(rings: Sequence[str], split_hemispheres: bool) -> list[str]:
@@ -80,15 +82,15 @@ def draw_regions(
 
     Raises
     ------
-    ValueError
+    UnusableMap
         If a mask does not contain the one before it, or a region has no pixel.
     """
     labels = np.zeros(cumulative.shape[1], dtype=np.int32)
     for ring in reversed(range(len(rings))):
         if ring and np.any(cumulative[ring - 1] & ~cumulative[ring]):
-            raise ValueError(
-                f"regions: mask {ring + 1} does not contain mask {ring}; "
-                "list the masks from the smallest sky to the largest"
+            raise UnusableMap(
+                f"regions: mask {ring + 1} does not contain mask {ring}; list the masks from the "
+                "smallest sky to the largest, each 1 where the sky is kept"
             )
         labels[cumulative[ring]] = ring + 1
     if split_hemispheres:
@@ -98,7 +100,7 @@ def draw_regions(
     names = region_names(rings, split_hemispheres)
     for index, name in enumerate(names, start=1):
         if index not in labels:
-            raise ValueError(f"regions: {name} has no pixel; choose other masks or sky fractions")
+            raise UnusableMap(f"regions: {name} has no pixel; choose other masks or sky fractions")
     return Regions(tuple(names), labels)
 
 
@@ -127,19 +129,9 @@ def dust_intensity_masks(
 
 
 def find_mask_file(candidates: str | list[str]) -> Path | None:
-    """The first of the candidate paths that exists; `${VARIABLES}` are expanded."""
+    """The first of the candidate paths that exists."""
     candidates = [candidates] if isinstance(candidates, str) else candidates
-    paths = (Path(os.path.expandvars(candidate)).expanduser() for candidate in candidates)
-    return next((path for path in paths if path.is_file()), None)
-
-
-def mask_columns(path: Path) -> dict[str, int]:
-    """Names of the masks in a file and their nside."""
-    if path.suffix == ".npz":
-        with np.load(path) as masks:
-            return {name: hp.npix2nside(masks[name].size) for name in masks.files}
-    with fits.open(path) as file:
-        return {name: file[1].header["NSIDE"] for name in file[1].columns.names}
+    return next((path for path in map(Path, candidates) if path.is_file()), None)
 
 
 def planck_masks(path: Path, names: list[str], nside: int) -> np.ndarray:
@@ -148,26 +140,40 @@ def planck_masks(path: Path, names: list[str], nside: int) -> np.ndarray:
     Parameters
     ----------
     path : Path
-        Planck's HFI_Mask_GalPlane-apo0_2048_R2.00.fits (columns GAL020 … GAL099), or an
-        .npz with one RING map per mask under the same names.
+        Planck's HFI_Mask_GalPlane-apo0_2048_R2.00.fits (columns GAL020 … GAL099), or another
+        file that `read_foreign_map` reads.
     names : list of n_rings str
         The masks from the smallest sky to the largest.
     nside : int
-        Resolution wanted; finer masks are averaged, and kept where over one half.
+        Resolution wanted; finer masks are averaged, and kept where over one half. Pixels that
+        are not known are not kept.
 
     Returns
     -------
     bool array (n_rings, n_pixels)
+
+    Raises
+    ------
+    UnusableMap
+        As `read_foreign_map`; if a mask is coarser than `nside`, or has values beyond 0 … 1.
     """
+    return np.stack([_read_mask(path, name, nside) for name in names])
 
-    def read(name):
-        if path.suffix == ".npz":
-            with np.load(path) as masks:
-                return masks[name].astype(float)
-        field = list(mask_columns(path)).index(name)
-        return hp.read_map(path, field=field, dtype=float)
 
-    return np.stack([hp.ud_grade(read(name), nside) > 0.5 for name in names])
+def _read_mask(path, name, nside) -> np.ndarray:
+    mask = read_foreign_map(path, name, unknown=0.0)
+    if mask.nside < nside:
+        raise UnusableMap(
+            f"{path}: {name} has nside {mask.nside}, and the run {nside}; use nside {mask.nside} "
+            "or less"
+        )
+    lowest, highest = mask.values.min(), mask.values.max()
+    if lowest < -ROUNDING or highest > 1 + ROUNDING:
+        raise UnusableMap(
+            f"{path}: {name} has values from {lowest:g} to {highest:g}; a mask is 1 where the sky "
+            "is kept and 0 elsewhere"
+        )
+    return mask.at(nside) > 0.5
 
 
 def full_sky(values: np.ndarray, pixels: np.ndarray, nside: int, fill: float = 0.0) -> np.ndarray:

@@ -118,9 +118,16 @@ class Estimator:
     def effective_sky(self) -> float:
         """Fraction of the sky, <w²>² / <w⁴>, whose modes the weighted map has (Hivon et al. 2002).
 
-        f_sky where all pixels weigh the same.
+        f_sky where all pixels weigh the same, 0 where none has a weight.
         """
+        if not self.weights.any():
+            return 0.0
         return np.mean(self.weights**2) ** 2 / np.mean(self.weights**4)
+
+    @property
+    def most_modes(self) -> np.ndarray:
+        """Modes (n_bins,) of as much sky; `n_modes`, which only simulations tell, is below."""
+        return self.effective_sky * (self.bins > 0) @ (2 * np.arange(self.bins.shape[1]) + 1.0)
 
     def n_modes(self, bb: np.ndarray, realizations: int, seed: int) -> np.ndarray:
         """Independent modes of every bin, (n_bins,).
