@@ -3,6 +3,7 @@
 import math
 import os
 from copy import deepcopy
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
