@@ -19,7 +19,7 @@ from patchsep.files.versions import describe_run
 from patchsep.running.cost import describe_plan
 from patchsep.running.plan import Plan
 from patchsep.running.provenance import code_fingerprint
-from patchsep.running.settings import SettingsError, load_settings
+from patchsep.running.settings import SettingsError, load_settings, read_yaml
 from patchsep.running.status import write_plan
 from patchsep.sky.regions import COMBINED
 
@@ -28,6 +28,9 @@ CONFIG_SOURCES = [
     *(["--config"] if workflow.config_settings.config else []),
 ]
 try:
+    # Snakemake has read them, and kept the last of keys that are given twice.
+    for path in workflow.configfiles:
+        read_yaml(path)
     SETTINGS = load_settings(config, source=" + ".join(map(str, CONFIG_SOURCES)))
 except SettingsError as error:
     sys.exit(f"The configuration cannot be used:\n{error}")
