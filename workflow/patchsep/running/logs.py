@@ -1,14 +1,20 @@
-"""Logs of the workflow's scripts."""
+"""Logs of the workflow's scripts, and how a script ends that cannot go on."""
 
+import dis
 import logging
 import sys
 from pathlib import Path
+from types import TracebackType
+
+PACKAGE = Path(__file__).parents[1]
+RAISE = dis.opmap["RAISE_VARARGS"]
 
 
 def log_to(path: str | Path):
     """Send patchsep's messages, all warnings and an uncaught error to the file at `path`.
 
-    The error goes to standard error as well, where Snakemake shows it.
+    The error goes to standard error as well, where Snakemake shows it: one that `is_explained`
+    as its message alone, any other with its traceback.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
@@ -22,8 +28,28 @@ def log_to(path: str | Path):
     logging.captureWarnings(True)
     logging.getLogger("patchsep").setLevel(logging.INFO)
 
-    def report(kind, error, traceback):
-        logging.getLogger("patchsep").error("stopped", exc_info=(kind, error, traceback))
-        sys.__excepthook__(kind, error, traceback)
+    def report(kind, error, trace):
+        log = logging.getLogger("patchsep")
+        if is_explained(error, trace):
+            log.error("stopped: %s", error)
+            print(f"patchsep stopped: {error}", file=sys.stderr)
+        else:
+            log.error("stopped", exc_info=(kind, error, trace))
+            sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = report
+
+
+def is_explained(error: BaseException, trace: TracebackType | None) -> bool:
+    """Whether a `raise` of this package or its scripts has put an error into words.
+
+    An assertion, or what Python raises in our code by itself, such as a KeyError, is a fault of
+    the program and needs its traceback.
+    """
+    if trace is None or not isinstance(error, Exception) or isinstance(error, AssertionError):
+        return False
+    while trace.tb_next:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    is_ours = Path(code.co_filename).is_relative_to(PACKAGE)
+    return is_ours and code.co_code[trace.tb_lasti] == RAISE and bool(str(error))
