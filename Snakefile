@@ -58,11 +58,17 @@ include: "workflow/rules/figures.smk"
 
 onstart:
     # What `make status` compares the shards with that have started.
-    write_plan(f"{LOGS}/fit_patches", PLAN.planned_shards)
+    write_plan(f"{RESULTS_HERE}/logs/fit_patches", PLAN.planned_shards)
+    begin_run(RESULTS_HERE)
 
 
 onsuccess:
+    keep_records(RESULTS_HERE)
     # Not there if only other files were asked for.
-    summary = Path(f"{RESULTS}/tables/summary.txt")
+    summary = Path(f"{RESULTS_HERE}/tables/summary.txt")
     if summary.is_file():
         print(summary.read_text())
+
+
+onerror:
+    keep_records(RESULTS_HERE)

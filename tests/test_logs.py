@@ -6,7 +6,7 @@ import sys
 import healpy as hp
 import numpy as np
 import pytest
-from workflows import new_folder, snakemake, tiny, with_changes
+from workflows import ROOT, new_folder, snakemake, tiny, with_changes
 
 from patchsep.files.maps import read_parameter_map
 from patchsep.running.logs import is_explained
@@ -32,7 +32,7 @@ def map_of_something(tmp_path):
 
 
 def caught(function, *arguments):
-    with pytest.raises(Exception) as error:  # noqa: PT011
+    with pytest.raises(Exception) as error:
         function(*arguments)
     return error.value, error.tb
 
@@ -51,6 +51,7 @@ def stopped(folder, columns):
     text = ", ".join(f"{name!r}: [float('nan')]" for name in columns)
     run = subprocess.run(
         [sys.executable, "-c", JOB.format(columns=f"{{{text}}}"), folder / "job.log"],
+        cwd=ROOT / "workflow",
         capture_output=True,
         text=True,
         timeout=120,

@@ -21,9 +21,7 @@ rule summarize:
         "../../envs/environment.yaml"
     params:
         grids=[
-            (method, region)
-            for method in PLAN.grid_methods
-            for region in PLAN.regions
+            (method, region) for method in PLAN.grid_methods for region in PLAN.regions
         ],
         sets=PLAN.estimated,
         moments=[key for *key, _ in PLAN.moment_tests],
@@ -31,7 +29,7 @@ rule summarize:
         about={
             "run": SETTINGS["run"],
             "theory": PLAN.theory[0],
-            "figures": f"{RESULTS}/figures/",
+            "figures": f"{RESULTS_HERE}/figures/",
         },
         code=code("summarize"),
     message:
@@ -51,7 +49,7 @@ rule measure_cost:
     conda:
         "../../envs/environment.yaml"
     params:
-        benchmarks=BENCHMARKS,
+        benchmarks=placed(BENCHMARKS),
         methods=list(PLAN.methods),
         code=code("measure_cost"),
     message:

@@ -36,6 +36,8 @@ class Figure:
         Parameter of which a method must have a template, likewise.
     needs : {"", "parameters", "patches", "fields"}
         What every method must have that is shown, if anything.
+    missing : function of plan and methods, str
+        What the figure needs of the methods and does not find, in words; empty if it finds all.
     suffix : {"csv", "parquet"}
         Of the table.
     wildcard : str
@@ -51,6 +53,7 @@ class Figure:
     strategy: str = ""
     template: str = ""
     needs: str = ""
+    missing: Callable[..., str] = lambda plan, methods: ""
     suffix: str = "csv"
     wildcard: str = ""
 
