@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from patchsep.files.columns import in_columns
 from patchsep.files.maps import read_maps, write_maps
 from patchsep.files.tables import read_table, write_table
 from patchsep.files.whole import DamagedFile
@@ -76,3 +77,8 @@ def test_a_missing_file_is_just_that(file):
     path.unlink()
     with pytest.raises(FileNotFoundError):
         read(path)
+
+
+def test_columns_are_as_wide_as_told_and_wider_where_they_need_to_be():
+    rows = [["name", "r", "n"], ["a", "1.0", "123456"]]
+    assert in_columns(rows, [8, 6, 5], 1) == ["name         r      n", "a          1.0 123456"]

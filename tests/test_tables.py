@@ -74,6 +74,18 @@ def test_the_text_has_a_dash_where_there_are_no_patches(selection):
     assert rows["kmeans"][2:4] == ["7000/500/20", "1.000"]
 
 
+def test_columns_of_the_summary_are_apart_whatever_the_numbers(selection):
+    large = dict.fromkeys(["r_hat", "sigma_r_minus", "sigma_r_plus", "r_upper68"], 123456.789)
+    huge = selection.assign(**large, r_upper68_error=98765.4321, n_unconverged=10**14)
+    huge = huge.assign(region="a_very_long_region", **dict.fromkeys(COUNTS, 123456789))
+    text = summary_text(summary_table(huge, "oracle"), **ABOUT)
+    for row in (line for line in text.splitlines() if line.startswith("fields")):
+        first, region, patches, *numbers = row.split()
+        assert (first, region) == ("fields", "a_very_long_region")
+        assert patches == "/".join(3 * ["123456789"])
+        assert numbers == [*4 * ["123456789.000"], "98765432.100", str(10**14 + 1)]
+
+
 def test_a_run_may_have_no_patches_at_all(tmp_path):
     selection = selection_table({("unseen", "fields"): estimates("fields", {})})
     text = summary_text(summary_table(selection, "oracle"), **ABOUT)

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from ..fields.moments import UNLIKELY
+from ..files.columns import in_columns
 from ..separation.partitions import COUNT, patch_count_columns
 from ..sky.regions import COMBINED
 from .r_likelihood import bias_and_width
@@ -224,7 +225,6 @@ def summary_text(
     `model_warnings`.
     """
     lines = [f"patchsep run '{run}': r x 1e3, {theory} theory spectra"]
-    width = max(16, summary["method"].str.len().max() + 2)
     counts = patch_count_columns(summary)
     kinds = summary[list(PUBLISHED_KIND.index)]
     differs = kinds.ne(kinds.iloc[0]).any(axis=1)
@@ -232,6 +232,7 @@ def summary_text(
     # beta_dust is bd in the heading.
     initials = ["".join(word[0] for word in name.removeprefix(COUNT).split("_")) for name in counts]
     heading = f"patches ({'/'.join(initials)})" if counts else "patches"
+    columns = ["method", "region", heading, "r_hat", "-sigma", "+sigma", "r_upper68", "+-"]
     for name, rows in summary.groupby("set", sort=False):
         n_skies, n_realizations = rows["n_skies"].max(), rows["n_realizations"].max()
         skies = f"{n_skies} skies" if n_skies > 1 else "1 sky"
@@ -239,19 +240,20 @@ def summary_text(
             "",
             f"{name}: selected by {rows['criterion'].iloc[0]}, {skies}, "
             f"{n_realizations} noise realisations",
-            f"{'method':<{width}}{'region':<12}{heading:<20}{'r_hat':>9}{'-sigma':>9}"
-            f"{'+sigma':>9}{'r_upper68':>11}{'+-':>8}{'unconverged':>13}",
         ]
+        table = [[*columns, "unconverged"]]
         for row in rows.to_dict("records"):
             numbers = ["-" if pd.isna(row[key]) else str(row[key]) for key in counts]
             patches = "/".join(numbers) if set(numbers) - {"-"} else "-"
             r = [1e3 * row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
             upper = [1e3 * row[key] for key in ("r_upper68", "r_upper68_error")]
             unconverged = sum(row[key] for key in row if key.startswith("n_unconverged"))
-            lines.append(
-                f"{row['method']:<{width}}{row['region']:<12}{patches:<20}{r[0]:>z9.3f}{r[1]:>9.3f}"
-                f"{r[2]:>9.3f}{upper[0]:>11.3f}{upper[1]:>8.3f}{unconverged:>13d}"
+            table.append(
+                [row["method"], row["region"], patches]
+                + [f"{value:z.3f}" for value in (*r, *upper)]
+                + [str(unconverged)]
             )
+        lines += in_columns(table, [16, 12, 20, 9, 9, 9, 11, 8, 13], 3)
     if differs.any():
         first, other = (
             f"{weights} weights, foreground residual {residual}"
