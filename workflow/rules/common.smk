@@ -39,6 +39,7 @@ if not Path(patchsep.__file__).resolve().is_relative_to(Path(PACKAGE_HOME).resol
 from patchsep.figures.registry import FIGURES, figure_files, figure_problems
 from patchsep.files.versions import describe_run
 from patchsep.running.cost import describe_plan
+from patchsep.running.data_checks import template_contents
 from patchsep.running.plan import Plan
 from patchsep.running.provenance import (
     begin_run,

@@ -12,7 +12,7 @@ from ..separation.ilc import ILC
 from ..separation.patches import STRATEGIES
 from ..sky.regions import FULL_SKY, region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
-from .data_checks import foreground_problems, region_problems
+from .data_checks import foreground_problems, region_problems, unknown_parameters
 from .messages import all_of, as_list, suggest
 
 # Criteria that only fits to every realisation can tell.
@@ -66,6 +66,8 @@ def cross_check(settings: dict) -> list[str]:
         if "foregrounds" in sky:
             model = sky["foregrounds"]["model"]
             problems += foreground_problems(f"{key}foregrounds", model, nside)
+    # Of skies that can be made.
+    problems = problems or _true_map_problems(settings)
     return problems + region_problems(regions, nside)
 
 
@@ -205,6 +207,30 @@ def _patch_values(patches):
         for scan in as_list(scans):
             for parameter, values in scan.items():
                 yield from ((ring, parameter, value) for value in as_list(values))
+
+
+def _true_map_problems(settings) -> list[str]:
+    """What follows true parameters needs a sky that has one map of each."""
+    skies = {"": settings, **_test_sets(settings)}
+    models = {
+        key: sky["foregrounds"]["model"] for key, sky in skies.items() if "foregrounds" in sky
+    }
+    problems = []
+    for name, method in settings["methods"].items():
+        if _maps_from(method) == "true":
+            following = {f"methods.{name}.strategy": MODEL.names}
+        else:
+            true = [parameter for parameter, path in method["maps"].items() if path == "true"]
+            following = {f"methods.{name}.maps.{parameter}": [parameter] for parameter in true}
+        problems += [
+            f"{key}: {prefix}foregrounds.model has no one true map of {parameter} ({why}); remove "
+            "the key or the method, or choose presets such as [d1, s1]"
+            for key, parameters in following.items()
+            for prefix, model in models.items()
+            if name in skies[prefix].get("methods", [name])
+            for parameter, why in unknown_parameters(model, parameters).items()
+        ]
+    return problems
 
 
 def _source_problems(methods) -> list[str]:

@@ -34,9 +34,16 @@ def prepare_template(
     -------
     array (12 nside²,)
         Where the map is not known it has its mean.
+
+    Raises
+    ------
+    ValueError
+        If it is not known anywhere.
     """
     known = np.isfinite(values)
-    filled = np.where(known, values, values[known].mean() if known.any() else 0.0)
+    if not known.any():
+        raise ValueError("the map of a template has no value anywhere; give another")
+    filled = np.where(known, values, values[known].mean())
     template = smooth(hp.ud_grade(filled, nside), smoothing)
     if error > 0:
         beam = hp.gauss_beam(np.radians(coherence), lmax=3 * nside - 1)
