@@ -27,6 +27,10 @@ module second:
 use rule * from first as first_*
 use rule * from second as second_*
 
+onsuccess:
+    first.onsuccess()
+    second.onsuccess()
+
 rule both:
     default_target: True
     input:
@@ -77,6 +81,9 @@ def test_what_params_name_is_below_the_prefix_too(caller):
     folder = caller / Path(target).parent / "configurations"
     assert list(folder.glob("*.parquet"))
     assert not (caller / "results").exists()
+    # By the handler of the module, which the caller's calls.
+    assert (caller / "two/results/other/provenance.json.gz").is_file()
+    assert "Nothing to be done" in called(caller, "--dry-run", target)
 
 
 def test_another_package_of_the_same_name_is_not_taken_for_that_of_the_checkout(caller):
