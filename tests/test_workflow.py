@@ -623,18 +623,12 @@ def moved(finished, tmp_path):
     return run
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, {}),
-        ({"noise.seed": 9}, FROM_FITS),
-        ({f"{PATCHES}.hi.beta_dust": 16}, ONE_REGION),
-        ({"likelihood.r_grid.n_points": 501}, FROM_R),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, dict) else None,
-)
-def test_what_made_results_is_known_where_they_are_copied_to(moved, settings, expected):
-    assert moved(settings)[0] == expected
+@pytest.mark.parametrize("key", ["noise.seed", "nside", f"{PATCHES}.low.beta_dust"])
+def test_what_made_results_is_known_where_they_are_copied_to(moved, reruns, key):
+    assert moved()[0] == {}
+    jobs = moved({key: 4})[0]
+    assert jobs
+    assert jobs == reruns({key: 4})
 
 
 def test_results_of_which_nothing_tells_what_made_them_are_named(moved, tmp_path):
