@@ -57,6 +57,7 @@ include: "workflow/rules/figures.smk"
 
 
 onstart:
+    check_device()
     # What `make status` compares the shards with that have started.
     write_plan(f"{RESULTS_HERE}/logs/fit_patches", PLAN.planned_shards)
     begin_run(RESULTS_HERE)
@@ -67,7 +68,9 @@ onsuccess:
     # Not there if only other files were asked for.
     summary = Path(f"{RESULTS_HERE}/tables/summary.txt")
     if summary.is_file():
-        print(summary.read_text())
+        print(summary.read_text(encoding="utf-8"))
+        if figure := first_figure(PLAN):
+            print(f"Open first: {RESULTS_HERE}{figure.removeprefix(RESULTS)}")
 
 
 onerror:

@@ -2,7 +2,7 @@
 
 from patchsep.files.tables import write_table
 from patchsep.observation.region_sky import RegionSky
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.studies.benchmark import time_fits, trace_fits
 
@@ -16,5 +16,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -3,7 +3,7 @@
 import logging
 
 from patchsep.files.tables import read_table, write_table
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.regions import Regions
 from patchsep.spectra.estimator import Estimator
 
@@ -22,5 +22,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

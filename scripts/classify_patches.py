@@ -2,7 +2,7 @@
 
 from patchsep.files.maps import read_maps, read_polarization
 from patchsep.files.tables import write_table
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.regions import Regions
 from patchsep.studies.patch_classes import patch_classes
 
@@ -21,5 +21,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

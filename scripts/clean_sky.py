@@ -11,7 +11,7 @@ from patchsep.inference.selection import by_region
 from patchsep.inference.skies import clean_sky, measure_all, partitions_of_selected, recovered_maps
 from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.observation.region_sky import RegionSky
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.separation.patches import STRATEGIES
 from patchsep.sky.regions import COMBINED
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
@@ -61,5 +61,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -18,7 +18,7 @@ from patchsep.inference.field_skies import (
 )
 from patchsep.inference.skies import measure_all, recovered_maps
 from patchsep.observation.region_sky import RegionSky
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.separation.patches import kmeans
 from patchsep.sky.regions import COMBINED, full_sky
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
@@ -134,5 +134,5 @@ def error_maps(sky, measured, observation, options, limits):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -8,7 +8,7 @@ from patchsep.inference.field_skies import WholeSky
 from patchsep.inference.ilc_skies import clean_with_ilc
 from patchsep.inference.skies import measure_all, recovered_maps
 from patchsep.observation.region_sky import RegionSky
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.regions import COMBINED, FULL_SKY
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
@@ -35,5 +35,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

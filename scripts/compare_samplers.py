@@ -1,7 +1,7 @@
 """Compare samplers by what they find among configurations that have all been evaluated."""
 
 from patchsep.files.tables import read_table, write_table
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.studies.search import compare_samplers
 
 
@@ -11,5 +11,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from patchsep.files.tables import write_table
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.studies.published import compare
 
 log = logging.getLogger("patchsep.script")
@@ -14,7 +14,7 @@ log = logging.getLogger("patchsep.script")
 
 def main(snakemake):
     (published,) = snakemake.input.published
-    numbers = yaml.safe_load(Path(published).read_text())
+    numbers = yaml.safe_load(Path(published).read_text(encoding="utf-8"))
     table = compare(numbers, snakemake.params.results)
     for row in table.to_dict("records"):
         log.info("%(number)s: published %(published)s, here %(here)s", row)
@@ -22,5 +22,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

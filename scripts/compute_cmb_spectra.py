@@ -1,7 +1,7 @@
 """Compute CMB polarization spectra with CAMB."""
 
 from patchsep.files.tables import write_table
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.cmb import PUBLISHED_COSMOLOGY, cmb_spectra
 
 
@@ -12,5 +12,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

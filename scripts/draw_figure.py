@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from patchsep.figures.style import draw
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 
 
 def main(snakemake):
@@ -16,5 +16,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

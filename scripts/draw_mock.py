@@ -4,7 +4,7 @@ from patchsep.files.maps import write_polarization
 from patchsep.inference.mocks import mock_foregrounds
 from patchsep.instrument.instrument import read_instrument
 from patchsep.observation.foreground_model import ForegroundModel
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.regions import COMBINED, Regions, full_sky
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
@@ -33,5 +33,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

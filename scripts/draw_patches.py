@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from patchsep.files.maps import read_templates
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.separation.partitions import partition, write_partitions
 from patchsep.sky.regions import Regions
 
@@ -37,5 +37,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

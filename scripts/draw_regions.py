@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from patchsep.files.maps import read_maps
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.regions import draw_regions, dust_intensity_masks, planck_masks
 
 
@@ -21,5 +21,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -3,7 +3,7 @@
 from patchsep.files.tables import read_table, write_table
 from patchsep.inference.configurations import estimate_r_of_configurations
 from patchsep.inference.selection import with_mocks
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.spectra.residuals import with_statistical
 
 
@@ -24,5 +24,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

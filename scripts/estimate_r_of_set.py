@@ -4,7 +4,7 @@ from pathlib import Path
 
 from patchsep.files.tables import read_table, write_table
 from patchsep.inference.sets import estimate_r_of_set
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.spectra.residuals import with_statistical
 
 
@@ -27,5 +27,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -10,7 +10,7 @@ from patchsep.files.tables import read_table, write_table
 from patchsep.inference.mocks import mock_skies
 from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.observation.region_sky import RegionSky
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.separation.partitions import partition
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
@@ -72,5 +72,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -8,7 +8,7 @@ from patchsep.files.maps import write_maps
 from patchsep.inference.fit_foreground_model import fit_foreground_model
 from patchsep.observation.foreground_model import column_units
 from patchsep.observation.region_sky import RegionSky
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.regions import full_sky
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
@@ -44,5 +44,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

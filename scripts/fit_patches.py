@@ -3,7 +3,7 @@
 from patchsep.files.tables import write_table
 from patchsep.inference.configurations import fit_shard
 from patchsep.observation.region_sky import RegionSky
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.separation.partitions import read_partitions
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
@@ -30,5 +30,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -2,7 +2,7 @@
 
 from patchsep.files.tables import read_table, write_table
 from patchsep.inference.configurations import gather
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 
 
 def main(snakemake):
@@ -13,5 +13,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

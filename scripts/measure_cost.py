@@ -2,7 +2,7 @@
 
 from patchsep.files.tables import write_table
 from patchsep.running.cost import measure_cost
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 
 
 def main(snakemake):
@@ -11,5 +11,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

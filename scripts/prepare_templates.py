@@ -3,7 +3,7 @@
 import logging
 
 from patchsep.files.maps import read_parameter_map, write_maps
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.parameter_templates import prepare_templates
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
@@ -30,5 +30,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from patchsep.files.tables import read_table, write_table
 from patchsep.inference.selection import select_configurations
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 
 
 def main(snakemake):
@@ -15,5 +15,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

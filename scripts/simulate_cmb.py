@@ -2,7 +2,7 @@
 
 from patchsep.files.maps import write_polarization
 from patchsep.files.tables import read_table
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.cmb import simulate_cmb
 
 
@@ -14,5 +14,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

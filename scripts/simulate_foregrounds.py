@@ -2,7 +2,7 @@
 
 from patchsep.files.maps import write_maps, write_polarization
 from patchsep.instrument.instrument import read_instrument
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.sky.foregrounds import INTENSITY_FREQUENCY, simulate_foregrounds
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
@@ -28,5 +28,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

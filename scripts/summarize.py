@@ -13,7 +13,7 @@ from patchsep.inference.tables import (
     summary_table,
     summary_text,
 )
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 
 log = logging.getLogger("patchsep.script")
 
@@ -40,9 +40,11 @@ def main(snakemake):
     for warning in warnings:
         log.warning(warning)
     with whole(snakemake.output.text) as temporary:
-        temporary.write_text(summary_text(summary, **params.about, warnings=warnings))
+        temporary.write_text(
+            summary_text(summary, **params.about, warnings=warnings), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -7,7 +7,7 @@ import pandas as pd
 from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.separation.likelihood import cmb_noise
 from patchsep.sky.regions import COMBINED, Regions
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
@@ -39,5 +39,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.instrument import read_instrument
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 from patchsep.separation.partitions import configuration_patches, configurations, partition
 from patchsep.sky.foregrounds import foreground_sky
 from patchsep.sky.regions import Regions
@@ -71,5 +71,5 @@ def main(snakemake):
 
 
 if __name__ == "__main__":
-    log_to(snakemake.log[0])
+    begin(snakemake.log[0])
     main(snakemake)

@@ -37,6 +37,16 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def double_precision():
+    """For tests of what only others call, in their double precision."""
+    # Not before `workflows` has said where JAX keeps what it compiles.
+    import jax
+
+    with jax.enable_x64(True):
+        yield
+
+
 @pytest.fixture
 def repository(monkeypatch):
     """Instrument paths are relative to the repository; PySM has no local templates."""
@@ -79,7 +89,7 @@ class DenseModel:
 
     def mixing(self, beta_dust, temp_dust, beta_synch) -> np.ndarray:
         """A (…, n_bands, 3) of one pixel or of many."""
-        # Not before patchsep has set how PySM computes.
+        # Not before `workflows` has set how PySM computes.
         import pysm3.units as u
 
         nu = self.frequency * u.GHz

@@ -20,8 +20,9 @@ JARGON = (
 
 
 def config_with(changes=None):
-    """config/config.yaml with other values for keys given as dotted paths."""
+    """config/config.yaml with other values for keys given as dotted paths, and one more method."""
     config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config["methods"]["uniform"] = {"strategy": "uniform"}
     return with_changes(config, changes or {})
 
 

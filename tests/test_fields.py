@@ -8,7 +8,9 @@ from scipy.optimize import minimize
 from scipy.special import sph_harm_y
 from scipy.stats import chi2, norm
 
+from patchsep.fields import fit as fit_module
 from patchsep.fields.basis import Basis, Harmonics, Variation
+from patchsep.fields.evidence import measure_fields
 from patchsep.fields.fit import conjugate_gradients, fit_fields, maximize, recover_cmb, whitened
 from patchsep.fields.pixelwise import eliminate
 from patchsep.fields.prior import expected_prior, field_spectrum
@@ -16,6 +18,8 @@ from patchsep.instrument.noise import WhiteNoise
 from patchsep.separation.fit import parameter_maps, separate
 from patchsep.separation.likelihood import Bands
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 MODEL = DUST_AND_SYNCHROTRON
 # Where beta_dust, temp_dust and beta_synch of these skies are about.
@@ -414,13 +418,60 @@ def test_unusable_input_is_refused(known, fit):
     for wrong in (data[:, :-1], data[:, :, :1], data[..., :-1], data[0]):
         with pytest.raises(ValueError, match="has shape"):
             fit(wrong, basis)
-    for value in (np.nan, np.inf):
+    for value, message in (
+        (np.nan, "data set 1 is not finite in 1 pixels, the first 7: mask"),
+        (np.inf, "data set 1 is not finite"),
+        (hp.UNSEEN, "data set 1 is more than 1e.09 times the noise in 1 pixels, the first 7"),
+    ):
         broken = data.copy()
         broken[1, 3, 0, 7] = value
-        with pytest.raises(ValueError, match="data set 1 has values that are not finite"):
+        with pytest.raises(ValueError, match=message):
             fit(broken, basis)
+    with pytest.raises(ValueError, match="data set 0 is a masked array"):
+        fit([masked(one) for one in data], basis)
     with pytest.raises(ValueError, match="2 priors for 3 parameters"):
         fit(data, Basis(basis.variations[:2], basis.pixels, basis.nside))
+
+
+@pytest.mark.parametrize(
+    "frequency, sigma, message",
+    [
+        (1e9, 1.0, "frequencies must be in GHz"),
+        (1e-3, 1.0, "frequencies must be in GHz"),
+        (1.0, 0.0, "sigma must be in µK_CMB"),
+        (1.0, np.inf, "sigma must be in µK_CMB"),
+    ],
+)
+def test_bands_that_are_not_meant_are_refused(known, dense, frequency, sigma, message):
+    _, basis, data = known
+    noise, frequencies = WhiteNoise(sigma * dense.sigma), frequency * dense.frequency
+    with pytest.raises(ValueError, match=message):
+        fit_fields(data, basis, noise, frequencies, MODEL)
+
+
+def test_spectra_are_not_measured_on_what_is_unseen(known, bands):
+    _, basis, data = known
+    broken = data[0].copy()
+    broken[2, 1, 7] = hp.UNSEEN
+    for observation, message in ((broken, "mask what is UNSEEN"), (masked(data[0]), "is a masked")):
+        with pytest.raises(ValueError, match=message):
+            measure_fields(observation, [], basis.pixels, basis.nside, bands, None, 3.0, 0)
+
+
+def masked(values):
+    return np.ma.masked_less(values, 0)
+
+
+def test_what_is_not_finite_is_not_converged(known, fit, monkeypatch):
+    def lost(*arguments):
+        recovery = recover_cmb(*arguments)
+        return recovery._replace(cmb=(recovery.cmb[0], np.full(recovery.cmb[1].shape, np.nan)))
+
+    _, basis, data = known
+    monkeypatch.setattr(fit_module, "recover_cmb", lost)
+    found = fit(data[:1], basis)
+    assert np.all(found.gradient < 1e-3)
+    assert not found.converged.any()
 
 
 # Linear systems

@@ -97,7 +97,7 @@ def plan_of(methods=None, sets=None, templated=None):
         theory=["consistent"],
         sets={"training": [""], "unseen": ["test/unseen/sky_0/"]},
         estimated=[*(("training", name) for name in strategies), ("unseen", "kmeans")],
-        has_choice=lambda method, region: (method, region) == ("kmeans", "low"),
+        grid_methods=["kmeans"],
     )
 
 

@@ -79,6 +79,6 @@ def test_a_missing_file_is_just_that(file):
         read(path)
 
 
-def test_columns_are_as_wide_as_told_and_wider_where_they_need_to_be():
+def test_columns_are_as_wide_as_they_need_to_be():
     rows = [["name", "r", "n"], ["a", "1.0", "123456"]]
-    assert in_columns(rows, [8, 6, 5], 1) == ["name         r      n", "a          1.0 123456"]
+    assert in_columns(rows, 1) == ["name    r       n", "a     1.0  123456"]

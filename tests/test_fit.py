@@ -1,5 +1,6 @@
 """Fits: known skies recovered, errors that are errors, bounds, bad input and bad luck."""
 
+import healpy as hp
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,11 @@ from patchsep.instrument.noise import WhiteNoise
 from patchsep.separation import batches, problem
 from patchsep.separation import fit as fit_module
 from patchsep.separation.fit import parameter_maps, separate
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import (
+    DUST_AND_SYNCHROTRON,
+    PLANCK_OVER_BOLTZMANN,
+    rj_per_cmb,
+)
 
 N_REALIZATIONS = 40
 PARAMETERS = DUST_AND_SYNCHROTRON.names
@@ -134,13 +139,23 @@ def scipy_minima(sky, data, patches, errors):
     start = np.array([sky.model.start[name] for name in kind])
     sigma, nu = sky.noise.sigma[:, None], sky.frequencies[:, None]
     dust, synch = sky.model.components
+    photon, to_rj = PLANCK_OVER_BOLTZMANN * nu, rj_per_cmb(nu)
 
+    def dust_sed(beta, temperature):
+        thermal = jnp.expm1(photon / nu * dust.reference / temperature)
+        power = (nu / dust.reference) ** (beta + 1)
+        return power * thermal / jnp.expm1(photon / temperature) / to_rj
+
+    def synch_sed(beta):
+        return (nu / synch.reference) ** beta / to_rj
+
+    @jax.enable_x64(True)
     @jax.jit
     @jax.value_and_grad
     def objective(scaled, unit, observation):
         beta_dust, temp_dust, beta_synch = (unit * scaled)[labels]
         cmb = jnp.ones_like(nu * beta_dust)
-        seds = dust.sed(nu, beta_dust, temp_dust), synch.sed(nu, beta_synch)
+        seds = dust_sed(beta_dust, temp_dust), synch_sed(beta_synch)
         columns = jnp.stack([cmb, *seds]) / sigma
         white = observation / sigma[..., None]
         normal = jnp.einsum("ibp,jbp->pij", columns, columns)
@@ -394,11 +409,33 @@ def spoiled(array, index, value):
         ("data has shape", lambda sky: {"data": sky.data[None, :, [0, 1, 1]]}),
         ("3 bands", lambda sky: {"data": sky.data[None, :3]}),
         ("sigma has shape", lambda sky: sigma(sky, lambda sigma: sigma[:-1])),
-        ("sigma must be positive", lambda sky: sigma(sky, lambda sigma: spoiled(sigma, 2, 0))),
-        ("sigma must be positive", lambda sky: sigma(sky, lambda sigma: spoiled(sigma, 2, np.nan))),
+        *(
+            ("sigma must be in µK_CMB, from 1e-09", lambda sky, bad=bad: sigma(sky, in_band_2(bad)))
+            for bad in (0, -1, 1e-30, 1e30, np.inf, np.nan)
+        ),
         ("frequencies has shape", lambda sky: {"frequencies": sky.frequencies[:-1]}),
-        ("frequencies must be pos", lambda sky: {"frequencies": spoiled(sky.frequencies, 0, -1)}),
-        ("not finite in 1 pixels, the first 7", lambda sky: {"data": nan_at(sky, 7)}),
+        *(
+            (
+                "frequencies must be in GHz, from 1 to 10000",
+                lambda sky, bad=bad: {"frequencies": spoiled(sky.frequencies, 0, bad)},
+            )
+            for bad in (-1, 0, np.nan, np.inf, 40e3)
+        ),
+        # Hz, MHz, THz.
+        *(
+            ("must be in GHz", lambda sky, unit=unit: {"frequencies": sky.frequencies * unit})
+            for unit in (1e9, 1e3, 1e-3)
+        ),
+        ("not finite in 1 pixels, the first 7", lambda sky: {"data": at_7(sky, np.nan)}),
+        ("not finite in 1 pixels, the first 7: mask", lambda sky: {"data": at_7(sky, -np.inf)}),
+        (
+            "times the noise in 1 pixels, the first 7: mask what is UNSEEN",
+            lambda sky: {"data": at_7(sky, hp.UNSEEN)},
+        ),
+        ("data is a masked array: cut", lambda sky: {"data": masked(sky.data[None])}),
+        ("sigma is a masked array", lambda sky: sigma(sky, masked)),
+        ("frequencies is a masked", lambda sky: {"frequencies": masked(sky.frequencies)}),
+        ("patches of beta_synch is a masked", lambda sky: beta_synch(sky, masked)),
         ("patches are given for", lambda sky: {"patches": without(sky.patches, "temp_dust")}),
         ("patches are given for", lambda sky: {"patches": sky.patches | {"beta": 0}}),
         ("'cmbs' is not known", lambda sky: {"components": ["cmbs"]}),
@@ -413,8 +450,39 @@ def test_input_that_cannot_be_fitted_is_refused_by_name(bright_sky, message, cha
         fit(bright_sky, **{"data": bright_sky.data[None]} | change(bright_sky))
 
 
-def nan_at(sky, pixel):
-    return spoiled(sky.data, (3, 1, pixel), np.nan)[None]
+def test_a_masked_array_without_masked_values_is_an_array(bright_sky, noisy, fitted):
+    result = fit(bright_sky, np.ma.masked_invalid(noisy[:1]))
+    np.testing.assert_allclose(result.nll, fitted.nll[:1], rtol=1e-9)
+
+
+def test_what_is_not_finite_is_not_converged(bright_sky, noisy, monkeypatch):
+    """However it came about: here the CMB of one of two realisations is lost on the way."""
+    recover_maps = fit_module.recover_maps
+
+    def lost(*arguments):
+        recovery = recover_maps(*arguments)
+        lost = [np.asarray(cmb).copy() for cmb in recovery.cmb]
+        lost[1][0, 5] = np.nan
+        return recovery._replace(cmb=tuple(lost))
+
+    monkeypatch.setattr(fit_module, "recover_maps", lost)
+    result = fit(bright_sky, noisy[:2], tolerance=1e-3)
+    assert np.all(result.gradient < 1e-3)
+    np.testing.assert_array_equal(result.converged, [False, True])
+
+
+def at_7(sky, value):
+    """Data with a value in pixel 7."""
+    return spoiled(sky.data, (3, 1, 7), value)[None]
+
+
+def in_band_2(value):
+    return lambda sigma: spoiled(sigma, 2, value)
+
+
+def masked(values):
+    """The first value is masked."""
+    return np.ma.masked_array(values, np.arange(values.size).reshape(values.shape) == 0)
 
 
 def without(patches, name):
@@ -429,7 +497,11 @@ def beta_synch(sky, change):
     return {"patches": sky.patches | {"beta_synch": change(sky.patches["beta_synch"])}}
 
 
-def test_single_precision_is_refused(bright_sky):
-    """The minimum is not resolved in it: NLL differences of 1e-3 in 1e8."""
-    with jax.enable_x64(False), pytest.raises(ValueError, match="jax_enable_x64"):
-        fit(bright_sky, bright_sky.data[None])
+@pytest.mark.parametrize("double", [False, True])
+def test_fits_are_in_double_precision_whatever_jax_is_set_to(bright_sky, noisy, fitted, double):
+    """The minimum is not resolved in single: NLL differences of 1e-3 in 1e8."""
+    with jax.enable_x64(double):
+        result = fit(bright_sky, noisy[:1])
+        assert jax.config.jax_enable_x64 is double
+    assert result.cmb.dtype == result.nll.dtype == float
+    np.testing.assert_allclose(result.nll, fitted.nll[:1], rtol=1e-12)

@@ -1,5 +1,6 @@
 """Patches: complete, compact, repeatable, and as good as scikit-learn's and healpy's."""
 
+import time
 from itertools import combinations
 
 import healpy as hp
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
+from patchsep.separation import patches as module
 from patchsep.separation.partitions import configuration_patches, configurations, partition
 from patchsep.separation.patches import (
     STRATEGIES,
@@ -90,6 +92,41 @@ def test_every_pixel_is_in_the_patch_of_the_nearest_centre(nside, pixels, n_patc
     distance = np.linalg.norm(points[:, None] - centres(points, labels), axis=2)
     own = distance[np.arange(len(points)), labels]
     np.testing.assert_allclose(own, distance.min(axis=1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_patches", [200, 500, 1500, 3000])
+def test_centres_drawn_part_by_part_are_as_good_as_those_drawn_at_once(monkeypatch, n_patches):
+    """Within 1 % of the sum of squared distances, for published numbers of patches."""
+    points = directions(*CAP)
+    by_parts = [squared_distances(points, kmeans(*CAP, n_patches, seed)) for seed in range(3)]
+    monkeypatch.setattr(module, "DRAWN_AT_ONCE", n_patches)
+    at_once = [squared_distances(points, kmeans(*CAP, n_patches, seed)) for seed in range(3)]
+    assert np.mean(by_parts) < 1.01 * np.mean(at_once)
+
+
+@pytest.mark.parametrize("n_patches", [5, 20, 50])
+def test_the_best_of_several_starts_is_found_on_some_of_the_pixels(monkeypatch, n_patches):
+    points = directions(*CAP)
+    on_all = squared_distances(points, kmeans(*CAP, n_patches, seed=0))
+    monkeypatch.setattr(module, "SAMPLED", 2000)
+    labels = kmeans(*CAP, n_patches, seed=0)
+    assert len(np.unique(labels)) == n_patches
+    assert squared_distances(points, labels) < 1.01 * on_all
+
+
+def test_many_patches_of_many_pixels_take_seconds():
+    """10,000 of 157,000 pixels: what costs pixels × patches takes minutes."""
+    sky = 128, sky_above(128, 0.8)
+    begin = time.process_time()
+    assert len(np.unique(kmeans(*sky, 10_000, seed=0))) == 10_000
+    assert time.process_time() - begin < 20
+
+
+def test_patches_without_pixels_get_the_farthest_that_are_shared():
+    labels, distance = np.array([0, 0, 0, 2, 3]), np.array([0.1, 0.3, 0.2, 0.9, 0.0])
+    module._fill_empty(labels, distance, 5)
+    # The pixel of patch 2 is the farthest of all, and its only one.
+    np.testing.assert_array_equal(labels, [0, 1, 4, 2, 3])
 
 
 @pytest.mark.parametrize("n_patches", [5, 300])

@@ -18,6 +18,8 @@ from patchsep.instrument.noise import WhiteNoise
 from patchsep.separation.likelihood import Bands, expand
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 MODEL = DUST_AND_SYNCHROTRON
 MEANS = np.array([[1.54], [20.0], [-3.0]])
 NSIDE, N_SAMPLES, N_STEPS = 8, 120, 1500

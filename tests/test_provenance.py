@@ -18,13 +18,13 @@ from patchsep.running.provenance import (
 )
 
 MODULES = {
-    "script.py": "from tool.top import run\nfrom tool.logs import log\n",
+    "script.py": "from tool.top import run\nfrom tool.jobs import log\n",
     "tool/__init__.py": "",
     "tool/top.py": '"""Top."""\n\nfrom .room.deep import VALUE\n\n\ndef run():\n    return VALUE\n',
     "tool/room/deep.py": "from ..base import UNIT\nfrom . import beside\n\nVALUE = UNIT  # one\n",
     "tool/room/beside.py": "BESIDE = 1\n",
     "tool/base.py": "UNIT = 1\n",
-    "tool/logs.py": "log = print\n",
+    "tool/jobs.py": "log = print\n",
     "tool/other.py": "OTHER = 1\n",
     "data.yaml": "a: 1\n",
 }
@@ -57,7 +57,7 @@ def code(tmp_path):
         ("tool/room/deep.py", "# one", "# two"),
         ("tool/top.py", "Top.", "The top."),
         ("tool/top.py", "\n\n\n", "\n"),
-        ("tool/logs.py", "print", "repr"),
+        ("tool/jobs.py", "print", "repr"),
         ("tool/other.py", "1", "2"),
     ],
 )

@@ -25,7 +25,7 @@ MODULES = sorted(PACKAGE.glob("*/*.py"))
 
 def imported_rooms(path):
     """Rooms that a module imports from, wherever in the module it does so."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             assert not any(alias.name.startswith("patchsep") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -48,23 +48,40 @@ def test_a_module_imports_only_rooms_before_its_own(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_no_module_is_long(path):
-    assert len(path.read_text().splitlines()) <= 400
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+SOURCES = [*MODULES, *sorted((ROOT / "scripts").glob("*.py"))]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_text_is_utf8_in_every_locale(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", None))
+            said = {keyword.arg: keyword.value for keyword in node.keywords}
+            if name in ("read_text", "write_text", "basicConfig", "FileHandler"):
+                assert said["encoding"].value == "utf-8", f"line {node.lineno}"
+            # Files are opened by name; FITS has an `open` of its own.
+            assert not (isinstance(node.func, ast.Name) and name == "open"), f"line {node.lineno}"
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_says_what_it_takes_and_hands_on(room):
-    said = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text()))
+    said = ast.get_docstring(
+        ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))
+    )
     assert said
     assert "ands on" in said
     assert len(list((PACKAGE / room).glob("*.py"))) <= 12
 
 
 def test_the_rooms_are_those_that_the_readme_lists_in_this_order():
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     places = [readme.index(f"| `{room}` |") for room in ROOMS]
     assert all(one < other for one, other in pairwise(places))
 
 
 def test_the_package_that_is_installed_has_every_room():
-    settings = (ROOT / "pyproject.toml").read_text()
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert all(f'"patchsep.{room}"' in settings for room in ROOMS)

@@ -17,6 +17,8 @@ from patchsep.separation.likelihood import (
 )
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
+pytestmark = pytest.mark.usefixtures("double_precision")
+
 N_PIXELS = 5
 
 

@@ -8,11 +8,13 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 import healpy as hp
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from matplotlib import pyplot as plt
+from nbclient import NotebookClient
 from workflows import REMOVED, ROOT, new_folder, snakemake, tiny, with_changes
 
 from patchsep.files.maps import read_maps
@@ -74,7 +76,8 @@ def test_on_the_training_sky_r_of_what_is_selected_is_that_of_the_grid(results):
     keys = ["method", "region", "configuration"]
     grid = pd.read_csv(results / "tables" / "configurations.csv").set_index(keys)
     selected = pd.read_csv(results / "tables" / "summary.csv").query("set == 'training'")
-    selected = selected[selected["region"] != "combined"].set_index(keys)
+    of_grid = selected["method"].eq("kmeans") & selected["region"].ne("combined")
+    selected = selected[of_grid].set_index(keys)
     for column in ("r_hat", "r_upper68", "variance"):
         both = pd.concat([selected[column], grid.loc[selected.index, column]], axis=1)
         np.testing.assert_allclose(*both.to_numpy().T, rtol=1e-5, err_msg=column)
@@ -122,7 +125,7 @@ def test_maps_open_in_healpy_with_units_and_coordinates(results):
 
 def test_every_job_leaves_a_log(results):
     fits = list((results / "logs" / "fit_patches").rglob("*.log"))
-    assert len(fits) == 2 * 3 * 2
+    assert len(fits) == GRIDS * REGIONS * SHARDS
     assert all("configurations" in log.read_text() for log in fits)
 
 
@@ -363,7 +366,7 @@ def test_fields_are_methods_like_any(with_fields):
     assert re.search(r"^fields +hi +- ", text, flags=re.MULTILINE)
     # No grid is fitted for them.
     grid = pd.read_csv(results / "tables" / "configurations.csv")
-    assert set(grid["method"]) == {"kmeans", "uniform"}
+    assert set(grid["method"]) == {"kmeans"}
     assert not (results / "fits" / "fields").exists()
     # All regions have the fit of one sky.
     table = pd.read_parquet(results / "residuals" / "fields_cleaned.parquet")
@@ -428,16 +431,18 @@ def test_a_changed_setting_of_fields_runs_again_what_depends_on_it(with_fields, 
 def test_status_counts_shards_and_fits(results):
     lines = status(results / "logs" / "fit_patches").splitlines()
     rows = {tuple(line.split()[:2]): line.split()[2:] for line in lines[1:-1]}
-    assert list(rows) == [(m, r) for m in ("kmeans", "uniform") for r in ("hi", "mid", "low")]
+    assert list(rows) == [("kmeans", region) for region in ("hi", "mid", "low")]
     # Two shards of two realisations and the foregrounds, two configurations.
     assert rows["kmeans", "hi"] == ["2", "2", "0", "0", "12", "12", "0.0", "0", "0", "s"]
-    assert rows["uniform", "low"][4:6] == ["6", "6"]
+    assert rows["kmeans", "low"][4:6] == ["6", "6"]
 
 
 # What runs again: dry runs over the finished one
 
 R_OF_GRID, R_OF_SET = "estimate_r_of_configurations", "estimate_r_of_set"
 METHODS, REGIONS, SHARDS = 2, 3, 2
+# Methods with something to choose.
+GRIDS = 1
 # The training sky, and two skies of one test set.
 SKIES, SETS = 3, 2
 DRAWN = [f"fig_{name}" for name in FIGURES if name != "regions"]
@@ -448,9 +453,9 @@ OF_R = dict.fromkeys(["fig_residual_spectra", "fig_r_likelihoods", "fig_selectio
 SELECTED = {"select_configurations": 1, "clean_sky": SKIES, R_OF_SET: SETS}
 # The fits to the training sky, from noise or CMB to the end; r of uniform is new there only.
 FROM_FITS = {
-    "fit_patches": METHODS * REGIONS * SHARDS,
-    "gather_residuals": METHODS * REGIONS,
-    R_OF_GRID: METHODS * REGIONS,
+    "fit_patches": GRIDS * REGIONS * SHARDS,
+    "gather_residuals": GRIDS * REGIONS,
+    R_OF_GRID: GRIDS * REGIONS,
     "select_configurations": 1,
     "clean_sky": SKIES + 1,
     R_OF_SET: SETS + 1,
@@ -459,7 +464,7 @@ FROM_FITS = {
 # All fits, on all skies.
 ALL_FITS = FROM_FITS | {"clean_sky": METHODS * SKIES, R_OF_SET: METHODS * SETS}
 FROM_R = {
-    R_OF_GRID: METHODS * REGIONS,
+    R_OF_GRID: GRIDS * REGIONS,
     **SELECTED,
     R_OF_SET: METHODS * SETS,
     **ENDS,
@@ -544,13 +549,13 @@ WITH_MOCKS = {
         # Another number of patches, one more to choose from, one less.
         ({f"{PATCHES}.mid.beta_dust": 8}, ONE_REGION),
         ({f"{PATCHES}.hi.beta_dust": [4, 16, 32]}, ONE_REGION),
-        ({f"{PATCHES}.hi.beta_dust": 16}, ONE_REGION),
+        # Nothing is left to choose, and no grid.
+        ({f"{PATCHES}.hi.beta_dust": 16}, SELECTED | ENDS),
         ({"methods.uniform": REMOVED}, ENDS),
         ({"methods.other": {"strategy": "uniform"}},
-         {"draw_patches": 3, "fit_patches": 6, "gather_residuals": 3, R_OF_GRID: 3, **SELECTED,
-          **ENDS}),
+SELECTED | ENDS),
         # Shards of two.
-        ({"noise.realizations": 5}, FROM_FITS | {"fit_patches": METHODS * REGIONS}),
+        ({"noise.realizations": 5}, FROM_FITS | {"fit_patches": GRIDS * REGIONS}),
         ({"noise.realizations": 2}, {key: FROM_FITS[key] for key in FROM_FITS if key[:3] != "fit"}),
         ({"noise.seed": 9}, FROM_FITS),
         ({"cmb.seed": 5}, FROM_FITS | {"simulate_cmb": 1}),
@@ -577,7 +582,7 @@ WITH_MOCKS = {
         ({"likelihood.bootstrap.seed": 1}, {R_OF_SET: METHODS * SETS, "summarize": 1, **OF_R}),
         ({"foregrounds.seed": 8},
          ALL_FITS | BINNED | {"simulate_foregrounds": 1, "draw_regions": 1, "fig_regions": 1,
-                      "draw_patches": METHODS * REGIONS}),
+                      "draw_patches": GRIDS * REGIONS}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else None,
 )  # fmt: skip
@@ -591,7 +596,7 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
         # No code
         (f"{PACKAGE}/separation/newton.py", ("# An interval grows", "# Grown"), {}),
         (f"{PACKAGE}/separation/newton.py", ('"""The optimiser:', '"""An optimiser:'), {}),
-        (f"{PACKAGE}/running/logs.py", ("level=logging.WARNING", "level=logging.ERROR"), {}),
+        (f"{PACKAGE}/running/jobs.py", ("level=logging.WARNING", "level=logging.ERROR"), {}),
         # Code
         (f"{PACKAGE}/separation/newton.py", ("MAX_IDLE = 6", "MAX_IDLE = 5"), ALL_FITS),
         (f"{PACKAGE}/instrument/noise.py", ("standard_normal", "normal"), ALL_FITS),
@@ -603,7 +608,7 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
          {"summarize": 1, "fig_selection": 1}),
         (INSTRUMENT, ("24.94", "24.95"),
          ALL_FITS | BINNED | {"simulate_foregrounds": 2, "draw_regions": 1, "fig_regions": 1,
-                      "draw_patches": METHODS * REGIONS}),
+                      "draw_patches": GRIDS * REGIONS}),
     ],
 )  # fmt: skip
 def test_an_edited_file_runs_again_what_it_computes(reruns, file, edit, expected):
@@ -679,8 +684,8 @@ def test_a_run_may_have_no_test_sets(reruns):
 
 def test_regions_may_be_hemispheres_of_rings(reruns):
     jobs = reruns({"run": "halves", "regions.split_hemispheres": True})
-    assert jobs["draw_patches"] == METHODS * 6
-    assert jobs[R_OF_GRID] == METHODS * 6
+    assert jobs["draw_patches"] == GRIDS * 6
+    assert jobs[R_OF_GRID] == GRIDS * 6
 
 
 # A finished run, looked at from a notebook
@@ -696,7 +701,8 @@ def browsed(finished, monkeypatch):
 def test_the_best_configuration_comes_first(browsed):
     table = browsed.configurations
     assert table["r_upper68"].is_monotonic_increasing
-    assert len(table) == 4 + 3
+    # K-means alone has something to choose.
+    assert len(table) == 4 and set(table["method"]) == {"kmeans"}
 
 
 def test_r_and_spectra_are_those_of_the_tables(browsed):
@@ -706,24 +712,53 @@ def test_r_and_spectra_are_those_of_the_tables(browsed):
         assert curve["r_upper68"].iloc[0] == pytest.approx(row["r_upper68"])
         assert curve["r"][curve["likelihood"].idxmax()] == pytest.approx(row["r_hat"])
         assert len(browsed.spectra(*own)) == 16
+    for row in browsed.summary.query("set == 'training'").to_dict("records"):
+        own = row["method"], row["region"]
+        curve = browsed.r(*own)
+        assert curve["r_upper68"].iloc[0] == pytest.approx(row["r_upper68"])
+        assert curve["r"][curve["likelihood"].idxmax()] == pytest.approx(row["r_hat"])
+        assert len(browsed.spectra(*own)) == 16
 
 
-def test_maps_are_those_that_were_recovered(browsed):
-    recovered = hp.read_map(browsed.folder / "maps" / "recovered_uniform.fits", field=0)
-    cleaned = browsed.clean("uniform", "mid", "1-1-1")
-    np.testing.assert_allclose(cleaned.recovered[0][0], recovered[cleaned.pixels], rtol=1e-6)
+def test_maps_of_a_configuration_are_those_that_were_recovered(browsed):
+    summary = browsed.summary.query("set == 'training' and method == 'kmeans' and region == 'hi'")
+    selected, again = (
+        browsed.maps("kmeans", "hi", name) for name in (None, summary["configuration"].iloc[0])
+    )
+    assert set(selected) == set(again)
+    inside = np.isfinite(selected["CMB_Q"])
+    assert 0 < inside.sum() < len(inside)
+    for name, values in selected.items():
+        np.testing.assert_allclose(again[name], values, rtol=1e-6, err_msg=name)
 
 
-def test_a_configuration_can_be_looked_at(browsed):
-    figure = look_at(browsed, "kmeans", "hi", "16-2-2")
-    # Three rows of three, and the colour bars of four maps.
-    assert len(figure.axes) == 9 + 4
-    plt.close(figure)
+def test_methods_and_configurations_can_be_looked_at(browsed):
+    for configuration in (None, "16-2-2"):
+        figure = look_at(browsed, "kmeans", "hi", configuration)
+        # Three rows of three, and the colour bars of four maps.
+        assert len(figure.axes) == 9 + 4
+        plt.close(figure)
 
 
 def test_a_run_that_has_not_ended_is_named(browsed, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"tiny has no tables yet; run snakemake"):
         Run.open("browse.yaml", tmp_path)
+
+
+def test_the_notebook_runs_on_a_finished_run(finished):
+    folder = finished[0]
+    (path,) = (ROOT / "notebooks").glob("*.ipynb")
+    (folder / "config").mkdir(exist_ok=True)
+    (folder / "config" / "config.yaml").write_text(yaml.safe_dump(tiny()))
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}})
+    client.execute()
+    *_, table, menus = (cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    assert "kmeans" in table["outputs"][0]["data"]["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in menus["outputs"][-1]["data"]
+    # The figure is an output of one of the widgets.
+    (shown,) = (state["outputs"] for state in client.widget_state.values() if state.get("outputs"))
+    assert [output for output in shown if "image/png" in output.get("data", {})]
 
 
 def test_the_notebook_is_code_without_output():

@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[1]
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
+# As in every job: Numba would take ten seconds to compile PySM.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 

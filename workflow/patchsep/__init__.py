@@ -8,16 +8,6 @@ chain, and `running` is what Snakemake needs to know of it. The docstring of eac
 and hands on.
 """
 
-import os
-
-# A job's threads, which Snakemake tells in the one variable, and XLA reads from the other.
-if "OMP_NUM_THREADS" in os.environ:
-    os.environ.setdefault("NPROC", os.environ["OMP_NUM_THREADS"])
-
-# PySM's loops run over frequencies, with NumPy inside. Numba would compile them anew in every
-# process, which takes ten seconds, where all bands of a sky take half a second without it.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
-
 __all__ = ["Separation", "separate"]
 
 

@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,8 +28,12 @@ os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(".snakemake/jax").resolve())
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+# PySM's loops run over frequencies, with NumPy inside. Numba would compile them anew in every
+# job, which takes ten seconds, where all bands of a sky take half a second without it.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import patchsep
+from snakemake.exceptions import WorkflowError
 
 if not Path(patchsep.__file__).resolve().is_relative_to(Path(PACKAGE_HOME).resolve()):
     sys.exit(
@@ -36,7 +41,12 @@ if not Path(patchsep.__file__).resolve().is_relative_to(Path(PACKAGE_HOME).resol
         f"{CHECKOUT}; use one checkout for all modules"
     )
 
-from patchsep.figures.registry import FIGURES, figure_files, figure_problems
+from patchsep.figures.registry import (
+    FIGURES,
+    figure_files,
+    figure_problems,
+    first_figure,
+)
 from patchsep.files.versions import describe_run
 from patchsep.running.cost import describe_plan
 from patchsep.running.data_checks import template_contents
@@ -104,6 +114,26 @@ if workflow.is_main_process:
     )
     for about in (cost, *compare_records(RESULTS_HERE)):
         print(f"patchsep run '{SETTINGS['run']}': {about}", file=sys.stderr)
+
+
+def check_device():
+    """Stop where the device that is asked for is not there, before the first job finds out.
+
+    Jobs on other machines, or with environments of their own, look for themselves.
+    """
+    asked = os.environ.get("JAX_PLATFORMS", "cpu")
+    elsewhere = (
+        workflow.non_local_exec or workflow.deployment_settings.deployment_method
+    )
+    if asked in ("", "cpu") or elsewhere:
+        return
+    # In a process of its own, for it takes memory of a GPU.
+    look = "from patchsep.separation.batches import device; device()"
+    looked = subprocess.run(
+        [sys.executable, "-c", look], capture_output=True, text=True
+    )
+    if looked.returncode:
+        raise WorkflowError(looked.stderr.strip().splitlines()[-1].split(": ", 1)[-1])
 
 
 def one_of(folders):

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from ..instrument.plausible import check_maps, unmasked
 from ..lazy import healpy as hp
+from ..separation.batches import device
 from ..separation.likelihood import Bands
 from .basis import Basis
 from .fit import Maximum, conjugate_gradients, curvature_of, maximize, whitened
@@ -113,7 +115,16 @@ def measure_fields(
         Rows of `spectra`: `parameter`, `ell_min` and `ell_max` of the octave, `expected` power and
         that of the field in the `prior` found, the `power` that the data alone tell and its `error`
         (1 σ), all in the parameter's unit squared, and `effective_modes`, of `modes`.
+
+    Raises
+    ------
+    ValueError
+        For data that are masked or not plausible, see `instrument.plausible`.
+    NoDevice
+        See `batches.device`.
     """
+    device()
+    check_maps(unmasked(data, "data"), 1 / bands.white)
     white, names = whitened(data, bands), bands.model.names
     priors = list(priors)
     where = pixels, nside

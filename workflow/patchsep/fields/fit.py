@@ -11,11 +11,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..instrument.noise import WhiteNoise
-from ..separation.likelihood import Bands, mixing, recover, whiten
+from ..instrument.plausible import check_maps, unmasked
+from ..separation.batches import device
+from ..separation.likelihood import Bands, double_precision, mixing, recover, whiten
 from ..sky.harmonics import n_cores
 from ..sky.spectral_model import SpectralModel
 from .basis import Basis
@@ -110,10 +113,14 @@ def fit_fields(
     Raises
     ------
     ValueError
-        If shapes do not agree, or data are not finite.
+        If shapes do not agree, or data, noise or frequencies are not plausible (see
+        `instrument.plausible`).
+    NoDevice
+        See `batches.device`.
     """
-    _check(data, basis, frequencies, model)
+    device()
     bands = Bands.of(frequencies, noise, model)
+    _check(data, basis, frequencies, noise, model)
 
     def fit(one):
         found = maximize(whitened(one, bands), bands, basis, max_iterations, tolerance)
@@ -121,39 +128,45 @@ def fit_fields(
 
     with ThreadPoolExecutor(n_cores()) as pool:
         fits = list(pool.map(fit, data))
+    cmb = np.stack([np.stack(recovery.cmb) for _, recovery in fits])
     return FieldFits(
-        cmb=np.stack([np.stack(recovery.cmb) for _, recovery in fits]),
+        cmb=cmb,
         parameters=np.stack([np.asarray(found.at.parameters) for found, _ in fits]),
         nll=np.array([float(recovery.nll) for _, recovery in fits]),
         iterations=np.array([found.iterations for found, _ in fits]),
         gradients=np.array([found.gradients for found, _ in fits]),
         gradient=np.array([found.gradient for found, _ in fits]),
-        converged=np.array([found.gradient < tolerance for found, _ in fits]),
+        converged=np.array([found.gradient < tolerance for found, _ in fits])
+        & np.isfinite(cmb).all(axis=(1, 2)),
         n_at_bounds=np.array([int(found.at.at_bounds) for found, _ in fits]),
     )
 
 
-def _check(data, basis, frequencies, model):
+def _check(data, basis, frequencies, noise, model):
     wanted = len(frequencies), 2, len(basis.pixels)
     for number, one in enumerate(data):
         if np.shape(one) != wanted:
             raise ValueError(f"data set {number} has shape {np.shape(one)}; needed is {wanted}")
-        if not np.isfinite(one).all():
-            raise ValueError(f"data set {number} has values that are not finite: mask such pixels")
+        name = f"data set {number}"
+        check_maps(unmasked(one, name), noise.sigma, name)
     if len(basis.variations) != len(model.parameters):
         raise ValueError(f"{len(basis.variations)} priors for {len(model.parameters)} parameters")
 
 
+@double_precision
 def whitened(data: np.ndarray, bands: Bands):
     """`likelihood.whiten` of one data set (n_bands, 2, n_pixels) in µK_CMB."""
     return whiten(jnp.asarray(data), bands)
 
 
+@double_precision
 def recover_cmb(found: Maximum, data: np.ndarray, bands: Bands):
     """`likelihood.Recovery` of one data set with the parameters found."""
-    return recover(mixing(found.at.parameters, bands), jnp.asarray(data), bands)
+    recovery = recover(mixing(found.at.parameters, bands), jnp.asarray(data), bands)
+    return jax.tree.map(np.asarray, recovery)
 
 
+@double_precision
 def maximize(
     white,
     bands: Bands,
@@ -192,6 +205,8 @@ def maximize(
         at = eliminate(
             means + basis.maps(coefficients), parameters, white, bands, weights, own, tolerance / 10
         )
+        # Arrays of NumPy are in float64 for everyone who uses them.
+        at = jax.tree.map(np.asarray, at)
         return at, float(at.value) + 0.5 * precision @ (coefficients - expected) ** 2
 
     x, parameters = (expected.copy(), jnp.asarray(means)) if start is None else start

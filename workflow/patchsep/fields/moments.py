@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, norm
 
-from ..separation.likelihood import Bands, columns_and_derivatives, whiten
+from ..separation.likelihood import Bands, columns_and_derivatives, double_precision, whiten
 
 # Pixels at a time: each has some matrices of its own.
 AT_ONCE = 4096
@@ -29,8 +29,10 @@ AT_ONCE = 4096
 UNLIKELY = 0.05
 
 
-@partial(jax.jit, static_argnames="at_once")
-def moment_scores(parameters, data, bands: Bands, at_once: int = AT_ONCE):
+@double_precision
+def moment_scores(
+    parameters: np.ndarray, data: np.ndarray, bands: Bands, at_once: int = AT_ONCE
+) -> tuple[np.ndarray, np.ndarray]:
     """Scores of second moments of every pixel, and their information.
 
     Parameters
@@ -48,7 +50,12 @@ def moment_scores(parameters, data, bands: Bands, at_once: int = AT_ONCE):
         Of the moments in the order of `moment_names`.
     information : array (n_pixels, n_moments, n_moments)
     """
+    score, information = _moment_scores(parameters, data, bands, at_once)
+    return np.asarray(score), np.asarray(information)
 
+
+@partial(jax.jit, static_argnames="at_once")
+def _moment_scores(parameters, data, bands, at_once):
     def of_pixel(pixel):
         own, white = pixel
         columns, first, second = columns_and_derivatives(own, bands)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ..separation.likelihood import expand, pairs
+from ..separation.likelihood import double_precision, expand, pairs
 
 # Newton steps of a pixel at most. The step that is trusted shrinks by the first factor where the
 # value rose, and grows by the second where it fell.
@@ -55,6 +55,7 @@ class Eliminated(NamedTuple):
     at_bounds: jax.Array
 
 
+@double_precision
 @partial(jax.jit, static_argnames="own")
 def eliminate(maps, start, data, bands, precision, own, tolerance):
     """Minimise over the values that pixels have of their own.

@@ -65,5 +65,5 @@ def posterior_samples(
         )
         parameters.append(np.asarray(sample.at.parameters))
         cmb.append(np.stack(recover_cmb(sample, perturbed, bands).cmb))
-        converged.append(sample.gradient < tolerance)
+        converged.append(sample.gradient < tolerance and np.isfinite(cmb[-1]).all())
     return np.stack(parameters), np.stack(cmb), np.array(converged)

@@ -12,6 +12,9 @@ FIGURES = dict(
     )
 )
 
+# What to look at before all else.
+FIRST = ("methods", "selection", "r_likelihoods")
+
 
 def module_of(name: str) -> str:
     """Name of the module that a figure is an entry of."""
@@ -92,3 +95,11 @@ def figure_files(plan, name: str) -> list[str]:
         f"{path.format(method=method)}.{suffix}"
         for method, suffix in product(one_each, ("pdf", "png"))
     ]
+
+
+def first_figure(plan) -> str | None:
+    """The picture that tells most of a run, of those that it draws; None where it draws none."""
+    drawn = plan.settings["figures"]["drawn"]
+    by_weight = sorted(drawn, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+    files = [path for name in by_weight for path in figure_files(plan, name)]
+    return next((path for path in files if path.endswith(".png")), None)

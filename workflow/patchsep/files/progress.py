@@ -84,7 +84,7 @@ class Meter:
             "updated": time(),
         }
         with whole(self.path) as temporary:
-            temporary.write_text(json.dumps(content))
+            temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
 def read_progress(folder: str | Path) -> Iterator[dict]:
@@ -95,4 +95,4 @@ def read_progress(folder: str | Path) -> Iterator[dict]:
     """
     for path in sorted(Path(folder).rglob(f"[!.]*{SUFFIX}")):
         shard = path.relative_to(folder).with_name(path.name.removesuffix(SUFFIX))
-        yield {"shard": str(shard), **json.loads(path.read_text())}
+        yield {"shard": str(shard), **json.loads(path.read_text(encoding="utf-8"))}

@@ -8,7 +8,6 @@ depends on; a shard that is started again, for whatever reason, computes what is
 import logging
 from pathlib import Path
 
-import jax
 import numpy as np
 import pandas as pd
 
@@ -18,6 +17,7 @@ from ..files.store import Store
 from ..instrument.noise import FOREGROUNDS_ONLY
 from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky, observe, observe_halves
+from ..separation.batches import device
 from ..separation.cleaning import clean, cross_validation_misfit
 from ..separation.partitions import Partitions, configuration_patches, count_patches, patch_labels
 from ..sky.spectral_model import SpectralModel
@@ -157,7 +157,7 @@ def fit_shard(
         len(realizations),
         len(sky.pixels),
         len(sky.frequencies),
-        jax.devices()[0].device_kind,
+        device().device_kind,
     )
     rows = []
     with exclusive(progress):

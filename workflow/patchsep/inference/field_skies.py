@@ -221,8 +221,7 @@ def moment_tests(
     tables = []
     parts = sky.parts() | {COMBINED: slice(None)}
     for number, fitted, observed in zip(realizations, parameters, data, strict=True):
-        scores = moment_scores(fitted, observed, sky.bands)
-        score, information = (np.asarray(of_pixels) for of_pixels in scores)
+        score, information = moment_scores(fitted, observed, sky.bands)
         for region, part in parts.items():
             table = moment_table(score[part], information[part], sky.model)
             table.insert(0, "realization", number)

@@ -17,6 +17,8 @@ from .sets import KINDS, LABEL, headline
 # Methods are compared within one of these.
 GAIN_OF = ["set", "criterion", "region", *KINDS]
 PUBLISHED_KIND = pd.Series({"pixel_weights": "uniform", "foreground_residual": "neglected"})
+# Columns of the text that hold words, before those of numbers.
+N_WORDS = 3
 # Columns of the table of all configurations, but for the numbers of patches.
 LABEL_COLUMNS = ["method", "region", "configuration"]
 ESTIMATE_COLUMNS = [
@@ -224,36 +226,21 @@ def summary_text(
     than the first are marked: some have no mock skies. `warnings` are those of
     `model_warnings`.
     """
-    lines = [f"patchsep run '{run}': r x 1e3, {theory} theory spectra"]
-    counts = patch_count_columns(summary)
     kinds = summary[list(PUBLISHED_KIND.index)]
     differs = kinds.ne(kinds.iloc[0]).any(axis=1)
-    summary = summary.assign(method=summary["method"] + differs.map({True: "*", False: ""}))
-    # beta_dust is bd in the heading.
-    initials = ["".join(word[0] for word in name.removeprefix(COUNT).split("_")) for name in counts]
-    heading = f"patches ({'/'.join(initials)})" if counts else "patches"
-    columns = ["method", "region", heading, "r_hat", "-sigma", "+sigma", "r_upper68", "+-"]
-    for name, rows in summary.groupby("set", sort=False):
-        n_skies, n_realizations = rows["n_skies"].max(), rows["n_realizations"].max()
+    marked = summary.assign(method=summary["method"] + differs.map({True: "*", False: ""}))
+    heading, *rows = in_columns(_summary_cells(marked), N_WORDS)
+    lines = [f"patchsep run '{run}': r x 1e3, {theory} theory spectra"]
+    for name, own in marked.reset_index(drop=True).groupby("set", sort=False):
+        n_skies, n_realizations = own["n_skies"].max(), own["n_realizations"].max()
         skies = f"{n_skies} skies" if n_skies > 1 else "1 sky"
         lines += [
             "",
-            f"{name}: selected by {rows['criterion'].iloc[0]}, {skies}, "
+            f"{name}: selected by {own['criterion'].iloc[0]}, {skies}, "
             f"{n_realizations} noise realisations",
+            heading,
+            *(rows[number] for number in own.index),
         ]
-        table = [[*columns, "unconverged"]]
-        for row in rows.to_dict("records"):
-            numbers = ["-" if pd.isna(row[key]) else str(row[key]) for key in counts]
-            patches = "/".join(numbers) if set(numbers) - {"-"} else "-"
-            r = [1e3 * row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
-            upper = [1e3 * row[key] for key in ("r_upper68", "r_upper68_error")]
-            unconverged = sum(row[key] for key in row if key.startswith("n_unconverged"))
-            table.append(
-                [row["method"], row["region"], patches]
-                + [f"{value:z.3f}" for value in (*r, *upper)]
-                + [str(unconverged)]
-            )
-        lines += in_columns(table, [16, 12, 20, 9, 9, 9, 11, 8, 13], 3)
     if differs.any():
         first, other = (
             f"{weights} weights, foreground residual {residual}"
@@ -262,4 +249,42 @@ def summary_text(
         lines += ["", f"*: {other}; without *: {first}"]
     for warning in warnings:
         lines += ["", f"WARNING: {warning}"]
-    return "\n".join([*lines, "", f"figures: {figures}", ""])
+    return "\n".join([*lines, "", _in_words(marked), f"figures: {figures}", ""])
+
+
+def _summary_cells(summary: pd.DataFrame) -> list[list[str]]:
+    """Heading and rows of the summary, in words."""
+    counts = patch_count_columns(summary)
+    # beta_dust is bd in the heading.
+    initials = ["".join(word[0] for word in name.removeprefix(COUNT).split("_")) for name in counts]
+    patches = f"patches ({'/'.join(initials)})" if counts else "patches"
+    numbers = ["r_hat", "-sigma", "+sigma", "r_upper68", "+-", "unconverged"]
+    cells = [["method", "region", patches, *numbers]]
+    for row in summary.to_dict("records"):
+        each = ["-" if pd.isna(row[key]) else str(row[key]) for key in counts]
+        r = [row[key] for key in ("r_hat", "sigma_r_minus", "sigma_r_plus")]
+        r += [row["r_upper68"], row["r_upper68_error"]]
+        unconverged = sum(row[key] for key in row if key.startswith("n_unconverged"))
+        cells.append(
+            [
+                row["method"],
+                row["region"],
+                "/".join(each) if set(each) - {"-"} else "-",
+                *(f"{1e3 * value:z.3f}" for value in r),
+                str(unconverged),
+            ]
+        )
+    return cells
+
+
+def _in_words(summary: pd.DataFrame) -> str:
+    """Which method comes out best on the last set of skies, all regions together."""
+    last = summary[(summary["set"] == summary["set"].iloc[-1]) & (summary["region"] == COMBINED)]
+    value = bias_and_width(last["r_hat"], last["sigma_r_plus"], last["r_input"])
+    ranked = last.assign(value=1e3 * value).sort_values("value", kind="stable")
+    each = ", ".join(f"{row.method} {row.value:.2f}" for row in ranked.itertuples())
+    best = ranked["method"].iloc[0]
+    return (
+        f"Cleaned with {len(ranked)} method{'s' * (len(ranked) > 1)}; on the {last['set'].iloc[0]} "
+        f"skies {best} has the lowest |r_hat - r_in| + sigma, x 1e3: {each}."
+    )

@@ -1,5 +1,5 @@
 """The instrument: its frequency bands and its noise.
 
-Takes a description in YAML (config/instruments/). Hands on band centres, and noise that can be
-drawn for any realisation.
+Takes a description in YAML (config/instruments/). Hands on band centres, noise that can be drawn
+for any realisation, and what both must be for a fit to mean something.
 """

@@ -33,11 +33,20 @@ class Instrument:
     @property
     def labels(self) -> list[str]:
         """Names of the bands in map files."""
-        return [f"{frequency:g}GHZ".replace(".", "P") for frequency in self.frequency]
+        return band_labels(self.frequency)
+
+
+def band_labels(frequencies: np.ndarray) -> list[str]:
+    """A name for each band: its frequency, and a number where others have the same name."""
+    names = [f"{frequency:g}GHZ".replace(".", "P") for frequency in frequencies]
+    return [
+        name if names.count(name) == 1 else f"{name}_{names[: place + 1].count(name)}"
+        for place, name in enumerate(names)
+    ]
 
 
 def read_instrument(path: str | Path) -> Instrument:
     """Read an instrument description in YAML (see config/instruments/)."""
-    content = yaml.safe_load(Path(path).read_text())
+    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     bands = {key: np.array(content[key], dtype=float) for key in ("frequency", "depth_p", "beam")}
     return Instrument(name=content["name"], source=content["source"], **bands)

@@ -1,6 +1,10 @@
-"""Single configurations of a finished run, to look at from a notebook: maps, spectra and r."""
+"""A finished run, to look at from a notebook: maps, spectra and r of its methods.
+
+What a method recovers is read from its files; other configurations of a grid are fitted again.
+"""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,21 +15,26 @@ from matplotlib.figure import Figure
 from ..figures.maps import draw_map
 from ..figures.selected import draw_likelihoods, draw_spectra, spectra_handles
 from ..figures.style import FULL_WIDTH, colours_of, in_words, region_title, style
+from ..files.maps import read_maps
 from ..files.tables import read_table
 from ..inference.configurations import estimate_r_of_configuration
 from ..inference.r_likelihood import beside_theory
-from ..inference.skies import CleanedSky, clean_region
+from ..inference.sets import headline_tables
+from ..inference.skies import clean_region, recovered_maps
 from ..observation.region_sky import RegionSky, observe
-from ..separation.partitions import COUNT, read_partitions
-from ..sky.regions import full_sky
+from ..separation.partitions import read_partitions
+from ..sky.regions import Regions, full_sky
 from ..spectra.residuals import with_statistical
-from .plan import Plan
+from .plan import TRAINING, Plan
 from .settings import load_settings, read_yaml
 
 
 @dataclass(frozen=True)
 class Run:
     """A finished run.
+
+    Methods take the name of a method and of a region, and that of a configuration of a grid;
+    without it they tell of what the method selects, on the training sky.
 
     Attributes
     ----------
@@ -51,30 +60,44 @@ class Run:
         """
         settings = load_settings(read_yaml(config), str(config))
         folder = Path(results) / settings["run"]
-        if not (folder / "tables" / "configurations.csv").is_file():
+        if not (folder / "tables" / "summary.csv").is_file():
             raise FileNotFoundError(
                 f"{folder} has no tables yet; run snakemake --configfile {config}"
             )
         return cls(settings, folder)
 
+    @cached_property
+    def plan(self) -> Plan:
+        return Plan(self.settings)
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """r of every method, region and set, see `tables.summary_table`."""
+        return read_table(self.folder / "tables" / "summary.csv")
+
     @property
     def configurations(self) -> pd.DataFrame:
-        """Every configuration, see `tables.configuration_table`; the lowest r_upper68 first."""
+        """All configurations of grids, `tables.configuration_table`; lowest r_upper68 first."""
         table = read_table(self.folder / "tables" / "configurations.csv")
         return table.sort_values("r_upper68", ignore_index=True)
 
-    def spectra(self, method: str, region: str, configuration: str) -> pd.DataFrame:
-        """Residual BB of a configuration in one region, as `beside_theory` has it."""
+    def spectra(self, method: str, region: str, configuration: str | None = None) -> pd.DataFrame:
+        """Residual BB in one region, as `beside_theory` has it."""
+        if configuration is None:
+            return self._selected(method, region, "spectra")
         table = self._residuals(method, region)
         own = table[table["configuration"] == configuration].reset_index(drop=True)
         residuals = own[["total", "systematic", "statistical"]]
         return beside_theory(residuals, self._theory(region), self.settings["cmb"]["r"])
 
-    def r(self, method: str, region: str, configuration: str) -> pd.DataFrame:
-        """Likelihood of r of a configuration in one region, with r_hat and its widths.
+    def r(self, method: str, region: str, configuration: str | None = None) -> pd.DataFrame:
+        """Likelihood of r in one region, with r_hat and its widths.
 
-        What is left of the foregrounds is neglected, whatever the tables do.
+        Of a named configuration what is left of the foregrounds is neglected, whatever the tables
+        do.
         """
+        if configuration is None:
+            return self._selected(method, region, "curves")
         likelihood, r_input = self.settings["likelihood"], self.settings["cmb"]["r"]
         estimate = estimate_r_of_configuration(
             configuration,
@@ -88,23 +111,55 @@ class Run:
         curve = pd.DataFrame({"r": estimate.r, "likelihood": estimate.likelihood})
         return curve.assign(**estimate.headline, r_input=r_input)
 
-    def clean(self, method: str, region: str, configuration: str, realization=0) -> CleanedSky:
-        """Fit a configuration again to one noise realisation, for its maps."""
-        maps, plan = self.folder / "maps", Plan(self.settings)
+    def maps(
+        self, method: str, region: str, configuration: str | None = None
+    ) -> dict[str, np.ndarray]:
+        """Maps (12 nside²,) of the first noise realisation by the names that files have for them.
+
+        `CMB_Q`, `CMB_U`, what is left of foregrounds alone in `SYSTEMATIC_Q`, `SYSTEMATIC_U`, the
+        true `TRUE_CMB_Q` and `TRUE_CMB_U`, spectral parameters and patches, where there are any.
+        A named configuration is fitted again. NaN outside of the region.
+        """
+        folder = self.folder / "maps"
+        true = {f"TRUE_{name}": values for name, values in read_maps(folder / "cmb.fits").items()}
+        pixels = Regions.read(folder / "regions.fits").pixels(region)
+        if configuration is None:
+            found = read_maps(folder / f"recovered_{method}.fits")
+        else:
+            found = self._fitted_again(method, region, configuration)
+        return {
+            name: full_sky(np.asarray(values[pixels], float)[None], pixels, self.nside, np.nan)[0]
+            for name, values in (true | found).items()
+        }
+
+    @property
+    def nside(self) -> int:
+        return self.settings["nside"]
+
+    def _fitted_again(self, method, region, configuration):
+        maps = self.folder / "maps"
         files = {name: maps / f"{name}.fits" for name in ("regions", "foregrounds", "cmb")}
         files["instrument"] = self.settings["instrument"]
         sky = RegionSky.read(region, self.settings["noise"]["seed"], files)
         patches = self.folder / "patches" / method / f"{region}.fits"
-        return clean_region(
+        cleaned = clean_region(
             configuration,
             read_partitions(patches, sky.pixels),
             sky,
-            [realization],
-            observe(sky, [realization]),
-            plan.model,
+            [0],
+            observe(sky, [0]),
+            self.plan.model,
             memory=self.settings["fit"]["memory"],
-            **plan.fit,
+            **self.plan.fit,
         )
+        return recovered_maps(cleaned, self.nside, self.plan.model)[0]
+
+    def _selected(self, method, region, kind):
+        """Rows of a table of the training sky, of what the first criterion selects."""
+        path = self.folder / "r" / "sets" / TRAINING
+        tables = read_table(path / f"{method}.csv"), read_table(path / f"{method}_{kind}.parquet")
+        found = headline_tables(self.plan.criteria[0], {(TRAINING, method): tables})
+        return found[found["region"] == region].reset_index(drop=True)
 
     def _residuals(self, method, region):
         path = self.folder / "residuals" / method / f"{region}_spectra.parquet"
@@ -115,51 +170,69 @@ class Run:
         return read_table(self.folder / "spectra" / "theory" / theory / f"{region}.csv")
 
 
-def look_at(run: Run, method: str, region: str, configuration: str, realization=0) -> Figure:
-    """Patches, recovered parameters, residual map, spectra and r of one configuration."""
-    options = run.settings["figures"]
-    cleaned = run.clean(method, region, configuration, realization)
-    colours = colours_of([configuration])
+def look_at(run: Run, method: str, region: str, configuration: str | None = None) -> Figure:
+    """Recovered parameters, patches, residual map, spectra and r of a method in a region.
+
+    Parameters
+    ----------
+    run : Run
+    method, region : str
+    configuration : str, optional
+        Of a grid; without it, the one that the method selects on the training sky.
+    """
+    label = configuration or method
+    maps = run.maps(method, region, configuration)
+    options, colours = run.settings["figures"], colours_of([label])
     spectra, curve = (
-        table.assign(series=configuration)
+        table.assign(series=label)
         for table in (
             run.spectra(method, region, configuration),
             run.r(method, region, configuration),
         )
     )
-
-    def on_the_sky(values):
-        return full_sky(np.asarray(values, float), cleaned.pixels, run.settings["nside"], np.nan)
+    has_patches = any(name.startswith("PATCH_") for name in maps)
 
     def bar(mesh, axis, label):
         figure.colorbar(mesh, ax=axis, location="bottom", label=label, shrink=0.8, extend="both")
 
     with style(options["font_size"]):
-        figure = plt.figure(figsize=(1.4 * FULL_WIDTH, 1.2 * FULL_WIDTH), layout="constrained")
-        places = figure.add_gridspec(3, 3)
-        for column, parameter in enumerate(Plan(run.settings).model.parameters):
-            axis = figure.add_subplot(places[0, column], projection=options["projection"])
-            n_patches = cleaned.n_patches[f"{COUNT}{parameter.name}"]
-            order = np.random.default_rng(0).permutation(n_patches)
-            draw_map(axis, on_the_sky(order[cleaned.patches[column]]), cmap="viridis")
-            axis.set_title(f"{n_patches} patches")
-            axis = figure.add_subplot(places[1, column], projection=options["projection"])
-            values = cleaned.parameters[column]
-            low, high = np.percentile(values, [5, 95])
-            mesh = draw_map(axis, on_the_sky(values), cmap="cividis", vmin=low, vmax=high)
+        rows = 2 + has_patches
+        size = 1.4 * FULL_WIDTH, 0.42 * rows * FULL_WIDTH
+        figure = plt.figure(figsize=size, layout="constrained")
+        places = figure.add_gridspec(rows, 3)
+
+        def map_axis(row, column):
+            return figure.add_subplot(places[row, column], projection=options["projection"])
+
+        for column, parameter in enumerate(run.plan.model.parameters):
+            name = parameter.name.upper()
+            if name not in maps:
+                continue
+            axis, values = map_axis(0, column), maps[name]
+            low, high = np.nanpercentile(values, [5, 95])
+            mesh = draw_map(axis, values, cmap="cividis", vmin=low, vmax=high)
             bar(mesh, axis, parameter.label)
-        residual = (cleaned.recovered[0] - cleaned.cmb)[0]
-        limit = np.percentile(np.abs(residual), 95)
-        axis = figure.add_subplot(places[2, 0], projection=options["projection"])
-        mesh = draw_map(axis, on_the_sky(residual), cmap="RdBu_r", vmin=-limit, vmax=limit)
+            if has_patches:
+                axis, labels = map_axis(1, column), maps[f"PATCH_{name}"]
+                numbers, inverse = np.unique(labels[np.isfinite(labels)], return_inverse=True)
+                shuffled = np.full(len(labels), np.nan)
+                order = np.random.default_rng(0).permutation(len(numbers))
+                shuffled[np.isfinite(labels)] = order[inverse]
+                draw_map(axis, shuffled, cmap="viridis")
+                axis.set_title(f"{len(numbers)} patches")
+        residual = maps["CMB_Q"] - maps["TRUE_CMB_Q"]
+        limit = np.nanpercentile(np.abs(residual), 95)
+        axis = map_axis(rows - 1, 0)
+        mesh = draw_map(axis, residual, cmap="RdBu_r", vmin=-limit, vmax=limit)
         bar(mesh, axis, r"residual $Q$ [$\mu\mathrm{K}_\mathrm{CMB}$]")
-        axis = figure.add_subplot(places[2, 1])
+        axis = figure.add_subplot(places[rows - 1, 1])
         kinds = ["total", "systematic", "statistical"]
         draw_spectra(axis, spectra, kinds, colours)
         axis.set_xlabel(r"Multipole $\ell$")
         axis.legend(handles=spectra_handles(kinds), fontsize="x-small")
-        axis = figure.add_subplot(places[2, 2])
+        axis = figure.add_subplot(places[rows - 1, 2])
         draw_likelihoods(axis, curve, colours)
         axis.set_xlabel(r"$10^3\,r$")
-        figure.suptitle(f"{in_words(method)} {configuration}, {region_title(region)}")
+        title = in_words(method) if configuration is None else f"{in_words(method)} {configuration}"
+        figure.suptitle(f"{title}, {region_title(region)}")
     return figure

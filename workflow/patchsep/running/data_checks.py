@@ -88,7 +88,7 @@ def template_contents(model: str | list[str], nside: int) -> dict[str, str]:
 
 @cache
 def _content(path) -> str:
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 

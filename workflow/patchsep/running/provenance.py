@@ -23,7 +23,7 @@ from ..files.versions import computing_versions
 from ..files.whole import whole
 
 # No result depends on what is written to a log, or on when a library is imported.
-WITHOUT_EFFECT = {"logs", "lazy"}
+WITHOUT_EFFECT = {"jobs", "lazy"}
 
 
 def code_fingerprint(script: str | Path, package: str | Path, *files: str | Path) -> str:
@@ -104,7 +104,7 @@ def keep_records(results: str | Path, snakemake: Path = SNAKEMAKE):
     before, now = _kept(results), computing_versions()
     records = {}
     for name, path in _recorded(results, snakemake).items():
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         known = before.get(name, {})
         made_with = known["versions"] if known.get("record") == record else now
         records[name] = {"record": record, "versions": made_with}
@@ -131,7 +131,7 @@ def compare_records(results: str | Path, snakemake: Path = SNAKEMAKE) -> list[st
         if not path.exists() and Path(_output(name)).exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             (snakemake / "incomplete").mkdir(exist_ok=True)
-            path.write_text(json.dumps(known["record"]))
+            path.write_text(json.dumps(known["record"]), encoding="utf-8")
             os.utime(path, (time, time))
     recorded = _recorded(results, snakemake)
     if any(name not in kept or path.stat().st_mtime > time for name, path in recorded.items()):

@@ -124,7 +124,8 @@ def read_schema(name: str) -> dict:
     many items, and `by_parameter: <schema>` a section with a key for every spectral parameter.
     """
     paths = (folder / f"{name}.schema.yaml" for folder in SCHEMAS)
-    return _filled(yaml.safe_load(next(path for path in paths if path.is_file()).read_text()))
+    path = next(path for path in paths if path.is_file())
+    return _filled(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def _filled(node):

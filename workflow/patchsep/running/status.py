@@ -18,7 +18,7 @@ SILENCE = 600
 def write_plan(folder: str | Path, shards: list[str]):
     """Note which shards, paths as in `read_progress`, there will be, for `status`."""
     with whole(Path(folder) / PLAN) as temporary:
-        temporary.write_text(json.dumps(shards))
+        temporary.write_text(json.dumps(shards), encoding="utf-8")
 
 
 def status(folder: str | Path) -> str:
@@ -28,7 +28,7 @@ def status(folder: str | Path) -> str:
     they wait in a queue again, or something is wrong with them.
     """
     progress = {item["shard"]: item for item in read_progress(folder)}
-    plan = json.loads((Path(folder) / PLAN).read_text())
+    plan = json.loads((Path(folder) / PLAN).read_text(encoding="utf-8"))
     groups = {}
     for shard in plan:
         groups.setdefault(tuple(Path(shard).parts[:2]), []).append(progress.get(shard))
@@ -45,7 +45,7 @@ def status(folder: str | Path) -> str:
         unconverged = sum(item["unconverged"] for item in started)
         counts = [len(shards), n_done, n_open, len(silent), done, of, f"{rate:.1f}", unconverged]
         table.append([method, region, *map(str, counts), left])
-    lines = in_columns(table, [16, 12, 7, 6, 8, 7, 11, 9, 8, 12, 11], 2)
+    lines = in_columns(table, 2)
     return "\n".join([*lines, "Fits, rates and times are of the shards that have started."])
 
 

@@ -1,6 +1,7 @@
-"""Realisations in batches: as many at once as cache and memory hold."""
+"""The device, and realisations in batches: as many at once as cache and memory hold."""
 
 import logging
+import os
 from collections.abc import Callable
 from operator import itemgetter
 
@@ -16,6 +17,30 @@ CELLS_IN_CACHE, BYTES_IN_HEAP = 2048, 12e6
 ARRAYS_PER_FIT = 400
 
 
+class NoDevice(RuntimeError):
+    """JAX has nothing to compute on; the message says what to set."""
+
+
+def device() -> jax.Device:
+    """What JAX computes on.
+
+    Raises
+    ------
+    NoDevice
+        If `JAX_PLATFORMS` asks for what this machine, or this JAX, does not have.
+    """
+    try:
+        return jax.devices()[0]
+    # Of a platform that this JAX has no plugin for it only asserts that there is one.
+    except (AssertionError, RuntimeError) as error:
+        asked = os.environ.get("JAX_PLATFORMS")
+        raise NoDevice(
+            f"JAX_PLATFORMS={asked} asks for a device that JAX {jax.__version__} does not find here"
+            f"{f' ({error})' if str(error) else ''}. To compute on the CPU, set JAX_PLATFORMS=cpu; "
+            "for a GPU install JAX with CUDA (envs/environment-cuda.yaml) where nvidia-smi shows it"
+        ) from error
+
+
 def batch_size(data: np.ndarray, n_cells: int, memory: float) -> int:
     """Realisations to fit at once, so many that batches are of equal size.
 
@@ -29,7 +54,7 @@ def batch_size(data: np.ndarray, n_cells: int, memory: float) -> int:
     """
     n_realizations, n_pixels = len(data), data.shape[-1]
     most = int(memory * 1e9 / (8 * ARRAYS_PER_FIT * max(n_cells, n_pixels / 4)))
-    if jax.default_backend() == "cpu":
+    if device().platform == "cpu":
         most = min(most, CELLS_IN_CACHE // n_cells, int(BYTES_IN_HEAP / data[0].nbytes))
     return -(-n_realizations // -(-n_realizations // max(most, 1)))
 

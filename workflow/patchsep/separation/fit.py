@@ -9,9 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..instrument.noise import WhiteNoise
+from ..instrument.plausible import check_maps, unmasked
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
-from .batches import batch_size, in_batches
-from .likelihood import Bands, expand, mixing, recover, second_moments, whiten
+from .batches import batch_size, device, in_batches
+from .likelihood import (
+    Bands,
+    double_precision,
+    expand,
+    mixing,
+    recover,
+    second_moments,
+    whiten,
+)
 from .newton import Minimum, batched_like, minimize, steps_asked
 from .peers import PEERS, Task
 from .problem import Problem
@@ -39,7 +48,7 @@ class Separation:
         Largest step, over all parameters, that the curvature asks for within the bounds,
         in units of that parameter's error.
     converged : bool array (n_realizations,)
-        Whether `gradient` is below the tolerance.
+        Whether `gradient` is below the tolerance, and what was found is finite.
     n_at_bounds : int array (n_realizations,)
         Parameters at a bound: nearer than a thousandth of their error, or of the interval
         where that is smaller.
@@ -60,6 +69,7 @@ class Separation:
         return self.maps["cmb"]
 
 
+@double_precision
 def separate(
     data: np.ndarray,
     noise: WhiteNoise,
@@ -104,16 +114,15 @@ def separate(
     Raises
     ------
     ValueError
-        For shapes that do not agree or are empty, values that are not finite, noise that is
-        not positive, labels that are negative, a start outside the bounds, unknown names, and
-        JAX in single precision.
+        For shapes that do not agree or are empty, masked values, data, noise and frequencies
+        that are not plausible (see `instrument.plausible`), labels that are negative, a start
+        outside the bounds, and unknown names.
+    NoDevice
+        See `batches.device`.
     """
-    if not jax.config.jax_enable_x64:
-        raise ValueError(
-            "fits need double precision, which has been switched off: set jax_enable_x64"
-        )
-    data, frequencies = (np.asarray(a, dtype=float) for a in (data, frequencies))
-    noise = WhiteNoise(np.asarray(noise.sigma, dtype=float))
+    data, frequencies = unmasked(data, "data", float), unmasked(frequencies, "frequencies", float)
+    noise = WhiteNoise(unmasked(noise.sigma, "sigma", float))
+    patches = {name: unmasked(labels, f"patches of {name}") for name, labels in patches.items()}
     _check(data, noise, frequencies, patches, model)
     known_components = ("cmb", *model.component_names)
     for name, known in (*((c, known_components) for c in components), (optimizer, OPTIMIZERS)):
@@ -121,6 +130,7 @@ def separate(
             raise ValueError(f"{name!r} is not known; there are {', '.join(known)}")
     problem = Problem.from_patches(patches, model)
     bands = Bands.of(frequencies, noise, model)
+    check_maps(data, noise.sigma)
     solve = _newton if optimizer == "newton" else partial(_one_by_one, PEERS[optimizer])
 
     def fit(batch):
@@ -128,13 +138,15 @@ def separate(
 
     batches = in_batches(fit, data, batch_size(data, problem.labels.shape[1], memory))
     stacked = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
+    finite = stacked.pop("finite")
     return Separation(
         **stacked
         | {name: problem.by_parameter(stacked[name]) for name in ("parameters", "errors")},
-        converged=stacked["gradient"] < tolerance,
+        converged=finite & (stacked["gradient"] < tolerance),
     )
 
 
+@double_precision
 def misfit(
     parameters: np.ndarray,
     data: np.ndarray,
@@ -183,11 +195,6 @@ def _check(data, noise, frequencies, patches, model):
     for name, values in (("sigma", noise.sigma), ("frequencies", frequencies)):
         if values.shape != (n_bands,):
             raise ValueError(f"{name} has shape {values.shape}; data has {n_bands} bands")
-        if not np.all(values > 0):
-            raise ValueError(f"{name} must be positive in every band, and is {values}")
-    if not np.isfinite(data).all():
-        bad = np.flatnonzero(~np.isfinite(data).all(axis=(0, 1, 2)))
-        raise ValueError(f"data is not finite in {len(bad)} pixels, the first {bad[0]}: mask them")
     if set(patches) != set(model.names):
         raise ValueError(f"patches are given for {sorted(patches)}; needed: {sorted(model.names)}")
     for one in model.parameters:
@@ -195,7 +202,6 @@ def _check(data, noise, frequencies, patches, model):
         if not lower < one.start < upper:
             raise ValueError(f"start of {one.name}, {one.start}, is not inside {lower} … {upper}")
     for name, labels in patches.items():
-        labels = np.asarray(labels)
         if labels.shape != (n_pixels,) or not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(
                 f"patches of {name}: {labels.dtype} array of shape {labels.shape}; "
@@ -221,6 +227,7 @@ def _fit(data, bands, problem, solve, max_iterations, tolerance, components):
         "parameters": unknowns,
         "errors": errors,
         "nll": np.asarray(recovery.nll),
+        "finite": np.isfinite(recovery.nll) & np.isfinite(recovery.cmb).all(axis=(0, 2)),
         "maps": {name: np.stack(maps[name], axis=1) for name in components},
         "iterations": np.asarray(found.iterations),
         "gradient": steps.max(axis=1),
@@ -302,7 +309,7 @@ def _newton(data, statistics, bands, problem, max_iterations, tolerance):
         max_iterations,
         tolerance,
         # One after the other, which would only hold up an accelerator.
-        n_parts=problem.n_parts if jax.default_backend() == "cpu" else 1,
+        n_parts=problem.n_parts if device().platform == "cpu" else 1,
     )
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..instrument.instrument import band_labels
 from ..instrument.noise import WhiteNoise
 from ..lazy import healpy as hp
 from ..sky.harmonics import analyze, gaussian_alm, n_cores, synthesize
@@ -222,7 +223,7 @@ class _Bands:
                 "instrument": {
                     "frequency": list(self.frequencies),
                     "fwhm": [NO_BEAM] * len(self.frequencies),
-                    "channels_tags": [f"{frequency:g}" for frequency in self.frequencies],
+                    "channels_tags": band_labels(self.frequencies),
                 },
                 # BROOM completes them in place.
                 "compsep": deepcopy(runs),

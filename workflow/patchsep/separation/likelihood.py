@@ -9,8 +9,8 @@ Arrays have bands first and pixels last. Inside, a column of A is a list over ba
 arrays (n_pixels,), and a matrix per pixel a list of its entries: written out that way, sums
 are loops over pixels for XLA, ten times faster on a CPU than reductions over an axis.
 
-Importing this module switches JAX to float64: the minimum of the likelihood is not
-resolved in float32.
+The minimum of the likelihood is not resolved in float32. What is called from outside works in
+`double_precision`, whatever JAX is set to; functions that only others call are in theirs.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..instrument.noise import WhiteNoise
+from ..instrument.plausible import check_bands, unmasked
 from ..sky.spectral_model import SpectralModel, rj_per_cmb
 
-jax.config.update("jax_enable_x64", True)
+# Of a function: it works in float64, in its own thread and no longer than it takes.
+double_precision = jax.enable_x64(True)
 
 
 def pairs(n_parameters: int) -> list[tuple[int, int]]:
@@ -87,9 +89,9 @@ class Bands:
     model : SpectralModel
     """
 
-    constants: tuple[tuple[jax.Array, ...], ...]
-    white: jax.Array
-    cmb: jax.Array
+    constants: tuple[tuple[np.ndarray, ...], ...]
+    white: np.ndarray
+    cmb: np.ndarray
     model: SpectralModel
 
     @classmethod
@@ -98,13 +100,22 @@ class Bands:
 
         To be computed once, not within a jitted function: XLA would compute it again for
         every pixel.
+
+        Raises
+        ------
+        ValueError
+            For frequencies or noise that are not plausible, see `plausible.check_bands`.
         """
-        sigma = noise.sigma
+        frequency, sigma = (
+            unmasked(frequency, "frequencies", float),
+            unmasked(noise.sigma, "sigma", float),
+        )
+        check_bands(frequency, sigma)
         unit = 1 / (rj_per_cmb(frequency) * sigma)
         return cls(
             constants=tuple(one.constants(frequency, unit) for one in model.components),
             white=1 / sigma,
-            cmb=(1 / sigma) / jnp.sqrt(jnp.sum(1 / sigma**2)),
+            cmb=(1 / sigma) / np.sqrt(np.sum(1 / sigma**2)),
             model=model,
         )
 

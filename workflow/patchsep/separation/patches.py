@@ -14,13 +14,18 @@ from ..lazy import spatial
 
 Seed = int | Sequence[int]
 
+# K-means draws more centres than these part by part, of so many parts after so many steps.
+DRAWN_AT_ONCE, N_PARTS, PART_STEPS = 64, 16, 10
+# Of several starts the best is found on so many pixels: as many as the whole sky has at nside 64.
+SAMPLED = 50_000
+
 
 def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: Seed) -> np.ndarray:
     """Spherical K-means of pixel directions (Dhillon & Modha 2001).
 
-    Centres are drawn by greedy k-means++ (Arthur & Vassilvitskii 2007) and moved to the
-    normalised mean direction of their pixels until no pixel changes patch. A centre
-    left without pixels moves to the pixel farthest from its own centre.
+    Centres are drawn by greedy k-means++ (Arthur & Vassilvitskii 2007), many of them part by part
+    of the region, and moved to the normalised mean direction of their pixels until no pixel
+    changes patch. A centre left without pixels moves to the pixel farthest from its own centre.
 
     Parameters
     ----------
@@ -42,10 +47,12 @@ def kmeans(nside: int, pixels: np.ndarray, n_patches: int, seed: Seed) -> np.nda
     rng = np.random.default_rng([*np.atleast_1d(seed), n_patches])
     # Few patches have many poor local minima and cost nothing: keep the best of several.
     n_starts = 10 if n_patches <= 50 else 1
-    starts = [
-        _lloyd(directions, _spread_centres(directions, n_patches, rng)) for _ in range(n_starts)
-    ]
-    return min(starts, key=lambda labels: spherical_inertia(directions, labels))
+    # Of many pixels every so many-th tells which is best.
+    step = 1 + len(directions) // SAMPLED
+    some = directions if n_starts == 1 or step == 1 else directions[::step]
+    starts = [_lloyd(some, some[_first_centres(some, n_patches, rng)]) for _ in range(n_starts)]
+    best = min(starts, key=lambda labels: spherical_inertia(some, labels))
+    return best if some is directions else _lloyd(directions, _centres(some, best, n_patches))
 
 
 def spherical_inertia(directions: np.ndarray, labels: np.ndarray) -> float:
@@ -54,18 +61,48 @@ def spherical_inertia(directions: np.ndarray, labels: np.ndarray) -> float:
     return 2 * (len(directions) - np.linalg.norm(sums, axis=1).sum())
 
 
+def _centres(directions, labels, n_patches):
+    sums = _patch_sums(directions, labels, n_patches)
+    return sums / np.linalg.norm(sums, axis=1, keepdims=True)
+
+
 def _patch_sums(directions, labels, n_patches):
     return np.stack(
         [np.bincount(labels, weights=axis, minlength=n_patches) for axis in directions.T], axis=1
     )
 
 
-def _spread_centres(directions, n_patches, rng):
+def _first_centres(directions, n_centres, rng):
+    """Pixels (n_centres,) to start from, as many everywhere as the pixels are dense.
+
+    Drawn by greedy k-means++, which costs pixels × centres: where many are asked for, the pixels
+    are divided into a few parts, and each draws its share.
+    """
+    if n_centres == len(directions):
+        return np.arange(n_centres)
+    if n_centres <= DRAWN_AT_ONCE:
+        return _spread_centres(directions, n_centres, rng)
+    parts = _lloyd(
+        directions, directions[_spread_centres(directions, N_PARTS, rng)], max_iterations=PART_STEPS
+    )
+    counts = np.bincount(parts)
+    # Whole numbers that follow the counts and add up; np.rint might ask for more than there are.
+    ends = np.floor(np.cumsum(counts) * (n_centres / len(directions)) + 0.5).astype(int)
+    chosen = []
+    for part, share in enumerate(np.diff(ends, prepend=0)):
+        own = np.flatnonzero(parts == part)
+        chosen.append(own[_first_centres(directions[own], share, rng)])
+    return np.concatenate(chosen)
+
+
+def _spread_centres(directions, n_centres, rng):
     """Greedy k-means++: of a few pixels drawn by squared distance, the most useful one."""
-    n_trials = 2 + int(np.log(n_patches))
+    if not n_centres:
+        return np.zeros(0, dtype=int)
+    n_trials = 2 + int(np.log(n_centres))
     chosen = [rng.integers(len(directions))]
     nearest = 2 - 2 * directions @ directions[chosen[0]]
-    while len(chosen) < n_patches:
+    while len(chosen) < n_centres:
         cumulative = np.cumsum(np.maximum(nearest, 0))
         draws = rng.random(n_trials) * cumulative[-1]
         trials = np.minimum(np.searchsorted(cumulative, draws), len(directions) - 1)
@@ -74,7 +111,7 @@ def _spread_centres(directions, n_patches, rng):
         best = np.argmin(squared.sum(axis=1))
         chosen.append(trials[best])
         nearest = squared[best]
-    return directions[chosen]
+    return np.array(chosen)
 
 
 def _lloyd(directions, centres, max_iterations=300):
@@ -83,17 +120,25 @@ def _lloyd(directions, centres, max_iterations=300):
     labels = np.full(len(directions), -1)
     for _ in range(max_iterations):
         distance, nearest = spatial.cKDTree(centres).query(directions)
-        for empty in np.setdiff1d(np.arange(n_patches), nearest):
-            # Only a pixel that shares its patch may be given away.
-            shared = np.bincount(nearest, minlength=n_patches)[nearest] > 1
-            farthest = np.argmax(np.where(shared, distance, -1.0))
-            nearest[farthest], distance[farthest] = empty, 0.0
+        _fill_empty(nearest, distance, n_patches)
         if np.array_equal(nearest, labels):
             break
         labels = nearest
-        centres = _patch_sums(directions, labels, n_patches)
-        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+        centres = _centres(directions, labels, n_patches)
     return labels
+
+
+def _fill_empty(labels, distance, n_patches):
+    """Give each patch without pixels the farthest from its own centre that shares its patch."""
+    counts = np.bincount(labels, minlength=n_patches)
+    empty = np.flatnonzero(counts == 0)
+    if not len(empty):
+        return
+    farthest = iter(np.argsort(-distance, kind="stable"))
+    for patch in empty:
+        pixel = next(pixel for pixel in farthest if counts[labels[pixel]] > 1)
+        counts[labels[pixel]] -= 1
+        labels[pixel], counts[patch] = patch, 1
 
 
 def multiresolution(nside: int, pixels: np.ndarray, coarse_nside: int, seed: Seed) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 from ..instrument.noise import WhiteNoise
 from ..sky.spectral_model import SpectralModel
 from .fit import prepare, recover_maps
-from .likelihood import Bands, expand, pairs, second_moments
+from .likelihood import Bands, double_precision, expand, pairs, second_moments
 from .problem import Incidence, Problem
 
 # Part of the right-hand side that may be left of a linear system, and searches for less.
@@ -30,6 +30,7 @@ N_SYSTEMS = 2
 WIDE = 100.0
 
 
+@double_precision
 def propagate(
     parameters: dict[str, np.ndarray],
     patches: dict[str, np.ndarray],

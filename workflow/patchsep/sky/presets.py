@@ -48,7 +48,7 @@ class PySMClass:
 @cache
 def presets() -> dict[str, dict]:
     """PySM 3's presets, with the arguments of their components."""
-    return tomllib.loads((_folder() / "data" / "presets.cfg").read_text())
+    return tomllib.loads((_folder() / "data" / "presets.cfg").read_text(encoding="utf-8"))
 
 
 def components(preset: str) -> list[dict]:

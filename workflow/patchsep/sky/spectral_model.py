@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from .jax_numpy import jnp
+import numpy as np
+
+from ..lazy import jnp
 
 CMB_TEMPERATURE = 2.7255  # K, Fixsen 2009 (arXiv:0911.1955), as in astropy and PySM
 PLANCK_OVER_BOLTZMANN = 6.62607015e-34 / 1.380649e-23 * 1e9  # K per GHz, exact in the SI
@@ -19,7 +21,7 @@ PLANCK_OVER_BOLTZMANN = 6.62607015e-34 / 1.380649e-23 * 1e9  # K per GHz, exact 
 def rj_per_cmb(frequency):
     """µK_RJ per µK_CMB at `frequency` (GHz): x² eˣ / (eˣ - 1)², x = hν / kT_CMB."""
     x = PLANCK_OVER_BOLTZMANN * frequency / CMB_TEMPERATURE
-    return x**2 * jnp.exp(x) / jnp.expm1(x) ** 2
+    return x**2 * np.exp(x) / np.expm1(x) ** 2
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class Component(ABC):
     """A component, and what the likelihood asks of it.
 
     Parameters of its methods are arrays (n_pixels,) or numbers, in the order of `parameters`;
-    whitened columns are in units of the noise rms.
+    whitened columns are in units of the noise rms. `sed` and `constants` are computed by NumPy,
+    `column` and `spectra` by JAX, within what it compiles.
 
     Attributes
     ----------
@@ -134,13 +137,13 @@ class ModifiedBlackBody(Component):
         x = PLANCK_OVER_BOLTZMANN * frequency / temperature
         reference = PLANCK_OVER_BOLTZMANN * self.reference / temperature
         power = (frequency / self.reference) ** (beta + 1)
-        return power * jnp.expm1(reference) / jnp.expm1(x) / rj_per_cmb(frequency)
+        return power * np.expm1(reference) / np.expm1(x) / rj_per_cmb(frequency)
 
     def constants(self, frequency, unit):
         """hν / k in K, ln(ν / ν_ref), and the unit but for the power of ν / ν_ref."""
         return (
             PLANCK_OVER_BOLTZMANN * frequency,
-            jnp.log(frequency / self.reference),
+            np.log(frequency / self.reference),
             unit * frequency / self.reference,
         )
 
@@ -187,7 +190,7 @@ class PowerLaw(Component):
 
     def constants(self, frequency, unit):
         """ln(ν / ν_ref), and the unit."""
-        return jnp.log(frequency / self.reference), unit
+        return np.log(frequency / self.reference), unit
 
     def column(self, constants, beta):
         slope, unit = constants

@@ -6,12 +6,12 @@ import resource
 from pathlib import Path
 from time import perf_counter
 
-import jax
 import numpy as np
 import pandas as pd
 
 from ..files.versions import installed_version
 from ..observation.region_sky import RegionSky
+from ..separation.batches import device
 from ..separation.fit import separate
 from ..separation.partitions import COUNT
 from ..separation.patches import kmeans
@@ -32,11 +32,12 @@ def machine() -> dict[str, str]:
     """What a speed depends on besides the code: processor, device and versions."""
 
     cpu = Path("/proc/cpuinfo")
-    models = [line for line in cpu.read_text().splitlines() if line.startswith("model name")]
+    lines = cpu.read_text(encoding="utf-8").splitlines()
+    models = [line for line in lines if line.startswith("model name")]
     return {
         "processor": models[0].split(":")[1].strip() if models else platform.processor(),
         "n_cores": n_cores(),
-        "device": jax.devices()[0].device_kind,
+        "device": device().device_kind,
         "python": platform.python_version(),
         **{package: installed_version(package) for package in PACKAGES},
     }

@@ -1,7 +1,8 @@
-"""Logs of the workflow's scripts, and how a script ends that cannot go on."""
+"""What every job begins with, its threads and its log, and how one ends that cannot go on."""
 
 import dis
 import logging
+import os
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -10,15 +11,25 @@ PACKAGE = Path(__file__).parents[1]
 RAISE = dis.opmap["RAISE_VARARGS"]
 
 
-def log_to(path: str | Path):
-    """Send patchsep's messages, all warnings and an uncaught error to the file at `path`.
+def begin(log: str | Path):
+    """Keep to the job's threads, and write its log.
 
-    The error goes to standard error as well, where Snakemake shows it: one that `is_explained`
-    as its message alone, any other with its traceback.
+    patchsep's messages, all warnings and an uncaught error go to the file `log`; the error goes to
+    standard error as well, where Snakemake shows it: one that `is_explained` as its message alone,
+    any other with its traceback.
     """
+    # Snakemake tells the threads in the one variable, and XLA reads them from the other, when it
+    # first computes.
+    if "OMP_NUM_THREADS" in os.environ:
+        os.environ.setdefault("NPROC", os.environ["OMP_NUM_THREADS"])
+    _log_to(log)
+
+
+def _log_to(path):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
         filename=path,
+        encoding="utf-8",
         filemode="w",
         force=True,
         level=logging.WARNING,

@@ -9,16 +9,16 @@ import pytest
 from workflows import ROOT, new_folder, snakemake, tiny, with_changes
 
 from patchsep.files.maps import read_parameter_map
-from patchsep.running.logs import is_explained
+from patchsep.running.jobs import is_explained
 from patchsep.sky.regions import full_sky
 
 JOB = """
 import sys
 import pandas as pd
 from patchsep.inference.selection import select
-from patchsep.running.logs import log_to
+from patchsep.running.jobs import begin
 
-log_to(sys.argv[1])
+begin(sys.argv[1])
 select(pd.DataFrame({columns}), "mocks")
 """
 
