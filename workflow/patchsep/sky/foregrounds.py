@@ -1,5 +1,6 @@
 """Galactic foregrounds: PySM presets, or a seeded stand-in that needs no download."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from ..lazy import healpy as hp
 from .embedded import embedded_sky
 from .presets import templates, templates_in_code
 from .spectral_model import SpectralModel
+
+# What PySM says of a file that is missing goes to a job's log, and is not all there is to say.
+logging.getLogger("pysm3").addHandler(logging.NullHandler())
 
 # Frequency at which regions are drawn on dust intensity, GHz.
 INTENSITY_FREQUENCY = 353.0
