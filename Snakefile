@@ -59,13 +59,19 @@ include: "workflow/rules/figures.smk"
 onstart:
     check_device()
     # What `make status` compares the shards with that have started.
-    write_plan(f"{LOGS}/fit_patches", PLAN.planned_shards)
+    write_plan(f"{RESULTS_HERE}/logs/fit_patches", PLAN.planned_shards)
+    begin_run(RESULTS_HERE)
 
 
 onsuccess:
+    keep_records(RESULTS_HERE)
     # Not there if only other files were asked for.
-    summary = Path(f"{RESULTS}/tables/summary.txt")
+    summary = Path(f"{RESULTS_HERE}/tables/summary.txt")
     if summary.is_file():
         print(summary.read_text(encoding="utf-8"))
-        if first_figure(PLAN):
-            print(f"Open first: {first_figure(PLAN)}")
+        if figure := first_figure(PLAN):
+            print(f"Open first: {RESULTS_HERE}{figure.removeprefix(RESULTS)}")
+
+
+onerror:
+    keep_records(RESULTS_HERE)

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from workflows import ROOT
+from workflows import ROOT, tiny, with_changes
 
 from patchsep.figures.configurations import best_by_patches, scans
 from patchsep.figures.fields import (
@@ -27,6 +27,7 @@ from patchsep.figures.registry import (
     figure_files,
     figure_methods,
     figure_path,
+    figure_problems,
     figure_sets,
     figure_shows,
     module_of,
@@ -43,6 +44,7 @@ from patchsep.files.maps import write_maps
 from patchsep.inference.sets import KINDS
 from patchsep.inference.tables import relative_to_first
 from patchsep.running.plan import Plan
+from patchsep.running.settings import load_settings
 from patchsep.separation.partitions import configurations
 from patchsep.sky.harmonics import gaussian_scalar
 
@@ -178,6 +180,41 @@ def test_a_figure_of_every_method_is_as_many_files():
         f"{folder}/patch_classes/kmeans.png",
     ]
     assert figure_files(plan, "scans") == [f"{folder}/scans.pdf", f"{folder}/scans.png"]
+
+
+ONE_VALUE = {"methods.kmeans.patches.hi.beta_dust": 16}
+THREE_VALUES = {"methods.kmeans.patches.hi.beta_dust": [4, 8, 16]}
+NO_CHOICE = "for no method has several configurations to choose from; remove it, or give"
+
+
+@pytest.mark.parametrize(
+    ("figures", "changes", "said"),
+    [
+        ({"drawn": ["scans", "r_and_patches", "methods", "regions"]}, THREE_VALUES, ""),
+        ({"drawn": ["scans"]}, {}, "for no scan of 3 configurations or more is in the grid"),
+        ({"drawn": ["scans"]}, ONE_VALUE, NO_CHOICE),
+        ({"drawn": ["variance_and_r"]}, ONE_VALUE, NO_CHOICE),
+        ({"drawn": ["r_and_patches"]}, ONE_VALUE, NO_CHOICE),
+        (
+            {"drawn": ["scans"], "methods": {"scans": ["uniform"]}},
+            THREE_VALUES,
+            "for no scan of 3 configurations or more is in the grid",
+        ),
+        (
+            {"drawn": ["methods"], "sets": {"methods": ["unseen"]},
+             "methods": {"methods": ["uniform"]}},
+            {"test_sets.unseen.methods": ["kmeans"]},
+            "for r of its methods is not estimated on its sets",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.usefixtures("repository")
+def test_a_figure_that_would_show_nothing_is_a_problem(figures, changes, said):
+    settings = load_settings(with_changes(tiny(), {"figures": figures, **changes}), "tiny.yaml")
+    problems = figure_problems(Plan(settings))
+    assert len(problems) == bool(said)
+    for line in problems:
+        assert line.startswith(f"figures.drawn: {figures['drawn'][0]} would show nothing, {said}")
 
 
 def test_titles_of_regions_are_short_for_latitudes_and_otherwise_their_names():

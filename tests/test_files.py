@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 
+from patchsep.files.columns import in_columns
 from patchsep.files.maps import ascii_text, read_maps, write_maps
 from patchsep.files.tables import read_table, write_table
 from patchsep.files.whole import DamagedFile
@@ -105,3 +106,8 @@ def test_the_name_of_an_instrument_may_have_any_letters(tmp_path):
     about = "Teleskop Münster µ\t" * 20
     write_maps(tmp_path / "maps.fits", MAPS, "", about)
     assert same_maps(read_maps(tmp_path / "maps.fits"))
+
+
+def test_columns_are_as_wide_as_they_need_to_be():
+    rows = [["name", "r", "n"], ["a", "1.0", "123456"]]
+    assert in_columns(rows, 1) == ["name    r       n", "a     1.0  123456"]

@@ -6,15 +6,18 @@ import pandas as pd
 import pysm3
 import pysm3.units as u
 import pytest
+from astropy.utils.data import conf
 
 from patchsep.instrument.instrument import Instrument
 from patchsep.sky.embedded import DUST_SPECTRUM, SYNCH_SPECTRUM, embedded_sky
 from patchsep.sky.foregrounds import (
+    MissingTemplate,
     foreground_sky,
     set_parameters,
     simulate_foregrounds,
     true_parameters,
 )
+from patchsep.sky.presets import EMISSIONS, emits, owns
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
 
 BANDS = [30.0, 100.0, 353.0]
@@ -252,3 +255,25 @@ def test_parameters_that_several_components_have_are_not_replaced():
     sky.components.append(sky.components[0])
     with pytest.raises(ValueError, match="2 components of this sky have a beta_dust"):
         set_parameters(sky, {"beta_dust": np.ones(hp.nside2npix(8))}, MODEL)
+
+
+@pytest.mark.parametrize("preset", ["d0", "d1", "d2", "d3", "d6", "s0", "s1", "s2", "s3", "f1"])
+def test_what_a_preset_is_follows_from_pysms_classes(shared, monkeypatch, preset):
+    monkeypatch.setenv("PYSM_LOCAL_DATA", str(shared / "sky/pysm"))
+    sky = foreground_sky([preset], 16)
+    assert {one.pysm for one in MODEL.parameters if owns(preset, one.pysm)} == {
+        one.pysm for one in MODEL.parameters if hasattr(sky.components[0], one.pysm)
+    }
+    has_polarization = sky.get_emission(100 * u.GHz)[1:].value.any()
+    assert any(emits(preset, emission) for emission in EMISSIONS) == has_polarization
+
+
+def test_a_download_that_fails_is_told_with_preset_file_and_mend(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYSM_LOCAL_DATA", str(tmp_path))
+    monkeypatch.setattr(conf, "allow_internet", False)
+    with pytest.raises(MissingTemplate) as error:
+        foreground_sky(["s6", "co1"], 16)
+    (line,) = str(error.value).splitlines()
+    assert line.startswith("foregrounds.model: s6 needs synch/raw/synch_largescale_template")
+    assert "https://portal.nersc.gov/project/cmb/pysm-data/synch/raw/synch_largescale" in line
+    assert line.endswith("into the folder that PYSM_LOCAL_DATA names")

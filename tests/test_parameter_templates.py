@@ -74,8 +74,11 @@ def test_where_a_map_is_not_known_it_has_its_mean():
     values = np.full(N_PIXELS, 20.0)
     values[:100] = np.nan
     np.testing.assert_array_equal(template(values), 20.0)
-    # Synchrotron of a sky without any.
-    np.testing.assert_array_equal(template(np.full(N_PIXELS, np.nan)), 0.0)
+
+
+def test_a_map_that_is_not_known_anywhere_is_no_template():
+    with pytest.raises(ValueError, match="no value anywhere"):
+        template(np.full(N_PIXELS, np.nan))
 
 
 def test_what_is_not_known_is_left_out_of_the_mean_of_a_coarser_pixel():

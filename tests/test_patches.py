@@ -257,8 +257,12 @@ def test_bins_of_pysms_parameters_are_those_that_the_reference_code_ships(shared
 
 
 def test_a_parameter_that_does_not_vary_is_one_patch():
-    for value in (1.5, np.nan):
-        assert not equal_width_bins(np.full(10, value), 30).any()
+    assert not equal_width_bins(np.full(10, 1.5), 30).any()
+
+
+def test_a_parameter_that_is_not_known_cannot_be_followed():
+    with pytest.raises(ValueError, match="not known everywhere"):
+        equal_width_bins(np.array([1.5, np.nan]), 30)
 
 
 def test_parameters_without_a_template_have_compact_patches():

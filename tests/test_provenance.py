@@ -1,19 +1,30 @@
 """Fingerprints: different for what matters, equal for what does not."""
 
+import json
+import shutil
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from patchsep.files.fingerprints import fingerprint
-from patchsep.running.provenance import code_fingerprint
+from patchsep.running import provenance
+from patchsep.running.provenance import (
+    begin_run,
+    code_fingerprint,
+    compare_records,
+    keep_records,
+)
 
 MODULES = {
-    "script.py": "from tool.top import run\nfrom tool.logs import log\n",
+    "script.py": "from tool.top import run\nfrom tool.jobs import log\n",
     "tool/__init__.py": "",
     "tool/top.py": '"""Top."""\n\nfrom .room.deep import VALUE\n\n\ndef run():\n    return VALUE\n',
     "tool/room/deep.py": "from ..base import UNIT\nfrom . import beside\n\nVALUE = UNIT  # one\n",
     "tool/room/beside.py": "BESIDE = 1\n",
     "tool/base.py": "UNIT = 1\n",
-    "tool/logs.py": "log = print\n",
+    "tool/jobs.py": "log = print\n",
     "tool/other.py": "OTHER = 1\n",
     "data.yaml": "a: 1\n",
 }
@@ -46,7 +57,7 @@ def code(tmp_path):
         ("tool/room/deep.py", "# one", "# two"),
         ("tool/top.py", "Top.", "The top."),
         ("tool/top.py", "\n\n\n", "\n"),
-        ("tool/logs.py", "print", "repr"),
+        ("tool/jobs.py", "print", "repr"),
         ("tool/other.py", "1", "2"),
     ],
 )
@@ -79,3 +90,81 @@ def test_arrays_differ_by_content_shape_and_type():
     others = [array + 1e-15, array.reshape(2, 3), array.astype(np.float32), array[::-1], [0.0]]
     assert len({fingerprint(value) for value in (array, *others)}) == 6
     assert fingerprint(array) == fingerprint(np.arange(12.0)[::2] / 2)
+
+
+# Records of what made the files of a run
+
+NAMES = ["results/a/maps/cmb.fits", f"results/a/maps/{'long' * 60}.fits"]
+
+
+def record_of(output: str) -> Path:
+    """Where Snakemake has the record of a file."""
+    name = urlsafe_b64encode(output.encode()).decode()
+    parts = [name[start : start + 254] for start in range(0, len(name), 254)]
+    return Path(".snakemake/metadata", *(f"@{part}" for part in parts[:-1]), parts[-1])
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """The working directory of a run of two files, one of a name too long for one record."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*NAMES, "results/b/maps/cmb.fits"):
+        for path in (Path(name), record_of(name)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("content")
+        record_of(name).write_text(json.dumps({"params": [name]}))
+    keep_records("results/a")
+
+
+def test_records_that_are_lost_come_back_from_those_beside_the_results(run):
+    before = {name: record_of(name).read_text() for name in NAMES}
+    shutil.rmtree(".snakemake")
+    assert compare_records("results/a") == []
+    assert {name: record_of(name).read_text() for name in NAMES} == before
+    assert not record_of("results/b/maps/cmb.fits").exists()
+
+
+def test_snakemakes_own_record_goes_before_the_one_that_is_kept(run):
+    record_of(NAMES[0]).write_text(json.dumps({"params": ["new"]}))
+    assert compare_records("results/a") == []
+    shutil.rmtree(".snakemake")
+    compare_records("results/a")
+    assert json.loads(record_of(NAMES[0]).read_text()) == {"params": ["new"]}
+
+
+def test_a_file_that_is_gone_gets_no_record(run):
+    shutil.rmtree(".snakemake")
+    Path(NAMES[0]).unlink()
+    compare_records("results/a")
+    assert not record_of(NAMES[0]).exists()
+    assert record_of(NAMES[1]).exists()
+
+
+def test_records_of_a_run_that_was_cut_off_do_not_come_back(run):
+    begin_run("results/a")
+    shutil.rmtree(".snakemake")
+    (line,) = compare_records("results/a")
+    assert line.startswith("nothing tells what made the 2 files in results/a")
+    assert not record_of(NAMES[0]).exists()
+
+
+def test_the_record_of_a_file_that_was_being_made_is_not_kept(run):
+    begin_run("results/a")
+    mark = Path(".snakemake/incomplete") / record_of(NAMES[0]).relative_to(".snakemake/metadata")
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    compare_records("results/a")
+    shutil.rmtree(".snakemake")
+    compare_records("results/a")
+    assert not record_of(NAMES[0]).exists()
+    assert record_of(NAMES[1]).exists()
+
+
+def test_other_versions_of_what_computes_are_told_of_the_files_that_they_made(run, monkeypatch):
+    now = provenance.computing_versions()
+    monkeypatch.setattr(provenance, "computing_versions", lambda: now | {"numpy": "9.9.9"})
+    record_of(NAMES[0]).write_text(json.dumps({"params": ["made with the new one"]}))
+    (line,) = compare_records("results/a")
+    assert line.startswith(
+        f"1 of the files in results/a were made with numpy {now['numpy']}, and here is 9.9.9. They"
+    )

@@ -13,7 +13,7 @@ import yaml
 from refusals import SOURCE, config_with, problems_of
 from workflows import REMOVED, ROOT
 
-from patchsep.running.settings import SettingsError, load_settings
+from patchsep.running.settings import SettingsError, load_settings, read_yaml
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 RINGS, PARAMETERS = ("hi", "mid", "low"), DUST_AND_SYNCHROTRON.names
@@ -84,7 +84,6 @@ TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BI
         ("methods.kmeans.parameters", {"beta_dust": "field"}, "only for fields; remove this key"),
         ("methods.kmeans.n_patches", {"beta_dust": 4}, "only for fields; remove this key"),
         ("figures.drawn", ["template_errors"], "template_errors needs a method with maps of temp_"),
-        ("figures.drawn", ["scans"], "scans compares configurations, and no method has several"),
         ("figures.methods", {"patches": ["fields"]}, "fields has no patches; remove it"),
         ("figures.methods", {"parameter_spectra": ["kmeans"]}, "kmeans has no fields; remove it"),
         ("fields.lmax", 1, "use 2 or more"),
@@ -448,6 +447,59 @@ def test_a_file_of_published_numbers_that_is_not_yaml_is_refused(tmp_path):
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
     (line,) = problems_of({"published": str(path)})
     assert line.startswith(f"{path}: this is not YAML")
+
+
+TWICE = """\
+nside: 32
+methods:
+  kmeans: {strategy: kmeans}
+  uniform: {strategy: uniform}
+  kmeans: {strategy: uniform}
+figures:
+  drawn:
+    - {name: a, name: b}
+nside: 64
+"""
+
+
+def test_keys_given_twice_are_refused_with_their_lines(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(TWICE)
+    with pytest.raises(SettingsError) as caught:
+        read_yaml(path)
+    mend = "keep one, or give the others another name"
+    assert str(caught.value).splitlines() == [
+        f"{path}: figures.drawn.0.name: given 2 times, in lines 8 and 8; {mend}",
+        f"{path}: methods.kmeans: given 2 times, in lines 3 and 5; {mend}",
+        f"{path}: nside: given 2 times, in lines 1 and 9; {mend}",
+    ]
+
+
+def test_a_key_may_replace_one_that_is_merged_from_an_anchor(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: [*a, *a]\n")
+    assert read_yaml(path)["b"] == {"x": 3, "y": 2}
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize("given", ["--configfile", "default"])
+def test_a_configuration_with_a_method_twice_is_refused(tmp_path, given):
+    text = (ROOT / "config/config.yaml").read_text()
+    path = tmp_path / "config/config.yaml"
+    path.parent.mkdir()
+    path.write_text(text.replace("  multiresolution:\n", "  kmeans:\n", 1))
+    program = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "-n"]
+    options = ["--configfile", path] if given == "--configfile" else []
+    run = subprocess.run(
+        [*program, "--cores", "1", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode != 0
+    assert "methods.kmeans: given 2 times, in lines" in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 # What comes back

@@ -563,7 +563,7 @@ WITH_MOCKS = {
     [
         ({"figures": {"font_size": 12}}, dict.fromkeys([*DRAWN, "fig_regions"], 1)),
         ({"figures.methods": {"r_likelihoods": ["kmeans"]}}, {"fig_r_likelihoods": 1}),
-        ({"figures.drawn": ["regions", "scans"]}, {"fig_scans": 1}),
+        ({"figures.drawn": ["regions", "r_and_patches"]}, {"fig_r_and_patches": 1}),
         ({"likelihood.r_grid.n_points": 501}, FROM_R),
         ({"likelihood.theory": "published"}, FROM_R | BINNED),
         # The selection is as it was.
@@ -637,6 +637,32 @@ def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expec
 )  # fmt: skip
 def test_an_edited_file_runs_again_what_it_computes(reruns, file, edit, expected):
     assert reruns(files={file: edit}) == expected
+
+
+@pytest.fixture
+def moved(finished, tmp_path):
+    """A run whose results were copied to another folder: what a dry run lists there, and prints."""
+    folder = new_folder(tmp_path, "moved")
+    shutil.copytree(finished[0] / "results", folder / "results")
+
+    def run(settings=None):
+        printed = snakemake(folder, with_changes(tiny(), settings or {}), "--dry-run")
+        return jobs_of(printed), printed
+
+    return run
+
+
+@pytest.mark.parametrize("key", ["noise.seed", "nside", f"{PATCHES}.low.beta_dust"])
+def test_what_made_results_is_known_where_they_are_copied_to(moved, reruns, key):
+    assert moved()[0] == {}
+    jobs = moved({key: 4})[0]
+    assert jobs
+    assert jobs == reruns({key: 4})
+
+
+def test_results_of_which_nothing_tells_what_made_them_are_named(moved, tmp_path):
+    (tmp_path / "moved/results/tiny/provenance.json.gz").unlink()
+    assert "nothing tells what made the" in moved({"noise.seed": 9})[1]
 
 
 def test_the_grid_is_fitted_to_mock_skies(finished, tmp_path):

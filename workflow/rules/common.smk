@@ -3,12 +3,26 @@ import subprocess
 import sys
 from pathlib import Path
 
-# The package of this checkout is the one that runs, here and in every job's script.
-PACKAGE_HOME = str(Path(workflow.basedir) / "workflow")
-sys.path.insert(0, PACKAGE_HOME)
-os.environ.update(
-    PYTHONPATH=os.pathsep.join(filter(None, [PACKAGE_HOME, os.getenv("PYTHONPATH")]))
+# The checkout that this file is in: another Snakefile may have it for a module, and
+# `workflow.basedir` is where that one is.
+CHECKOUT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+IS_MODULE = (
+    Path(workflow.main_snakefile).resolve() != (CHECKOUT / "Snakefile").resolve()
 )
+# Its package is the one that runs, here and in every job's script.
+PACKAGE_HOME = str(CHECKOUT / "workflow")
+if not Path(PACKAGE_HOME, "patchsep").is_dir():
+    sys.exit(
+        f"patchsep's Snakefile needs the package beside it, which is not in {PACKAGE_HOME}; "
+        "clone the repository, and give `snakefile:` the path of the clone's Snakefile"
+    )
+if sys.path[0] != PACKAGE_HOME:
+    sys.path.insert(0, PACKAGE_HOME)
+    os.environ.update(
+        PYTHONPATH=os.pathsep.join(
+            filter(None, [PACKAGE_HOME, os.getenv("PYTHONPATH")])
+        )
+    )
 # Jobs share what XLA compiles: fits of one shape compile once per machine.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(".snakemake/jax").resolve())
@@ -18,14 +32,32 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # job, which takes ten seconds, where all bands of a sky take half a second without it.
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
+import patchsep
 from snakemake.exceptions import WorkflowError
 
-from patchsep.figures.registry import FIGURES, figure_files, first_figure
+if not Path(patchsep.__file__).resolve().is_relative_to(Path(PACKAGE_HOME).resolve()):
+    sys.exit(
+        f"patchsep is already imported from {Path(patchsep.__file__).parent}, and the rules are of "
+        f"{CHECKOUT}; use one checkout for all modules"
+    )
+
+from patchsep.figures.registry import (
+    FIGURES,
+    figure_files,
+    figure_problems,
+    first_figure,
+)
 from patchsep.files.versions import describe_run
 from patchsep.running.cost import describe_plan
+from patchsep.running.data_checks import template_contents
 from patchsep.running.plan import Plan
-from patchsep.running.provenance import code_fingerprint
-from patchsep.running.settings import SettingsError, load_settings
+from patchsep.running.provenance import (
+    begin_run,
+    code_fingerprint,
+    compare_records,
+    keep_records,
+)
+from patchsep.running.settings import SettingsError, load_settings, read_yaml
 from patchsep.running.status import write_plan
 from patchsep.sky.regions import COMBINED
 
@@ -34,26 +66,57 @@ CONFIG_SOURCES = [
     *(["--config"] if workflow.config_settings.config else []),
 ]
 try:
+    # Snakemake has read them, and kept the last of keys that are given twice.
+    for path in workflow.configfiles:
+        read_yaml(path)
     SETTINGS = load_settings(
         config,
-        source=" + ".join(map(str, CONFIG_SOURCES)),
+        source=" + ".join(map(str, CONFIG_SOURCES)) or "config",
         with_data=workflow.is_main_process,
     )
+    PLAN = Plan(SETTINGS)
+    # What a run ends with.
+    PUBLISHED, PUBLISHED_TABLES = PLAN.published()
+    if workflow.is_main_process and (problems := figure_problems(PLAN)):
+        raise SettingsError("
+".join(problems))
 except SettingsError as error:
     sys.exit(f"The configuration cannot be used:\n{error}")
 
-PLAN = Plan(SETTINGS)
 RESULTS = PLAN.results
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 
+
+def placed(path):
+    """A path of a result as Snakemake has it in rules: below the prefix of a module."""
+    return workflow.modifier.path_modifier.replace_prefix(path)
+
+
+# For params and for what is done here.
+RESULTS_HERE = placed(RESULTS)
+
+
+def given(path):
+    """An input that the configuration may name, which is not below the prefix of a module."""
+    is_ours = RESULTS_HERE == RESULTS or path.startswith(f"{RESULTS}/")
+    return path if is_ours else str(Path(path).resolve())
+
+
+def all_given(paths):
+    """The same for inputs by name."""
+    return {name: given(path) for name, path in paths.items()}
+
+
 if workflow.is_main_process:
-    # For the report's first page.
-    config["about"] = describe_run(SETTINGS)
+    # For the report's first page, which a module's caller has for itself.
+    if not IS_MODULE:
+        config["about"] = describe_run(SETTINGS)
     cost = describe_plan(
         PLAN.n_fits, len(PLAN.planned_shards), SETTINGS["fit"].get("fits_per_second")
     )
-    print(f"patchsep run '{SETTINGS['run']}': {cost}", file=sys.stderr)
+    for about in (cost, *compare_records(RESULTS_HERE)):
+        print(f"patchsep run '{SETTINGS['run']}': {about}", file=sys.stderr)
 
 
 def check_device():
@@ -98,7 +161,8 @@ wildcard_constraints:
     number=r"\d+",
 
 
-INSTRUMENT = SETTINGS["instrument"]
+INSTRUMENT = given(SETTINGS["instrument"])
+PUBLISHED = [given(path) for path in PUBLISHED]
 # What the data of the training sky are made of.
 TRAINING_SKY = {
     "instrument": ancient(INSTRUMENT),
@@ -135,7 +199,7 @@ def code(script, *files):
     stamps otherwise, which are new in every clone.
     """
     return code_fingerprint(
-        f"{workflow.basedir}/scripts/{script}.py", f"{PACKAGE_HOME}/patchsep", *files
+        f"{CHECKOUT}/scripts/{script}.py", f"{PACKAGE_HOME}/patchsep", *files
     )
 
 
@@ -148,8 +212,6 @@ def table_in_report(name):
     )
 
 
-# What a run ends with.
-PUBLISHED, PUBLISHED_TABLES = PLAN.published()
 TABLES = multiext(
     f"{RESULTS}/tables/",
     "summary.csv",

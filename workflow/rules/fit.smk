@@ -31,8 +31,8 @@ rule fit_patches:
         fit=PLAN.fit | {"propagation": SETTINGS["fit"]["propagation"]},
         spectra=PLAN.spectra,
         cross_validation=lambda wildcards: PLAN.cross_validated(wildcards.sky),
-        folder=f"{RESULTS}/{{sky}}fits/{{method}}/{{region}}/{{realizations}}/configurations",
-        progress=f"{LOGS}/fit_patches/{{sky}}{{method}}/{{region}}/{{realizations}}/shard-{{shard}}.progress.json",
+        folder=f"{RESULTS_HERE}/{{sky}}fits/{{method}}/{{region}}/{{realizations}}/configurations",
+        progress=f"{RESULTS_HERE}/logs/fit_patches/{{sky}}{{method}}/{{region}}/{{realizations}}/shard-{{shard}}.progress.json",
         code=code("fit_patches", INSTRUMENT),
     message:
         "Fitting {wildcards.region}, {wildcards.method}: {wildcards.realizations}, shard {wildcards.shard} {wildcards.sky}"

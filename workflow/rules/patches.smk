@@ -1,6 +1,6 @@
 rule prepare_templates:
     input:
-        unpack(PLAN.template_sources),
+        unpack(lambda wildcards: all_given(PLAN.template_sources(wildcards))),
     output:
         templates=f"{RESULTS}/{{sky}}maps/templates_{{method}}.fits",
     log:

@@ -1,6 +1,6 @@
 rule draw_regions:
     input:
-        **PLAN.region_input(),
+        **all_given(PLAN.region_input()),
     output:
         regions=f"{RESULTS}/maps/regions.fits",
     log:

@@ -29,7 +29,7 @@ rule summarize:
         about={
             "run": SETTINGS["run"],
             "theory": PLAN.theory[0],
-            "figures": f"{RESULTS}/figures/",
+            "figures": f"{RESULTS_HERE}/figures/",
         },
         code=code("summarize"),
     message:
@@ -49,7 +49,7 @@ rule measure_cost:
     conda:
         "../../envs/environment.yaml"
     params:
-        benchmarks=BENCHMARKS,
+        benchmarks=placed(BENCHMARKS),
         methods=list(PLAN.methods),
         code=code("measure_cost"),
     message:

@@ -37,7 +37,7 @@ rule evaluate_configurations:
         fit=PLAN.fit,
         spectra=PLAN.spectra,
         amplitude_scatter=SETTINGS["likelihood"]["amplitude_scatter"],
-        folder=f"{RESULTS}/search/configurations",
+        folder=f"{RESULTS_HERE}/search/configurations",
         code=code("evaluate_configurations", INSTRUMENT),
     message:
         "Evaluating configurations of {params.region}"

@@ -14,6 +14,9 @@ rule simulate_foregrounds:
     params:
         foregrounds=lambda wildcards: PLAN.galaxies[wildcards.galaxy],
         nside=SETTINGS["nside"],
+        templates=lambda wildcards: template_contents(
+            PLAN.galaxies[wildcards.galaxy]["model"], SETTINGS["nside"]
+        ),
         code=code("simulate_foregrounds", INSTRUMENT),
     message:
         "Simulating foregrounds: {params.foregrounds}"

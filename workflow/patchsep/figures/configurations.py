@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import pandas as pd
 
@@ -185,12 +186,27 @@ def plot_r_and_patches(data: pd.DataFrame, shown: dict) -> plt.Figure:
     return figure
 
 
-def _grid(plot, methods, rows: Callable = lambda table, symbols: table) -> Figure:
+def _without_scan(plan, methods: list[str]) -> str:
+    """What `scans` would say of the configurations of methods."""
+    tables = [
+        pd.DataFrame({"configuration": plan.configurations(method, region), "region": region})
+        for method, region in product(methods, plan.regions)
+    ]
+    try:
+        scans(pd.concat(tables, ignore_index=True), symbols_of(plan))
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _grid(plot, methods, rows: Callable = lambda table, symbols: table, **options) -> Figure:
     """A figure of all configurations of methods, or of those `rows` of them."""
 
     def table(files, shown):
         from ..inference.tables import configuration_table
 
+        if not shown["regions"]:
+            raise ValueError("no method has several configurations to choose from")
         tables = map(read_table, files["estimates"])
         estimates = dict(zip(shown["regions"], tables, strict=True))
         return rows(configuration_table(estimates), shown["symbols"])
@@ -208,12 +224,12 @@ def _grid(plot, methods, rows: Callable = lambda table, symbols: table) -> Figur
         },
         methods=methods,
         needs="patches",
-        choice=True,
+        **options,
     )
 
 
 FIGURES = {
-    "scans": _grid(plot_scans, lambda plan: plan.grid_methods[:1], scans),
+    "scans": _grid(plot_scans, lambda plan: plan.grid_methods[:1], scans, missing=_without_scan),
     "variance_and_r": _grid(plot_variance_and_r, lambda plan: plan.grid_methods[:1]),
     "r_and_patches": _grid(plot_r_and_patches, lambda plan: plan.grid_methods, best_by_patches),
 }

@@ -36,8 +36,8 @@ class Figure:
         Parameter of which a method must have a template, likewise.
     needs : {"", "parameters", "patches", "fields"}
         What every method must have that is shown, if anything.
-    choice : bool
-        Whether it is one of methods that have several configurations.
+    missing : function of plan and methods, str
+        What the figure needs of the methods and does not find, in words; empty if it finds all.
     suffix : {"csv", "parquet"}
         Of the table.
     wildcard : str
@@ -53,7 +53,7 @@ class Figure:
     strategy: str = ""
     template: str = ""
     needs: str = ""
-    choice: bool = False
+    missing: Callable[..., str] = lambda plan, methods: ""
     suffix: str = "csv"
     wildcard: str = ""
 

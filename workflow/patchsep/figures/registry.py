@@ -60,6 +60,28 @@ def is_shown(plan, name: str) -> bool:
     return bool(methods[FIGURES[name].needs])
 
 
+def figure_problems(plan) -> list[str]:
+    """Figures that a run draws and that would have nothing to show, in the user's words."""
+    drawn = [name for name in plan.settings["figures"]["drawn"] if is_shown(plan, name)]
+    found = {name: _missing(plan, name) for name in drawn}
+    return [
+        f"figures.drawn: {name} would show nothing, for {missing}; remove it, or give it something "
+        f"to show (config/README.md, figures.methods.{name} and figures.sets.{name})"
+        for name, missing in found.items()
+        if missing
+    ]
+
+
+def _missing(plan, name):
+    methods = figure_methods(plan, name)
+    if not methods:
+        return "no method has several configurations to choose from"
+    # Of a figure without sets there are none among what it shows.
+    if figure_shows(plan, name).get("sets") == []:
+        return "r of its methods is not estimated on its sets"
+    return FIGURES[name].missing(plan, methods)
+
+
 def figure_files(plan, name: str) -> list[str]:
     """PDF and PNG of a figure; of one that every method has, those of the methods that it shows.
 

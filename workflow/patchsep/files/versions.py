@@ -4,7 +4,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 import yaml
 
-PACKAGES = ("patchsep", "snakemake", "jax", "numpy", "healpy", "ducc0", "pysm3", "camb")
+# What numbers depend on.
+COMPUTING = ("jax", "numpy", "healpy", "ducc0", "pysm3", "camb")
+PACKAGES = ("patchsep", "snakemake", *COMPUTING)
 
 
 class _InFull(yaml.SafeDumper):
@@ -19,6 +21,11 @@ def installed_version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def computing_versions() -> dict[str, str]:
+    """Versions of the packages that numbers depend on."""
+    return {name: installed_version(name) for name in COMPUTING}
 
 
 def describe_run(settings: dict) -> dict[str, str]:

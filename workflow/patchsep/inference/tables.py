@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from ..fields.moments import UNLIKELY
+from ..files.columns import in_columns
 from ..separation.partitions import COUNT, patch_count_columns
 from ..sky.regions import COMBINED
 from .r_likelihood import bias_and_width
@@ -228,15 +229,7 @@ def summary_text(
     kinds = summary[list(PUBLISHED_KIND.index)]
     differs = kinds.ne(kinds.iloc[0]).any(axis=1)
     marked = summary.assign(method=summary["method"] + differs.map({True: "*", False: ""}))
-    cells = _summary_cells(marked)
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    heading, *rows = (
-        "  ".join(
-            cell.ljust(width) if place < N_WORDS else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    )
+    heading, *rows = in_columns(_summary_cells(marked), N_WORDS)
     lines = [f"patchsep run '{run}': r x 1e3, {theory} theory spectra"]
     for name, own in marked.reset_index(drop=True).groupby("set", sort=False):
         n_skies, n_realizations = own["n_skies"].max(), own["n_realizations"].max()

@@ -12,7 +12,7 @@ from ..separation.ilc import ILC
 from ..separation.patches import STRATEGIES
 from ..sky.regions import FULL_SKY, region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
-from .data_checks import foreground_problems, region_problems
+from .data_checks import foreground_problems, region_problems, unknown_parameters
 from .messages import all_of, as_list, suggest
 
 # Criteria that only fits to every realisation can tell.
@@ -54,7 +54,7 @@ def cross_check(settings: dict) -> list[str]:
         problems += _method_problems(f"methods.{name}", method, regions["rings"], nside)
     problems += _source_problems(methods)
     problems += _fit_problems(settings["fit"], criteria)
-    problems += _prior_problems(settings["fields"], settings["fit"]["bounds"])
+    problems += _prior_problems(settings["fields"]["mean"], settings["fit"]["bounds"])
     problems += _nside_problems(nside)
     problems += _benchmark_problems(settings["benchmark"], names)
     problems += _search_problems(settings["search"], names)
@@ -67,6 +67,8 @@ def cross_check(settings: dict) -> list[str]:
         if "foregrounds" in sky:
             model = sky["foregrounds"]["model"]
             problems += foreground_problems(f"{key}foregrounds", model, nside)
+    # Of skies that can be made.
+    problems = problems or _true_map_problems(settings)
     return problems + region_problems(regions, nside)
 
 
@@ -122,25 +124,13 @@ def _field_problems(key, method) -> list[str]:
     return problems + (_map_problems(key, method) if method["maps"] else [])
 
 
-def _prior_problems(fields, bounds) -> list[str]:
-    """What is expected of parameters lies where fits look for them."""
-    problems = []
-    for name, (lower, upper) in bounds.items():
-        mean, width = fields["mean"][name], upper - lower
-        if width <= 0:
-            continue
-        if not lower < mean < upper:
-            problems.append(
-                f"fields.mean.{name}: {mean} is not between the bounds {lower} and {upper}; change "
-                f"it, or fit.bounds.{name}"
-            )
-        problems += [
-            f"fields.{key}.{name}: {fields[key][name]} is wider than the bounds, {lower} to {upper}; "
-            f"use less, or change fit.bounds.{name}"
-            for key in ("mean_error", "scatter")
-            if fields[key][name] > width
-        ]
-    return problems
+def _prior_problems(means, bounds) -> list[str]:
+    return [
+        f"fields.mean.{name}: {means[name]} is not between the bounds {lower} and {upper}; change "
+        f"it, or fit.bounds.{name}"
+        for name, (lower, upper) in bounds.items()
+        if lower < upper and not lower < means[name] < upper
+    ]
 
 
 def _ilc_problems(key, method) -> list[str]:
@@ -229,6 +219,30 @@ def _patch_values(patches):
                 yield from ((ring, parameter, value) for value in as_list(values))
 
 
+def _true_map_problems(settings) -> list[str]:
+    """What follows true parameters needs a sky that has one map of each."""
+    skies = {"": settings, **_test_sets(settings)}
+    models = {
+        key: sky["foregrounds"]["model"] for key, sky in skies.items() if "foregrounds" in sky
+    }
+    problems = []
+    for name, method in settings["methods"].items():
+        if _maps_from(method) == "true":
+            following = {f"methods.{name}.strategy": MODEL.names}
+        else:
+            true = [parameter for parameter, path in method["maps"].items() if path == "true"]
+            following = {f"methods.{name}.maps.{parameter}": [parameter] for parameter in true}
+        problems += [
+            f"{key}: {prefix}foregrounds.model has no one true map of {parameter} ({why}); remove "
+            "the key or the method, or choose presets such as [d1, s1]"
+            for key, parameters in following.items()
+            for prefix, model in models.items()
+            if name in skies[prefix].get("methods", [name])
+            for parameter, why in unknown_parameters(model, parameters).items()
+        ]
+    return problems
+
+
 def _source_problems(methods) -> list[str]:
     """Where patches follow recovered parameters, another method recovers them."""
     following = [name for name, one in methods.items() if _maps_from(one) == "recovered"]
@@ -296,15 +310,6 @@ def _benchmark_problems(benchmark, names) -> list[str]:
     ]
 
 
-def _has_choice(method) -> bool:
-    """Whether a method has several configurations of patches in some ring."""
-    rings = (method.get("patches") or {}).values()
-    return any(
-        len(scans) > 1 or any(len(as_list(numbers)) > 1 for numbers in scans[0].values())
-        for scans in map(as_list, rings)
-    )
-
-
 def _figure_problems(settings) -> list[str]:
     figures, methods = settings["figures"], settings["methods"]
     strategies = {method["strategy"] for method in methods.values()}
@@ -319,13 +324,6 @@ def _figure_problems(settings) -> list[str]:
         )
         if needed and name not in figures["methods"] and needed not in known
     ]
-    if not any(map(_has_choice, methods.values())):
-        problems += [
-            f"figures.drawn: {name} compares configurations, and no method has several; give one a "
-            "list of numbers of patches, or remove the figure"
-            for name in figures["drawn"]
-            if FIGURES[name].choice and name not in figures["methods"]
-        ]
     problems += [
         f"figures.methods.{figure}: {name} has no {FIGURES[figure].needs}; remove it"
         for figure, names in figures["methods"].items()

@@ -1,18 +1,22 @@
 """Whether the data that a configuration needs are there: PySM's templates, masks, templates."""
 
+import hashlib
 import math
 import os
-import re
-import tomllib
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Iterable
+from functools import cache
 
 import numpy as np
 
 from ..files.foreign_maps import UnusableMap, find_parameter_map, map_names
+from ..sky import presets
 from ..sky.regions import draw_regions, find_mask_file, planck_masks
+from ..sky.spectral_model import DUST_AND_SYNCHROTRON
 from ..spectra.estimator import Estimator
 from .messages import all_of, as_list, suggest
+
+# Folder of PySM's templates, in the environment.
+LOCAL_DATA = "PYSM_LOCAL_DATA"
 
 
 def data_problems(settings: dict) -> list[str]:
@@ -70,62 +74,94 @@ def _mask_problems(regions, nside, spectra) -> list[str]:
 def foreground_problems(key, model, nside) -> list[str]:
     if model == "embedded":
         return []
-    presets = pysm_presets()
-    unknown = [preset for preset in model if preset not in presets]
+    unknown = [preset for preset in model if preset not in presets.presets()]
     if unknown:
         return [
-            f"{key}.model: PySM has no preset {name!r}; {suggest(name, presets)}"
+            f"{key}.model: PySM has no preset {name!r}; {suggest(name, presets.presets())}"
             for name in unknown
         ]
-    cmb = [name for name in model if re.fullmatch(r"c\d", name)]
+    cmb = [name for name in model if presets.is_cmb(name)]
     if cmb:
         return [f"{key}.model: {name} is a CMB; remove it, cmb describes it" for name in cmb]
-    local = os.environ.get("PYSM_LOCAL_DATA")
-    if not local:
-        return []
-    problems = []
-    for name in model:
-        templates = _templates(presets[name])
-        files = {template: _local_files(local, template) for template in templates}
-        missing = [template for template in templates if not files[template]]
-        if missing:
-            others = f" and {len(missing) - 1} more" if missing[1:] else ""
-            problems.append(
-                f"{key}.model: {name} needs {missing[0]}{others}, not in PYSM_LOCAL_DATA "
-                f"({local}); choose presets that it holds, or unset it to let PySM download them"
-            )
-            continue
-        resolutions = {path: _fits_nside(path) for paths in files.values() for path in paths}
-        broken = [path for path, available in resolutions.items() if available is None]
-        if broken:
-            problems.append(f"{key}.model: {broken[0]} is not a map; copy it again")
-        elif resolutions and (available := min(resolutions.values())) < nside:
-            problems.append(
-                f"nside: {nside} is above the {available} of {name}'s templates in "
-                f"PYSM_LOCAL_DATA ({local}); use {available} or less"
-            )
-    return problems
+    by_emission = {
+        emission: [name for name in model if presets.emits(name, emission)]
+        for emission in presets.EMISSIONS
+    }
+    twice = [
+        f"{key}.model: {all_of(names)} are each the Galaxy's {emission}; keep one of them"
+        for emission, names in by_emission.items()
+        if len(names) > 1
+    ]
+    if twice or not os.environ.get(LOCAL_DATA):
+        return twice
+    return [problem for name in model for problem in _template_problems(key, name, nside)]
 
 
-def pysm_presets() -> dict[str, dict]:
-    """PySM 3's presets, read without the seconds that importing pysm3 takes."""
-    folder = Path(find_spec("pysm3").submodule_search_locations[0])
-    return tomllib.loads((folder / "data" / "presets.cfg").read_text(encoding="utf-8"))
+def _template_problems(key, name, nside) -> list[str]:
+    local = os.environ[LOCAL_DATA]
+    templates = presets.templates(name, nside)
+    files = {template: presets.local_files(local, template) for template in templates}
+    missing = [template for template in templates if not files[template]]
+    in_code = presets.templates_in_code(name)
+    if not missing and not all(presets.local_files(local, template) for template in in_code):
+        # Which of them it reads only PySM itself can tell.
+        from ..sky.foregrounds import missing_template
+
+        missing = [template for template in [missing_template(name, nside)] if template]
+    if missing:
+        others = f" and {len(missing) - 1} more" if missing[1:] else ""
+        return [
+            f"{key}.model: {name} needs {missing[0]}{others}, not in {LOCAL_DATA} "
+            f"({local}); choose presets that it holds, or unset it to let PySM download them"
+        ]
+    resolutions = {path: _fits_nside(path) for paths in files.values() for path in paths}
+    broken = [path for path, available in resolutions.items() if available is None]
+    if broken:
+        return [f"{key}.model: {broken[0]} is not a map; copy it again"]
+    if resolutions and (available := min(resolutions.values())) < nside:
+        return [
+            f"nside: {nside} is above the {available} of {name}'s templates in "
+            f"{LOCAL_DATA} ({local}); use {available} or less"
+        ]
+    return []
 
 
-def _templates(component) -> list[str]:
-    """Template files of a preset; their names may have {nside} or {layer} in them."""
-    templates = []
-    for value in component.values():
-        if isinstance(value, dict):
-            templates += _templates(value)
-        elif isinstance(value, str) and value.endswith((".fits", ".fits.gz", ".txt", ".h5")):
-            templates.append(value)
-    return sorted(set(templates))
+def template_contents(model: str | list[str], nside: int) -> dict[str, str]:
+    """Fingerprints of the templates that presets read, by path below PYSM_LOCAL_DATA.
+
+    None of what PySM downloads: there a name has one content.
+    """
+    local = os.environ.get(LOCAL_DATA)
+    if model == "embedded" or not local:
+        return {}
+    return {
+        str(path.relative_to(local)): _content(path)
+        for name in model
+        for template in (*presets.templates(name, nside), *presets.templates_in_code(name))
+        for path in presets.local_files(local, template)
+    }
 
 
-def _local_files(local, template) -> list[Path]:
-    return sorted(Path(local).glob(re.sub(r"\{\w+\}", "*", template)))
+@cache
+def _content(path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def unknown_parameters(model: str | list[str], names: Iterable[str]) -> dict[str, str]:
+    """Why the sky of presets has no true map of some spectral parameters, by their name."""
+    if model == "embedded":
+        return {}
+    attributes = {one.name: one.pysm for one in DUST_AND_SYNCHROTRON.parameters}
+    owners = {
+        name: [preset for preset in model if presets.owns(preset, attributes[name])]
+        for name in names
+    }
+    return {
+        name: f"{all_of(found)} have one each" if found else f"none of {', '.join(model)} has one"
+        for name, found in owners.items()
+        if len(found) != 1
+    }
 
 
 def _fits_nside(path) -> float | None:

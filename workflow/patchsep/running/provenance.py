@@ -1,19 +1,29 @@
-"""Provenance: fingerprints of the code and the data that a result depends on.
+"""Provenance: what a result depends on, and the records of what made it, kept beside it.
 
 Snakemake compares the fingerprint of the code with the one that a result was made with, and
 a shard that of everything that goes into a fit: what did not change is not computed again,
 whatever the time stamps of a new checkout say.
+
+Snakemake's records are in `.snakemake/`, apart from the results. A copy of them goes with the
+results, and back to where Snakemake looks, so that results that were copied, or whose
+`.snakemake/` was removed, are compared like any.
 """
 
 import ast
+import gzip
+import json
+import os
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from ..files.fingerprints import fingerprint
+from ..files.versions import computing_versions
+from ..files.whole import whole
 
 # No result depends on what is written to a log, or on when a library is imported.
-WITHOUT_EFFECT = {"logs", "lazy"}
+WITHOUT_EFFECT = {"jobs", "lazy"}
 
 
 def code_fingerprint(script: str | Path, package: str | Path, *files: str | Path) -> str:
@@ -70,3 +80,115 @@ def _imported(tree: ast.AST, path: Path, package: Path) -> Iterator[Path]:
         # What is imported from a folder are its modules.
         names = [origin / alias.name for alias in node.names] if origin.is_dir() else [origin]
         yield from (name.with_suffix(".py") for name in names if name.stem not in WITHOUT_EFFECT)
+
+
+# Copy of Snakemake's records, in the folder of a run; beside it, while the run goes on, a file that
+# tells that the copy is not of what lies there.
+KEPT, UNDER_WAY = "provenance.json.gz", "provenance.under_way"
+SNAKEMAKE = Path(".snakemake")
+# Below the folder of a run, what no rule has for its output.
+NO_OUTPUT = {"logs", "benchmarks", "configurations", KEPT, UNDER_WAY}
+
+
+def begin_run(results: str | Path):
+    """Tell that records in the folder of a run are old from now on, until `keep_records`."""
+    Path(results).mkdir(parents=True, exist_ok=True)
+    (Path(results) / UNDER_WAY).touch()
+
+
+def keep_records(results: str | Path, snakemake: Path = SNAKEMAKE):
+    """Copy Snakemake's records of what made the files of a run into the run's folder.
+
+    A record that is new there gets the versions of what computes.
+    """
+    before, now = _kept(results), computing_versions()
+    records = {}
+    for name, path in _recorded(results, snakemake).items():
+        record = json.loads(path.read_text(encoding="utf-8"))
+        known = before.get(name, {})
+        made_with = known["versions"] if known.get("record") == record else now
+        records[name] = {"record": record, "versions": made_with}
+    if records:
+        with whole(Path(results) / KEPT) as temporary:
+            temporary.write_bytes(gzip.compress(json.dumps(records).encode(), mtime=0))
+        (Path(results) / UNDER_WAY).unlink(missing_ok=True)
+
+
+def compare_records(results: str | Path, snakemake: Path = SNAKEMAKE) -> list[str]:
+    """Let Snakemake know of every file of a run what made it; returns what it cannot know.
+
+    Records that Snakemake lacks are restored from those kept with the results; those that it has
+    and that are not kept are kept. Warnings are of files without any record, and of files that
+    were made with other versions of what computes. Nothing is done while Snakemake is at work here.
+    """
+    results = Path(results)
+    if any((snakemake / "locks").glob("*")):
+        return []
+    kept = {} if (results / UNDER_WAY).exists() else _kept(results)
+    time = (results / KEPT).stat().st_mtime if kept else 0.0
+    for name, known in kept.items():
+        path = snakemake / "metadata" / name
+        if not path.exists() and Path(_output(name)).exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (snakemake / "incomplete").mkdir(exist_ok=True)
+            path.write_text(json.dumps(known["record"]), encoding="utf-8")
+            os.utime(path, (time, time))
+    recorded = _recorded(results, snakemake)
+    if any(name not in kept or path.stat().st_mtime > time for name, path in recorded.items()):
+        keep_records(results, snakemake)
+        kept = _kept(results)
+    return _without_record(results, recorded) + _with_other_versions(results, kept)
+
+
+def _without_record(results, recorded) -> list[str]:
+    files = [
+        path
+        for path in results.rglob("*")
+        if path.is_file() and not NO_OUTPUT & set(path.relative_to(results).parts)
+    ]
+    if recorded or not files:
+        return []
+    return [
+        f"nothing tells what made the {len(files)} files in {results}, so that none is made again "
+        "for a changed setting. Move the folder away to make all anew; if the files are of this "
+        "very configuration, run the same command with --touch once"
+    ]
+
+
+def _with_other_versions(results, kept) -> list[str]:
+    now, others = computing_versions(), {}
+    for name, known in kept.items():
+        if Path(_output(name)).exists():
+            for package, version in known["versions"].items():
+                if version != now.get(package):
+                    others.setdefault((package, version), []).append(name)
+    return [
+        f"{len(names)} of the files in {results} were made with {package} {version}, and here is "
+        f"{now.get(package)}. They are kept; to make all anew, run the same command with --forceall"
+        for (package, version), names in sorted(others.items())
+    ]
+
+
+def _kept(results) -> dict[str, dict]:
+    """Records that are kept with a run, by their name in Snakemake's folder."""
+    path = Path(results) / KEPT
+    return json.loads(gzip.decompress(path.read_bytes())) if path.is_file() else {}
+
+
+def _recorded(results, snakemake) -> dict[str, Path]:
+    """Snakemake's records of the files that a run has, by their name in Snakemake's folder."""
+    folder, records = snakemake / "metadata", {}
+    for path in folder.rglob("*"):
+        name = str(path.relative_to(folder))
+        # The record of a file that is being made anew is that of the old one.
+        if path.is_file() and not (snakemake / "incomplete" / name).exists():
+            output = Path(_output(name))
+            if output.is_relative_to(results) and output.exists():
+                records[name] = path
+    return records
+
+
+def _output(name) -> str:
+    """The file that a record is of, which Snakemake has in the record's name."""
+    *folders, last = Path(name).parts
+    return urlsafe_b64decode("".join([*(one[1:] for one in folders), last])).decode()

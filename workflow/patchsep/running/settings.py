@@ -23,7 +23,7 @@ from ..spectra.pixel_weights import PIXEL_WEIGHTS
 from ..studies.published import TAKES
 from .checks import FIELDS, cross_check
 from .data_checks import data_problems
-from .messages import as_list, suggest
+from .messages import all_of, as_list, suggest
 
 # Beside the package in a checkout, within it where it is installed.
 SCHEMAS = [folder / "schemas" for folder in Path(__file__).parents[1:3]]
@@ -282,14 +282,41 @@ def read_yaml(path):
     Raises
     ------
     SettingsError
-        If it is none.
+        If it is none, or has a key twice, of which YAML would keep the last.
     """
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        _raise(_keys_given_twice(yaml.compose(text, yaml.SafeLoader)), path)
+        return yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         _raise([f"this is not YAML{where}; see {Path(path).parent} for examples"], path)
+
+
+def _keys_given_twice(root) -> list[str]:
+    """Problems of the keys of a composed YAML document, wherever in it they are."""
+    problems, seen, waiting = [], set(), [("", root)]
+    while waiting:
+        prefix, node = waiting.pop()
+        # What an anchor names is looked at once, and may contain itself.
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += [(f"{prefix}{number}.", item) for number, item in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            lines = {}
+            for key, value in node.value:
+                lines.setdefault(str(key.value), []).append(key.start_mark.line + 1)
+                waiting.append((f"{prefix}{key.value}.", value))
+            problems += [
+                f"{prefix}{key}: given {len(given)} times, in lines {all_of(map(str, given))}; "
+                "keep one, or give the others another name"
+                for key, given in lines.items()
+                if len(given) > 1
+            ]
+    return sorted(problems)
 
 
 def _check_instrument(path, methods, source):

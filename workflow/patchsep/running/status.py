@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from time import time
 
+from ..files.columns import in_columns
 from ..files.progress import read_progress
 from ..files.whole import whole
 
@@ -31,10 +32,8 @@ def status(folder: str | Path) -> str:
     groups = {}
     for shard in plan:
         groups.setdefault(tuple(Path(shard).parts[:2]), []).append(progress.get(shard))
-    lines = [
-        f"{'method':<16}{'region':<12}{'shards':>7}{'done':>6}{'at work':>8}{'silent':>7}"
-        f"{'fits done':>11}{'of':>9}{'fits/s':>8}{'unconverged':>12}{'time left':>11}"
-    ]
+    columns = ["method", "region", "shards", "done", "at work", "silent", "fits done", "of"]
+    table = [[*columns, "fits/s", "unconverged", "time left"]]
     for (method, region), shards in groups.items():
         started = [item for item in shards if item]
         open_ones = [item for item in started if item["fits_done"] < item["fits"]]
@@ -42,11 +41,11 @@ def status(folder: str | Path) -> str:
         rate = sum(item["fits_per_second"] for item in open_ones if item not in silent)
         done, of = (sum(item[key] for item in started) for key in ("fits_done", "fits"))
         left = f"{(of - done) / rate:.0f} s" if rate else "" if done < of else "0 s"
-        lines.append(
-            f"{method:<16}{region:<12}{len(shards):>7}{len(started) - len(open_ones):>6}"
-            f"{len(open_ones) - len(silent):>8}{len(silent):>7}{done:>11}{of:>9}{rate:>8.1f}"
-            f"{sum(item['unconverged'] for item in started):>12}{left:>11}"
-        )
+        n_done, n_open = len(started) - len(open_ones), len(open_ones) - len(silent)
+        unconverged = sum(item["unconverged"] for item in started)
+        counts = [len(shards), n_done, n_open, len(silent), done, of, f"{rate:.1f}", unconverged]
+        table.append([method, region, *map(str, counts), left])
+    lines = in_columns(table, 2)
     return "\n".join([*lines, "Fits, rates and times are of the shards that have started."])
 
 

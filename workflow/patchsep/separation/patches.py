@@ -172,10 +172,18 @@ def uniform(nside: int, pixels: np.ndarray, value: int, seed: Seed) -> np.ndarra
 def equal_width_bins(values: np.ndarray, n_bins: int) -> np.ndarray:
     """Pixels whose values (n_pixels,) fall into one of `n_bins` equal intervals are a patch.
 
-    Intervals span the values; those without a pixel have no label. NaN, where the sky has no
-    such parameter, counts as one value.
+    Intervals span the values; those without a pixel have no label.
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN: the sky has no such parameter, or more than one.
     """
-    values = np.nan_to_num(values)
+    if np.isnan(values).any():
+        raise ValueError(
+            "patches cannot follow a spectral parameter that is not known everywhere; "
+            "follow another map"
+        )
     low, high = values.min(), values.max()
     if low == high:
         return np.zeros(len(values), dtype=int)

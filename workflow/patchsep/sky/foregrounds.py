@@ -1,14 +1,24 @@
 """Galactic foregrounds: PySM presets, or a seeded stand-in that needs no download."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from traceback import walk_tb
 
 import numpy as np
 import pysm3
 import pysm3.units as u
+from astropy.utils.data import conf
 
 from ..lazy import healpy as hp
 from .embedded import embedded_sky
+from .presets import templates, templates_in_code
 from .spectral_model import SpectralModel
+
+# What PySM says of a file that is missing goes to a job's log, and is not all there is to say.
+logging.getLogger("pysm3").addHandler(logging.NullHandler())
 
 # Frequency at which regions are drawn on dust intensity, GHz.
 INTENSITY_FREQUENCY = 353.0
@@ -55,19 +65,72 @@ def simulate_foregrounds(
         Seed of the embedded sky; PySM presets have none.
     """
     sky = foreground_sky(presets, nside, seed)
-    intensity = sky.get_emission(INTENSITY_FREQUENCY * u.GHz)[0].to_value(u.uK_RJ)
+    # Some components read what they need for a frequency only when asked for it.
+    with _downloads_told(presets, nside):
+        intensity = sky.get_emission(INTENSITY_FREQUENCY * u.GHz)[0].to_value(u.uK_RJ)
+        bands = polarization(sky, frequencies)
     return Foregrounds(
-        polarization=polarization(sky, frequencies),
+        polarization=bands,
         dust_intensity=intensity,
         parameters=true_parameters(sky, model),
     )
 
 
 def foreground_sky(presets: str | list[str], nside: int, seed: int = 0) -> pysm3.Sky:
-    """PySM's sky of presets, see `simulate_foregrounds`."""
+    """PySM's sky of presets, see `simulate_foregrounds`.
+
+    Raises
+    ------
+    MissingTemplate
+        If PySM cannot download what they need.
+    """
     if presets == "embedded":
         return embedded_sky(nside, seed)
-    return pysm3.Sky(nside=nside, preset_strings=list(presets))
+    with _downloads_told(presets, nside):
+        return pysm3.Sky(nside=nside, preset_strings=list(presets))
+
+
+class MissingTemplate(OSError):
+    """A template of PySM that is not here and could not be downloaded."""
+
+
+def missing_template(preset: str, nside: int) -> str | None:
+    """The first template that a preset needs and that is not on this machine, if there is one."""
+    try:
+        with conf.set_temp("allow_internet", False):
+            pysm3.Sky(nside=nside, preset_strings=[preset])
+    except OSError as error:
+        return _asked_for(error)
+    return None
+
+
+@contextmanager
+def _downloads_told(presets, nside) -> Iterator[None]:
+    """Say of a download that fails which preset needs it, and how to do without."""
+    try:
+        yield
+    except OSError as error:
+        name = _asked_for(error)
+        if name is None:
+            raise
+        readers = [preset for preset in presets if _may_read(preset, nside, name)]
+        raise MissingTemplate(
+            f"foregrounds.model: {', '.join(readers or presets)} needs {name}, which cannot be "
+            f"downloaded ({getattr(error, 'reason', error)}). Get {pysm3.utils.data.DATAURL}{name} "
+            "on a machine that can, into the folder that PYSM_LOCAL_DATA names"
+        ) from error
+
+
+def _may_read(preset, nside, name) -> bool:
+    known = (*templates(preset, nside), *templates_in_code(preset))
+    return any(fnmatch(name, template) for template in known)
+
+
+def _asked_for(error) -> str | None:
+    """The template that PySM was looking for when an error came up."""
+    code = pysm3.utils.RemoteData.get.__code__
+    frames = (frame for frame, _ in walk_tb(error.__traceback__) if frame.f_code is code)
+    return next((frame.f_locals["filename"] for frame in frames), None)
 
 
 def polarization(sky: pysm3.Sky, frequencies: np.ndarray) -> np.ndarray:

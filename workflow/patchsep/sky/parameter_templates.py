@@ -35,10 +35,17 @@ def prepare_template(
     -------
     array (12 nside²,)
         Where the map is not known it has its mean.
+
+    Raises
+    ------
+    ValueError
+        If it is not known anywhere.
     """
     known = values[np.isfinite(values)]
+    if not len(known):
+        raise ValueError("the map of a template has no value anywhere; give another")
     coarse = regraded(values, nside)
-    filled = np.where(np.isnan(coarse), known.mean() if len(known) else 0.0, coarse)
+    filled = np.where(np.isnan(coarse), known.mean(), coarse)
     template = smooth(filled, smoothing)
     if error > 0:
         beam = hp.gauss_beam(np.radians(coherence), lmax=3 * nside - 1)
