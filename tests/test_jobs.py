@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from workflows import ROOT, new_folder, snakemake, tiny, with_changes
 
-from patchsep.files.maps import read_parameter_map
+from patchsep.files.foreign_maps import read_parameter_map
+from patchsep.files.maps import read_maps
 from patchsep.running.jobs import is_explained
 from patchsep.sky.regions import full_sky
 
@@ -43,7 +44,7 @@ def test_an_error_that_the_package_raises_is_explained(map_of_something):
 
 def test_an_error_of_python_or_of_a_library_is_not():
     assert not is_explained(*caught(full_sky, np.zeros(3), np.array([100]), 1, 0.0))
-    assert not is_explained(*caught(read_parameter_map, "none.fits", "beta_dust"))
+    assert not is_explained(*caught(read_maps, "none.fits"))
 
 
 def stopped(folder, columns):

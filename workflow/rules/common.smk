@@ -78,8 +78,7 @@ try:
     # What a run ends with.
     PUBLISHED, PUBLISHED_TABLES = PLAN.published()
     if workflow.is_main_process and (problems := figure_problems(PLAN)):
-        raise SettingsError("
-".join(problems))
+        raise SettingsError("\n".join(problems))
 except SettingsError as error:
     sys.exit(f"The configuration cannot be used:\n{error}")
 

@@ -94,10 +94,10 @@ def foreground_problems(key, model, nside) -> list[str]:
     ]
     if twice or not os.environ.get(LOCAL_DATA):
         return twice
-    return [problem for name in model for problem in _template_problems(key, name, nside)]
+    return [problem for name in model for problem in _preset_problems(key, name, nside)]
 
 
-def _template_problems(key, name, nside) -> list[str]:
+def _preset_problems(key, name, nside) -> list[str]:
     local = os.environ[LOCAL_DATA]
     templates = presets.templates(name, nside)
     files = {template: presets.local_files(local, template) for template in templates}
