@@ -141,12 +141,14 @@ def compare_records(results: str | Path, snakemake: Path = SNAKEMAKE) -> list[st
 
 
 def _without_record(results, recorded) -> list[str]:
+    if recorded:
+        return []
     files = [
         path
         for path in results.rglob("*")
         if path.is_file() and not NO_OUTPUT & set(path.relative_to(results).parts)
     ]
-    if recorded or not files:
+    if not files:
         return []
     return [
         f"nothing tells what made the {len(files)} files in {results}, so that none is made again "
@@ -158,7 +160,7 @@ def _without_record(results, recorded) -> list[str]:
 def _with_other_versions(results, kept) -> list[str]:
     now, others = computing_versions(), {}
     for name, known in kept.items():
-        if Path(_output(name)).exists():
+        if known["versions"] != now and os.path.exists(_output(name)):
             for package, version in known["versions"].items():
                 if version != now.get(package):
                     others.setdefault((package, version), []).append(name)
@@ -177,18 +179,26 @@ def _kept(results) -> dict[str, dict]:
 
 def _recorded(results, snakemake) -> dict[str, Path]:
     """Snakemake's records of the files that a run has, by their name in Snakemake's folder."""
-    folder, records = snakemake / "metadata", {}
-    for path in folder.rglob("*"):
-        name = str(path.relative_to(folder))
-        # The record of a file that is being made anew is that of the old one.
-        if path.is_file() and not (snakemake / "incomplete" / name).exists():
-            output = Path(_output(name))
-            if output.is_relative_to(results) and output.exists():
-                records[name] = path
-    return records
+    # The record of a file that is being made anew is that of the old one.
+    unfinished = set(_names(snakemake / "incomplete"))
+    folder = snakemake / "metadata"
+    return {
+        name: folder / name
+        for name in _names(folder)
+        if _output(name).startswith(f"{results}/")
+        and name not in unfinished
+        and os.path.exists(_output(name))
+    }
+
+
+def _names(folder) -> Iterator[str]:
+    """Names of the files in one of Snakemake's folders; there may be very many."""
+    for root, _, files in os.walk(folder):
+        within = os.path.relpath(root, folder)
+        yield from (name if within == "." else f"{within}/{name}" for name in files)
 
 
 def _output(name) -> str:
     """The file that a record is of, which Snakemake has in the record's name."""
-    *folders, last = Path(name).parts
+    *folders, last = name.split("/")
     return urlsafe_b64decode("".join([*(one[1:] for one in folders), last])).decode()
