@@ -300,8 +300,8 @@ def test_half_a_compressed_template_is_not_a_map(templates, monkeypatch):
     path = templates / "dust_q_new.fits.gz"
     hp.write_map(path, np.random.default_rng(0).normal(size=hp.nside2npix(16)), dtype=np.float32)
     path.write_bytes(path.read_bytes()[:300])
-    presets = {"d0": {"map": "pysm_2/dust_q_new.fits.gz"}}
-    monkeypatch.setattr("patchsep.running.data_checks.pysm_presets", lambda: presets)
+    name = "pysm_2/dust_q_new.fits.gz"
+    monkeypatch.setattr("patchsep.sky.presets.templates", lambda preset, nside: [name])
     (line,) = problems_of({"foregrounds.model": ["d0"], "nside": 16, **UNIFORM})
     assert line == f"{SOURCE}: foregrounds.model: {path} is not a map; copy it again"
 

@@ -6,7 +6,7 @@ import sys
 import healpy as hp
 import numpy as np
 import pytest
-from workflows import ROOT, new_folder, snakemake, tiny, with_changes
+from workflows import ROOT, new_folder, snakemake, tiny
 
 from patchsep.files.foreign_maps import read_parameter_map
 from patchsep.files.maps import read_maps
@@ -77,14 +77,12 @@ def test_an_unexpected_error_keeps_its_traceback(tmp_path):
 
 
 @pytest.mark.workflow
-def test_a_job_of_the_workflow_ends_without_a_traceback(tmp_path, map_of_something):
-    method = {
-        "strategy": "template",
-        "maps": {"beta_dust": str(map_of_something)},
-        "patches": tiny()["methods"]["kmeans"]["patches"],
-    }
-    folder, settings = new_folder(tmp_path, "run"), with_changes(tiny(), {"methods.t": method})
-    target = "results/tiny/maps/templates_t.fits"
-    said = snakemake(folder, settings, target, succeeds=False)
-    assert f"{map_of_something} has the columns one, other; name one of them BETA_DUST" in said
+def test_a_job_of_the_workflow_ends_without_a_traceback(tmp_path):
+    folder = new_folder(tmp_path, "run")
+    maps = folder / "results/tiny/maps"
+    snakemake(folder, tiny(), "results/tiny/maps/dust_intensity.fits")
+    damaged = maps / "dust_intensity.fits"
+    damaged.write_bytes(damaged.read_bytes()[:-2880])
+    said = snakemake(folder, tiny(), "results/tiny/maps/regions.fits", succeeds=False)
+    assert "patchsep stopped: " in said and "dust_intensity.fits is damaged" in said
     assert "Traceback" not in said
