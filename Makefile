@@ -52,4 +52,4 @@ lock:
 	$(LOCK) -c envs/requirements-run.txt --extra cuda -o envs/requirements-cuda.txt
 
 clean:
-	rm -rf $(VENV) .snakemake results report.html
+	rm -rf $(VENV) .snakemake results/*/ report.html

@@ -1,4 +1,4 @@
-"""config/README.md, the configuration's schema and the shipped files say the same."""
+"""The pages of the configuration, the configuration's schema and the shipped files say the same."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTI
 
 
 def schema_keys():
-    """Full dotted path of every leaf key of the schema, and what the README states of it.
+    """Full dotted path of every leaf key of the schema, and what the documentation states.
 
     That is the default, or whether the key is required.
     """
@@ -51,8 +51,9 @@ def schema_keys():
 
 
 def readme_rows():
-    """The README's rows of keys: (unit, default, meaning) by key."""
-    rows = ROW.findall((ROOT / "config/README.md").read_text())
+    """Rows of keys of all pages: (unit, default, meaning) by key."""
+    pages = sorted((ROOT / "docs").glob("configuration-*.md"))
+    rows = [row for page in pages for row in ROW.findall(page.read_text(encoding="utf-8"))]
     assert len({key for key, *_ in rows}) == len(rows), "a key has two rows"
     return {key: cells for key, *cells in rows}
 

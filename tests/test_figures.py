@@ -114,7 +114,7 @@ def test_the_registry_imports_no_library_for_drawing_or_computing():
 
 
 def test_every_figure_has_a_caption_a_row_in_the_readme_and_a_name_of_its_own():
-    readme = (ROOT / "config" / "README.md").read_text()
+    readme = (ROOT / "docs" / "configuration-studies.md").read_text(encoding="utf-8")
     assert sum(len(module.FIGURES) for module in MODULES) == len(FIGURES)
     for name in FIGURES:
         assert f"\n| `{name}` |" in readme

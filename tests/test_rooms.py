@@ -76,8 +76,8 @@ def test_a_room_says_what_it_takes_and_hands_on(room):
     assert len(list((PACKAGE / room).glob("*.py"))) <= 12
 
 
-def test_the_rooms_are_those_that_the_readme_lists_in_this_order():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_rooms_are_those_that_the_docs_list_in_this_order():
+    readme = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
     places = [readme.index(f"| `{room}` |") for room in ROOMS]
     assert all(one < other for one, other in pairwise(places))
 

@@ -66,7 +66,7 @@ def figure_problems(plan) -> list[str]:
     found = {name: _missing(plan, name) for name in drawn}
     return [
         f"figures.drawn: {name} would show nothing, for {missing}; remove it, or give it something "
-        f"to show (config/README.md, figures.methods.{name} and figures.sets.{name})"
+        f"to show (docs/configuration-studies.md, figures.methods.{name} and figures.sets.{name})"
         for name, missing in found.items()
         if missing
     ]

@@ -197,6 +197,6 @@ def region_problems(regions, nside) -> list[str]:
         tried = " and no ".join(as_list(regions["mask_file"]))
         return [
             f"regions.mask_file: found no {tried}; download Planck's Galactic masks "
-            "(config/README.md, Planck regions) or use regions.method dust_intensity"
+            "(docs/configuration-sky.md, Planck regions) or use regions.method dust_intensity"
         ]
     return []

@@ -213,7 +213,7 @@ def _explain(error) -> list[str]:
         missing = [name for name in error.validator_value if name not in error.instance]
         return [f"{key + '.' if key else ''}{name}: missing; add this key" for name in missing]
     if error.validator in ("anyOf", "not", "pattern", "minProperties"):
-        about = error.schema.get("description", "see config/README.md for what it may be")
+        about = error.schema.get("description", "see docs/ for what it may be")
         return [f"{key}: {error.instance!r} does not fit here. {' '.join(about.split())}"]
     if error.validator == "enum":
         renamed = error.schema.get("renamed", {}).get(str(error.instance))
