@@ -163,22 +163,21 @@ def plot_parameters(data: pd.DataFrame, shown: dict) -> plt.Figure:
         [in_words(name) for name in names],
         [*shown["symbols"].values()],
         shown["projection"],
-        n_bars=2,
+        n_bars=len(names),
     )
     for column, (parameter, label) in zip(axes.T, shown["labels"].items()):
-        # Recovered values scatter more than true ones vary: they get a scale of their own.
-        for group, of_group in ((column[:1], names[:1]), (column[1:], names[1:])):
-            values = [data[f"{name}.{parameter}"].to_numpy() for name in of_group]
+        # Noise makes patches scatter much more than fields, and than the truth: each has a scale.
+        for axis, name in zip(column, names):
+            values = data[f"{name}.{parameter}"].to_numpy()
             if np.isnan(values).all():
-                group[0].text(0, 0, "not in this sky", ha="center", va="center")
-                group[0].set(xticks=[], yticks=[])
+                axis.text(0, 0, "not in this sky", ha="center", va="center")
+                axis.set(xticks=[], yticks=[])
                 continue
             low, high = np.nanpercentile(values, [5, 95])
-            for axis, sky in zip(group, values):
-                mesh = draw_map(axis, sky, cmap="cividis", vmin=low, vmax=high)
+            mesh = draw_map(axis, values, cmap="cividis", vmin=low, vmax=high)
             figure.colorbar(
                 mesh,
-                ax=group,
+                ax=axis,
                 location="bottom",
                 label=label,
                 extend="both" if low < high else "neither",

@@ -37,11 +37,16 @@ def _rows(files, shown) -> pd.DataFrame:
 
 
 def method_table(files: dict, shown: dict) -> pd.DataFrame:
-    """`tables.relative_to_first` of one criterion, all regions combined."""
-    from ..inference.tables import relative_to_first
+    """`tables.relative_to_first` of one criterion, all regions combined.
+
+    Of the kinds that r is measured with: the first of every method, and as published.
+    """
+    from ..inference.sets import KINDS, of_first
+    from ..inference.tables import as_published, relative_to_first
 
     samples = dict(zip(shown["sets"], map(read_table, files["samples"]), strict=True))
-    return relative_to_first(_rows(files, shown), samples)
+    rows = relative_to_first(_rows(files, shown), samples)
+    return rows[of_first(rows, KINDS) | as_published(rows)].reset_index(drop=True)
 
 
 def template_table(files: dict, shown: dict) -> pd.DataFrame:
@@ -64,7 +69,7 @@ def plot_methods(data: pd.DataFrame, _) -> plt.Figure:
     """Bias and, from there on, or from zero, sigma_+ of every method, a panel per set.
 
     Bars of a method are as long together as abs(bias) + sigma_+. `data` is that of `method_table`;
-    there is a bar for each of the kinds that r is measured with.
+    there is a bar for each of the kinds that r is measured with there.
     """
     sets, methods = (list(data[column].unique()) for column in ("set", "method"))
     kind = "residual " + data["foreground_residual"]

@@ -128,6 +128,11 @@ def combined_rows(
     return with_whole_counts(rows)
 
 
+def as_published(table: pd.DataFrame) -> pd.Series:
+    """Whether rows are measured as published: uniform weights, residuals neglected."""
+    return table[PUBLISHED_KIND.index].eq(PUBLISHED_KIND).all(axis=1)
+
+
 def relative_to_first(
     selection: pd.DataFrame, samples: dict[tuple[str, str], pd.DataFrame]
 ) -> pd.DataFrame:
