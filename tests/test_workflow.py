@@ -775,7 +775,8 @@ def test_the_notebook_runs_on_a_finished_run(finished):
     (folder / "config").mkdir(exist_ok=True)
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump(tiny()))
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}})
+    where = {"metadata": {"path": folder}}
+    client = NotebookClient(notebook, timeout=120, shutdown_kernel="immediate", resources=where)
     client.execute()
     *_, table, menus = (cell for cell in notebook["cells"] if cell["cell_type"] == "code")
     assert "kmeans" in table["outputs"][0]["data"]["text/html"]
