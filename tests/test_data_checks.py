@@ -424,3 +424,40 @@ def test_other_templates_are_simulated_again(templates, tmp_path):
     )
     said = snakemake(folder, settings, "--dry-run", target)
     assert "simulate_foregrounds" in said
+
+
+VALIDATION = "results/tiny/validation"
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize(
+    ("rule", "files"),
+    [
+        ("calibrate", ["calibration_skies.csv", "calibration.csv", "calibration_pulls.csv"]),
+        (
+            "validate_selection",
+            [f"known_patches/1-1-1_{kind}.csv" for kind in ("estimates", "selected", "pulls")],
+        ),
+    ],
+)
+def test_skies_that_are_simulated_by_other_rules_depend_on_templates_too(
+    templates, mask_file, tmp_path, rule, files
+):
+    """With masks from a file nothing that they read is of the training sky's foregrounds."""
+    changes = {
+        "foregrounds": {"model": ["d0"]},
+        "test_sets": REMOVED,
+        "regions": planck_masks(mask_file),
+    }
+    folder, settings = new_folder(tmp_path, "run"), with_changes(tiny(), changes)
+    targets = [f"{VALIDATION}/{name}" for name in files]
+    # Its inputs are made; its outputs, which take minutes, are taken to be.
+    of_region = ["results/tiny/spectra/theory/consistent/hi.csv"]
+    snakemake(folder, settings, "results/tiny/maps/regions.fits", *of_region)
+    for name in targets:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    snakemake(folder, settings, "--touch", "--forceall", *targets)
+    assert "Nothing to be done" in snakemake(folder, settings, "--dry-run", *targets)
+    (templates / "dust_q_new.fits").write_bytes((templates / "dust_t_new.fits").read_bytes() + b" ")
+    assert rule in snakemake(folder, settings, "--dry-run", *targets)

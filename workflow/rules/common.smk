@@ -181,6 +181,14 @@ def foregrounds_of(wildcards):
     return f"{RESULTS}/{PLAN.galaxy_of(wildcards.sky)}maps/foregrounds.fits"
 
 
+def templates_of(foregrounds):
+    """Fingerprints of the templates that a sky is simulated from, for params of such rules.
+
+    In a function of wildcards there: reading templates takes too long for every job's start.
+    """
+    return template_contents(foregrounds["model"], SETTINGS["nside"])
+
+
 def more_each_attempt(amount):
     """A job that ran out of memory or time gets more of both in its next attempt."""
     return lambda wildcards, attempt: amount * attempt

@@ -59,6 +59,7 @@ rule validate_selection:
         known=VALIDATION["known_patches"],
         region=PLAN.regions[0],
         foregrounds=SETTINGS["foregrounds"],
+        templates=lambda wildcards: templates_of(SETTINGS["foregrounds"]),
         criteria=PLAN.criteria,
         mocks=SETTINGS["mocks"],
         spectra=PLAN.spectra,
@@ -129,6 +130,7 @@ rule calibrate:
     params:
         skies={key: VALIDATION[key] for key in ("realizations", "seed", "r", "mocks")},
         foregrounds=SETTINGS["foregrounds"],
+        templates=lambda wildcards: templates_of(SETTINGS["foregrounds"]),
         fields=SETTINGS["fields"],
         spectra=PLAN.spectra,
         amplitude_scatter=SETTINGS["likelihood"]["amplitude_scatter"],
