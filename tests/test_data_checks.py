@@ -10,6 +10,7 @@ from workflows import REMOVED, new_folder, snakemake, tiny, with_changes
 
 from patchsep.running.data_checks import template_contents
 from patchsep.running.settings import load_settings
+from patchsep.sky.presets import presets
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 pytestmark = pytest.mark.usefixtures("repository")
@@ -270,6 +271,9 @@ def test_nside_above_that_of_real_templates_is_refused(shared, monkeypatch):
         ("d8", "pysm_2/sil_fe00_2.0.dat"),
         ("co1", "co/HFI_CompMap_CO-Type1_512_R2.00_ring.fits"),
         ("co3", "co/HFI_CompMap_CO-Type1_512_R2.00_ring.fits"),
+        # Read only when the emission is asked for.
+        ("cib1", "websky/0.4/cib/cib_0353.0.fits"),
+        ("rg1", "websky/0.4/radio/radio_0353.0.fits"),
     ],
 )
 def test_a_preset_whose_templates_are_not_in_the_local_data_is_refused(templates, preset, template):
@@ -277,6 +281,13 @@ def test_a_preset_whose_templates_are_not_in_the_local_data_is_refused(templates
     assert line.startswith(f"{SOURCE}: foregrounds.model: {preset} needs {template}, not in ")
     assert f"PYSM_LOCAL_DATA ({templates.parent})" in line
     assert line.endswith("choose presets that it holds, or unset it to let PySM download them")
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_no_preset_of_pysm_is_taken_to_need_nothing(tmp_path, monkeypatch, preset):
+    monkeypatch.setenv("PYSM_LOCAL_DATA", str(tmp_path))
+    (line,) = problems_of({"foregrounds.model": [preset], "nside": 16, **UNIFORM})
+    assert f"{preset} needs " in line or f"{preset} is a CMB" in line
 
 
 def test_templates_with_nside_or_layer_in_their_name_are_found(templates):
