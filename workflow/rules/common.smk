@@ -11,11 +11,6 @@ IS_MODULE = (
 )
 # Its package is the one that runs, here and in every job's script.
 PACKAGE_HOME = str(CHECKOUT / "workflow")
-if not Path(PACKAGE_HOME, "patchsep").is_dir():
-    sys.exit(
-        f"patchsep's Snakefile needs the package beside it, which is not in {PACKAGE_HOME}; "
-        "clone the repository, and give `snakefile:` the path of the clone's Snakefile"
-    )
 if sys.path[0] != PACKAGE_HOME:
     sys.path.insert(0, PACKAGE_HOME)
     os.environ.update(
