@@ -1,5 +1,6 @@
 """Data that a configuration needs, masks, templates and PySM's maps, are looked at first."""
 
+import os
 import shutil
 
 import healpy as hp
@@ -435,6 +436,35 @@ def test_other_templates_are_simulated_again(templates, tmp_path):
     )
     said = snakemake(folder, settings, "--dry-run", target)
     assert "simulate_foregrounds" in said
+
+
+@pytest.mark.workflow
+def test_other_maps_of_users_are_used_however_old_they_are(mask_file, tmp_path):
+    """As copies are that keep time stamps; a template and masks of two kinds."""
+    template = tmp_path / "map.npz"
+    np.savez(template, BETA_DUST=np.full(N_PIXELS, 1.5))
+    numbers = {"beta_dust": 2, "temp_dust": 1, "beta_synch": 1}
+    bins = {ring: numbers for ring in ("hi", "mid", "low")}
+    maps = {"beta_dust": str(template), "temp_dust": "true", "beta_synch": "true"}
+    changes = {
+        "regions": planck_masks(mask_file),
+        "methods.binned": {"strategy": "template", "patches": bins, "maps": maps},
+        "test_sets": REMOVED,
+    }
+    folder, settings = new_folder(tmp_path, "run"), with_changes(tiny(), changes)
+    targets = ["results/tiny/maps/regions.fits", "results/tiny/maps/templates_binned.fits"]
+    snakemake(folder, settings, *targets)
+    # The same content with another time before that of the results is the same.
+    for path in (mask_file, template):
+        os.utime(path, (1e9, 1e9))
+    assert "Nothing to be done" in snakemake(folder, settings, "--dry-run", *targets)
+    np.savez(mask_file, **MASKS | {"GAL060": np.arange(N_PIXELS) < N_PIXELS // 2})
+    np.savez(template, BETA_DUST=np.full(N_PIXELS, 1.6))
+    for path in (mask_file, template):
+        os.utime(path, (1e9, 1e9))
+    said = snakemake(folder, settings, "--dry-run", *targets)
+    assert "draw_regions" in said
+    assert "prepare_templates" in said
 
 
 VALIDATION = "results/tiny/validation"

@@ -44,7 +44,7 @@ from patchsep.figures.registry import (
 )
 from patchsep.files.versions import describe_run
 from patchsep.running.cost import describe_plan
-from patchsep.running.data_checks import template_contents
+from patchsep.running.data_checks import file_content, template_contents
 from patchsep.running.plan import Plan
 from patchsep.running.provenance import (
     begin_run,
@@ -182,6 +182,18 @@ def templates_of(foregrounds):
     In a function of wildcards there: reading templates takes too long for every job's start.
     """
     return template_contents(foregrounds["model"], SETTINGS["nside"])
+
+
+def contents_of(paths):
+    """Fingerprints of those inputs that users have given, for params of rules that read them.
+
+    A copy may keep a time stamp from before the run. In a function of wildcards, as above.
+    """
+    return {
+        name: file_content(path)
+        for name, path in paths.items()
+        if not path.startswith(f"{RESULTS}/")
+    }
 
 
 def more_each_attempt(amount):
