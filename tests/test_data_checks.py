@@ -386,6 +386,22 @@ def test_a_true_map_that_the_sky_does_not_have_is_refused(model, method, key, pa
         )
 
 
+@pytest.mark.workflow
+@pytest.mark.parametrize("target", ["calibration", "validation"])
+def test_skies_of_components_that_are_not_there_are_refused_before_any_job(
+    shared, monkeypatch, tmp_path, target
+):
+    monkeypatch.setenv("PYSM_LOCAL_DATA", str(shared / "sky/pysm"))
+    folder = new_folder(tmp_path, "run")
+    settings = with_changes(tiny(), {"foregrounds.model": ["d1", "s1", "f1"]})
+    # A run of the whole chain has no need of them.
+    snakemake(folder, settings, "--dry-run", "--quiet", "all")
+    said = snakemake(folder, settings, target, succeeds=False)
+    assert "foregrounds.model: validation and calibration need one component" in said
+    assert "(beta_synch: s1 and f1 have one each); choose presets such as [d1, s1]" in said
+    assert not (folder / "results/tiny/maps").exists()
+
+
 def test_a_true_map_is_needed_on_those_skies_of_tests_that_the_method_is_tested_on():
     unknown = {"model": ["d5", "s1"]}
     changes = {"methods.t": TRUE, "foregrounds.model": ["d1", "s1"], **NEGLECTED}
@@ -485,8 +501,10 @@ def test_skies_that_are_simulated_by_other_rules_depend_on_templates_too(
     templates, mask_file, tmp_path, rule, files
 ):
     """With masks from a file nothing that they read is of the training sky's foregrounds."""
+    for stokes in "tqu":
+        shutil.copy(templates / "dust_t_new.fits", templates / f"synch_{stokes}_new.fits")
     changes = {
-        "foregrounds": {"model": ["d0"]},
+        "foregrounds": {"model": ["d0", "s0"]},
         "test_sets": REMOVED,
         "regions": planck_masks(mask_file),
     }

@@ -44,7 +44,11 @@ from patchsep.figures.registry import (
 )
 from patchsep.files.versions import describe_run
 from patchsep.running.cost import describe_plan
-from patchsep.running.data_checks import file_content, template_contents
+from patchsep.running.data_checks import (
+    file_content,
+    template_contents,
+    unknown_parameters,
+)
 from patchsep.running.plan import Plan
 from patchsep.running.provenance import (
     begin_run,
@@ -55,6 +59,7 @@ from patchsep.running.provenance import (
 from patchsep.running.settings import SettingsError, load_settings, read_yaml
 from patchsep.running.status import write_plan
 from patchsep.sky.regions import COMBINED
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 CONFIG_SOURCES = [
     *workflow.configfiles,
