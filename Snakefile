@@ -2,9 +2,18 @@
 # The settings are in config/ (config/README.md documents every key); each stage has its
 # rules in workflow/rules/, in the order of the data.
 
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.0")
+
+# `github(…)` and the like give rules one by one, and no package for them to import.
+if "://" in (here := workflow.current_basedir.get_path_or_uri(secret_free=True)):
+    sys.exit(
+        f"patchsep's Snakefile needs the package beside it, which {here} does not give; clone the "
+        "repository, and give `snakefile:` the path of the clone's Snakefile"
+    )
 
 if not workflow.overwrite_configfiles:
 

@@ -1,5 +1,6 @@
 """Data that a configuration needs, masks, templates and PySM's maps, are looked at first."""
 
+import os
 import shutil
 
 import healpy as hp
@@ -10,6 +11,7 @@ from workflows import REMOVED, new_folder, snakemake, tiny, with_changes
 
 from patchsep.running.data_checks import template_contents
 from patchsep.running.settings import load_settings
+from patchsep.sky.presets import presets
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 pytestmark = pytest.mark.usefixtures("repository")
@@ -270,6 +272,9 @@ def test_nside_above_that_of_real_templates_is_refused(shared, monkeypatch):
         ("d8", "pysm_2/sil_fe00_2.0.dat"),
         ("co1", "co/HFI_CompMap_CO-Type1_512_R2.00_ring.fits"),
         ("co3", "co/HFI_CompMap_CO-Type1_512_R2.00_ring.fits"),
+        # Read only when the emission is asked for.
+        ("cib1", "websky/0.4/cib/cib_0353.0.fits"),
+        ("rg1", "websky/0.4/radio/radio_0353.0.fits"),
     ],
 )
 def test_a_preset_whose_templates_are_not_in_the_local_data_is_refused(templates, preset, template):
@@ -277,6 +282,13 @@ def test_a_preset_whose_templates_are_not_in_the_local_data_is_refused(templates
     assert line.startswith(f"{SOURCE}: foregrounds.model: {preset} needs {template}, not in ")
     assert f"PYSM_LOCAL_DATA ({templates.parent})" in line
     assert line.endswith("choose presets that it holds, or unset it to let PySM download them")
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_no_preset_of_pysm_is_taken_to_need_nothing(tmp_path, monkeypatch, preset):
+    monkeypatch.setenv("PYSM_LOCAL_DATA", str(tmp_path))
+    (line,) = problems_of({"foregrounds.model": [preset], "nside": 16, **UNIFORM})
+    assert f"{preset} needs " in line or f"{preset} is a CMB" in line
 
 
 def test_templates_with_nside_or_layer_in_their_name_are_found(templates):
@@ -374,6 +386,22 @@ def test_a_true_map_that_the_sky_does_not_have_is_refused(model, method, key, pa
         )
 
 
+@pytest.mark.workflow
+@pytest.mark.parametrize("target", ["calibration", "validation"])
+def test_skies_of_components_that_are_not_there_are_refused_before_any_job(
+    shared, monkeypatch, tmp_path, target
+):
+    monkeypatch.setenv("PYSM_LOCAL_DATA", str(shared / "sky/pysm"))
+    folder = new_folder(tmp_path, "run")
+    settings = with_changes(tiny(), {"foregrounds.model": ["d1", "s1", "f1"]})
+    # A run of the whole chain has no need of them.
+    snakemake(folder, settings, "--dry-run", "--quiet", "all")
+    said = snakemake(folder, settings, target, succeeds=False)
+    assert "foregrounds.model: validation and calibration need one component" in said
+    assert "(beta_synch: s1 and f1 have one each); choose presets such as [d1, s1]" in said
+    assert not (folder / "results/tiny/maps").exists()
+
+
 def test_a_true_map_is_needed_on_those_skies_of_tests_that_the_method_is_tested_on():
     unknown = {"model": ["d5", "s1"]}
     changes = {"methods.t": TRUE, "foregrounds.model": ["d1", "s1"], **NEGLECTED}
@@ -424,3 +452,71 @@ def test_other_templates_are_simulated_again(templates, tmp_path):
     )
     said = snakemake(folder, settings, "--dry-run", target)
     assert "simulate_foregrounds" in said
+
+
+@pytest.mark.workflow
+def test_other_maps_of_users_are_used_however_old_they_are(mask_file, tmp_path):
+    """As copies are that keep time stamps; a template and masks of two kinds."""
+    template = tmp_path / "map.npz"
+    np.savez(template, BETA_DUST=np.full(N_PIXELS, 1.5))
+    numbers = {"beta_dust": 2, "temp_dust": 1, "beta_synch": 1}
+    bins = {ring: numbers for ring in ("hi", "mid", "low")}
+    maps = {"beta_dust": str(template), "temp_dust": "true", "beta_synch": "true"}
+    changes = {
+        "regions": planck_masks(mask_file),
+        "methods.binned": {"strategy": "template", "patches": bins, "maps": maps},
+        "test_sets": REMOVED,
+    }
+    folder, settings = new_folder(tmp_path, "run"), with_changes(tiny(), changes)
+    targets = ["results/tiny/maps/regions.fits", "results/tiny/maps/templates_binned.fits"]
+    snakemake(folder, settings, *targets)
+    # The same content with another time before that of the results is the same.
+    for path in (mask_file, template):
+        os.utime(path, (1e9, 1e9))
+    assert "Nothing to be done" in snakemake(folder, settings, "--dry-run", *targets)
+    np.savez(mask_file, **MASKS | {"GAL060": np.arange(N_PIXELS) < N_PIXELS // 2})
+    np.savez(template, BETA_DUST=np.full(N_PIXELS, 1.6))
+    for path in (mask_file, template):
+        os.utime(path, (1e9, 1e9))
+    said = snakemake(folder, settings, "--dry-run", *targets)
+    assert "draw_regions" in said
+    assert "prepare_templates" in said
+
+
+VALIDATION = "results/tiny/validation"
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize(
+    ("rule", "files"),
+    [
+        ("calibrate", ["calibration_skies.csv", "calibration.csv", "calibration_pulls.csv"]),
+        (
+            "validate_selection",
+            [f"known_patches/1-1-1_{kind}.csv" for kind in ("estimates", "selected", "pulls")],
+        ),
+    ],
+)
+def test_skies_that_are_simulated_by_other_rules_depend_on_templates_too(
+    templates, mask_file, tmp_path, rule, files
+):
+    """With masks from a file nothing that they read is of the training sky's foregrounds."""
+    for stokes in "tqu":
+        shutil.copy(templates / "dust_t_new.fits", templates / f"synch_{stokes}_new.fits")
+    changes = {
+        "foregrounds": {"model": ["d0", "s0"]},
+        "test_sets": REMOVED,
+        "regions": planck_masks(mask_file),
+    }
+    folder, settings = new_folder(tmp_path, "run"), with_changes(tiny(), changes)
+    targets = [f"{VALIDATION}/{name}" for name in files]
+    # Its inputs are made; its outputs, which take minutes, are taken to be.
+    of_region = ["results/tiny/spectra/theory/consistent/hi.csv"]
+    snakemake(folder, settings, "results/tiny/maps/regions.fits", *of_region)
+    for name in targets:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    snakemake(folder, settings, "--touch", "--forceall", *targets)
+    assert "Nothing to be done" in snakemake(folder, settings, "--dry-run", *targets)
+    (templates / "dust_q_new.fits").write_bytes((templates / "dust_t_new.fits").read_bytes() + b" ")
+    assert rule in snakemake(folder, settings, "--dry-run", *targets)

@@ -1,5 +1,6 @@
 """Another Snakefile uses this workflow as its module, as the catalogue of workflows tells it."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -96,3 +97,29 @@ def test_another_package_of_the_same_name_is_not_taken_for_that_of_the_checkout(
     (caller / "Snakefile").write_text(imported + CALLER)
     said = called(caller, "--dry-run", succeeds=False)
     assert f"patchsep is already imported from {other}, and the rules are of {ROOT}" in said
+
+
+HOSTED = """
+from snakemake.sourcecache import LocalGitFile
+
+module hosted:
+    snakefile: LocalGitFile("{repository}", "Snakefile", commit="HEAD")
+    config: config
+
+use rule * from hosted
+"""
+
+
+def test_a_snakefile_that_is_not_in_a_clone_says_so(tmp_path):
+    """As the catalogue's `github(…)`, which takes files from a repository one by one."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    shutil.copy(ROOT / "Snakefile", repository)
+    person = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
+    for command in (["init", "-q"], ["add", "."], [*person, "commit", "-q", "-m", "one file"]):
+        subprocess.run(["git", *command], cwd=repository, check=True)
+    (tmp_path / "Snakefile").write_text(HOSTED.format(repository=repository))
+    said = called(tmp_path, "--dry-run", succeeds=False)
+    assert "patchsep's Snakefile needs the package beside it" in said
+    assert "clone the repository, and give `snakefile:` the path" in said
+    assert "Traceback" not in said

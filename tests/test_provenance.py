@@ -1,12 +1,14 @@
 """Fingerprints: different for what matters, equal for what does not."""
 
 import json
+import os
 import shutil
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import numpy as np
 import pytest
+from workflows import new_folder, snakemake, tiny, with_changes
 
 from patchsep.files.fingerprints import fingerprint
 from patchsep.running import provenance
@@ -114,6 +116,9 @@ def run(tmp_path, monkeypatch):
         Path(name).write_text("content")
         record_of(name).write_text(json.dumps({"params": [name]}))
     keep_records("results/a")
+    # What a test writes is newer, however coarse the clock of the file system is.
+    for path in (*map(record_of, NAMES), Path("results/a", provenance.KEPT)):
+        os.utime(path, (1e9, 1e9))
 
 
 def test_records_that_are_lost_come_back_from_those_beside_the_results(run):
@@ -144,7 +149,7 @@ def test_records_of_a_run_that_was_cut_off_do_not_come_back(run):
     begin_run("results/a")
     shutil.rmtree(".snakemake")
     (line,) = compare_records("results/a")
-    assert line.startswith("nothing tells what made the 2 files in results/a")
+    assert line.startswith("nothing tells what made 2 of the 2 files in results/a, such as ")
     assert not record_of(NAMES[0]).exists()
 
 
@@ -158,6 +163,72 @@ def test_the_record_of_a_file_that_was_being_made_is_not_kept(run):
     compare_records("results/a")
     assert not record_of(NAMES[0]).exists()
     assert record_of(NAMES[1]).exists()
+
+
+@pytest.mark.parametrize("left", ["", '{"params": ["resul'])
+def test_a_record_that_was_cut_off_is_none_and_stops_nothing(run, left):
+    record_of(NAMES[0]).write_text(left)
+    (line,) = compare_records("results/a")
+    assert line.startswith(
+        f"nothing tells what made 1 of the 2 files in results/a, such as {NAMES[0]}"
+    )
+
+
+@pytest.mark.parametrize("kept", [b"", b"not compressed", None])
+def test_kept_records_that_were_cut_off_are_none_and_stop_nothing(run, kept):
+    path = Path("results/a", provenance.KEPT)
+    path.write_bytes(path.read_bytes()[:50] if kept is None else kept)
+    # Snakemake's own are kept again.
+    assert compare_records("results/a") == []
+    assert len(provenance._kept("results/a")) == 2
+    path.write_bytes(path.read_bytes()[:50] if kept is None else kept)
+    shutil.rmtree(".snakemake")
+    (line,) = compare_records("results/a")
+    assert line.startswith("nothing tells what made 2 of the 2 files in results/a")
+    assert "copy provenance.json.gz with them" in line
+
+
+def test_files_without_a_record_are_told_where_others_have_one(run):
+    """Such as those of a killed run whose records were lost, when one of them is made again."""
+    record_of(NAMES[1]).unlink()
+    keep_records("results/a")
+    (line,) = compare_records("results/a")
+    assert line.startswith(
+        f"nothing tells what made 1 of the 2 files in results/a, such as {NAMES[1]}"
+    )
+
+
+@pytest.mark.parametrize("name", [f"{NAMES[0]}.damaged", "results/a/maps/.12.cmb.fits"])
+def test_what_is_no_result_needs_no_record(run, name):
+    Path(name).touch()
+    assert compare_records("results/a") == []
+
+
+def test_results_that_cannot_be_written_can_be_looked_at(run, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    record_of(NAMES[0]).write_text(json.dumps({"params": ["new"]}))
+    monkeypatch.setattr(provenance, "whole", refuse)
+    (line,) = compare_records("results/a")
+    assert line.startswith("what made the files in results/a cannot be recorded beside them: ")
+    assert "Permission denied" in line
+
+
+@pytest.mark.workflow
+def test_what_is_said_of_files_without_a_record_mends_it(tmp_path):
+    folder, target = new_folder(tmp_path, "run"), "results/tiny/spectra/cmb_consistent.csv"
+    snakemake(folder, tiny(), target)
+    made = (folder / target).read_bytes()
+    shutil.rmtree(folder / ".snakemake")
+    (folder / "results/tiny" / provenance.KEPT).unlink()
+    assert "--touch --forceall once" in snakemake(folder, tiny(), "--dry-run", target)
+    snakemake(folder, tiny(), "--touch", "--forceall", target)
+    assert (folder / target).read_bytes() == made
+    said = snakemake(folder, tiny(), "--dry-run", target)
+    assert "nothing tells" not in said and "Nothing to be done" in said
+    changed = with_changes(tiny(), {"cmb.cosmology.H0": 70.0})
+    assert "compute_cmb_spectra" in snakemake(folder, changed, "--dry-run", target)
 
 
 def test_other_versions_of_what_computes_are_told_of_the_files_that_they_made(run, monkeypatch):

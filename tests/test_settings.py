@@ -1,5 +1,6 @@
 """Settings are checked as a whole, and what is wrong is said in the user's words."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -479,6 +480,15 @@ def test_a_key_may_replace_one_that_is_merged_from_an_anchor(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: [*a, *a]\n")
     assert read_yaml(path)["b"] == {"x": 3, "y": 2}
+
+
+def test_json_is_read_as_snakemake_reads_it_and_may_not_have_a_key_twice_either(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"a": {"x": 1, "y": "two words"}}, indent="\t"))
+    assert read_yaml(path) == {"a": {"x": 1, "y": "two words"}}
+    path.write_text(path.read_text().replace('"y"', '"x"'))
+    with pytest.raises(SettingsError, match=r"a\.x: given 2 times, in lines 3 and 4"):
+        read_yaml(path)
 
 
 @pytest.mark.workflow

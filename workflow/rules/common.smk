@@ -11,11 +11,6 @@ IS_MODULE = (
 )
 # Its package is the one that runs, here and in every job's script.
 PACKAGE_HOME = str(CHECKOUT / "workflow")
-if not Path(PACKAGE_HOME, "patchsep").is_dir():
-    sys.exit(
-        f"patchsep's Snakefile needs the package beside it, which is not in {PACKAGE_HOME}; "
-        "clone the repository, and give `snakefile:` the path of the clone's Snakefile"
-    )
 if sys.path[0] != PACKAGE_HOME:
     sys.path.insert(0, PACKAGE_HOME)
     os.environ.update(
@@ -49,7 +44,11 @@ from patchsep.figures.registry import (
 )
 from patchsep.files.versions import describe_run
 from patchsep.running.cost import describe_plan
-from patchsep.running.data_checks import template_contents
+from patchsep.running.data_checks import (
+    file_content,
+    template_contents,
+    unknown_parameters,
+)
 from patchsep.running.plan import Plan
 from patchsep.running.provenance import (
     begin_run,
@@ -60,6 +59,7 @@ from patchsep.running.provenance import (
 from patchsep.running.settings import SettingsError, load_settings, read_yaml
 from patchsep.running.status import write_plan
 from patchsep.sky.regions import COMBINED
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 CONFIG_SOURCES = [
     *workflow.configfiles,
@@ -179,6 +179,26 @@ LIKELIHOOD = {
 def foregrounds_of(wildcards):
     """Foregrounds of a training or test sky."""
     return f"{RESULTS}/{PLAN.galaxy_of(wildcards.sky)}maps/foregrounds.fits"
+
+
+def templates_of(foregrounds):
+    """Fingerprints of the templates that a sky is simulated from, for params of such rules.
+
+    In a function of wildcards there: reading templates takes too long for every job's start.
+    """
+    return template_contents(foregrounds["model"], SETTINGS["nside"])
+
+
+def contents_of(paths):
+    """Fingerprints of those inputs that users have given, for params of rules that read them.
+
+    A copy may keep a time stamp from before the run. In a function of wildcards, as above.
+    """
+    return {
+        name: file_content(path)
+        for name, path in paths.items()
+        if not path.startswith(f"{RESULTS}/")
+    }
 
 
 def more_each_attempt(amount):

@@ -9,6 +9,7 @@ rule prepare_templates:
         "../../envs/environment.yaml"
     params:
         options=PLAN.template_options,
+        content=lambda wildcards: contents_of(PLAN.template_sources(wildcards)),
         seed=PLAN.patch_seed,
         code=code("prepare_templates"),
     message:

@@ -16,6 +16,7 @@ rule draw_regions:
             for key, value in SETTINGS["regions"].items()
             if key != "mask_file"
         },
+        content=lambda wildcards: contents_of(PLAN.region_input()),
         nside=SETTINGS["nside"],
         code=code("draw_regions"),
     message:

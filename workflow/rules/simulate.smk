@@ -14,9 +14,7 @@ rule simulate_foregrounds:
     params:
         foregrounds=lambda wildcards: PLAN.galaxies[wildcards.galaxy],
         nside=SETTINGS["nside"],
-        templates=lambda wildcards: template_contents(
-            PLAN.galaxies[wildcards.galaxy]["model"], SETTINGS["nside"]
-        ),
+        templates=lambda wildcards: templates_of(PLAN.galaxies[wildcards.galaxy]),
         code=code("simulate_foregrounds", INSTRUMENT),
     message:
         "Simulating foregrounds: {params.foregrounds}"

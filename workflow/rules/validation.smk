@@ -6,6 +6,25 @@ wildcard_constraints:
     truth="|".join(PLAN.truths),
 
 
+def known_foregrounds(wildcards):
+    """Foregrounds of skies that are made from their components: one has each parameter.
+
+    Raises
+    ------
+    WorkflowError
+        If not. In params, before the first job, and only where such skies are asked for.
+    """
+    model = SETTINGS["foregrounds"]["model"]
+    unknown = unknown_parameters(model, DUST_AND_SYNCHROTRON.names)
+    if unknown:
+        why = "; ".join(f"{name}: {reason}" for name, reason in unknown.items())
+        raise WorkflowError(
+            f"foregrounds.model: validation and calibration need one component with each "
+            f"spectral parameter ({why}); choose presets such as [d1, s1]"
+        )
+    return SETTINGS["foregrounds"]
+
+
 # Estimators, on skies without foregrounds.
 rule validate_estimators:
     input:
@@ -58,7 +77,8 @@ rule validate_selection:
         true=lambda wildcards: PLAN.truths[wildcards.truth],
         known=VALIDATION["known_patches"],
         region=PLAN.regions[0],
-        foregrounds=SETTINGS["foregrounds"],
+        foregrounds=known_foregrounds,
+        templates=lambda wildcards: templates_of(SETTINGS["foregrounds"]),
         criteria=PLAN.criteria,
         mocks=SETTINGS["mocks"],
         spectra=PLAN.spectra,
@@ -128,7 +148,8 @@ rule calibrate:
         runtime=more_each_attempt(240),
     params:
         skies={key: VALIDATION[key] for key in ("realizations", "seed", "r", "mocks")},
-        foregrounds=SETTINGS["foregrounds"],
+        foregrounds=known_foregrounds,
+        templates=lambda wildcards: templates_of(SETTINGS["foregrounds"]),
         fields=SETTINGS["fields"],
         spectra=PLAN.spectra,
         amplitude_scatter=SETTINGS["likelihood"]["amplitude_scatter"],

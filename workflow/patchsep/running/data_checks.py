@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -135,7 +136,7 @@ def template_contents(model: str | list[str], nside: int) -> dict[str, str]:
     if model == "embedded" or not local:
         return {}
     return {
-        str(path.relative_to(local)): _content(path)
+        str(path.relative_to(local)): file_content(path)
         for name in model
         for template in (*presets.templates(name, nside), *presets.templates_in_code(name))
         for path in presets.local_files(local, template)
@@ -143,8 +144,9 @@ def template_contents(model: str | list[str], nside: int) -> dict[str, str]:
 
 
 @cache
-def _content(path) -> str:
-    with path.open("rb") as file:
+def file_content(path: str | Path) -> str:
+    """Fingerprint of a file of any size, which is read once."""
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 

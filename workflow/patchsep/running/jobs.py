@@ -52,7 +52,7 @@ def _log_to(path):
 
 
 def is_explained(error: BaseException, trace: TracebackType | None) -> bool:
-    """Whether a `raise` of this package or its scripts has put an error into words.
+    """Whether a `raise` of this package has put an error into words.
 
     An assertion, or what Python raises in our code by itself, such as a KeyError, is a fault of
     the program and needs its traceback.

@@ -13,6 +13,7 @@ import ast
 import gzip
 import json
 import os
+import zlib
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from functools import cache
@@ -96,15 +97,25 @@ def begin_run(results: str | Path):
     (Path(results) / UNDER_WAY).touch()
 
 
-def keep_records(results: str | Path, snakemake: Path = SNAKEMAKE):
+def keep_records(results: str | Path, snakemake: Path = SNAKEMAKE) -> dict[str, dict]:
     """Copy Snakemake's records of what made the files of a run into the run's folder.
 
-    A record that is new there gets the versions of what computes.
+    A record that is new there gets the versions of what computes. Returns what is kept, by the
+    name in Snakemake's folder.
+
+    Raises
+    ------
+    OSError
+        If the run's folder cannot be written.
     """
     before, now = _kept(results), computing_versions()
     records = {}
     for name, path in _recorded(results, snakemake).items():
-        record = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        # Cut off while it was written. To Snakemake, too, it is none.
+        except ValueError:
+            continue
         known = before.get(name, {})
         made_with = known["versions"] if known.get("record") == record else now
         records[name] = {"record": record, "versions": made_with}
@@ -112,14 +123,16 @@ def keep_records(results: str | Path, snakemake: Path = SNAKEMAKE):
         with whole(Path(results) / KEPT) as temporary:
             temporary.write_bytes(gzip.compress(json.dumps(records).encode(), mtime=0))
         (Path(results) / UNDER_WAY).unlink(missing_ok=True)
+    return records
 
 
 def compare_records(results: str | Path, snakemake: Path = SNAKEMAKE) -> list[str]:
     """Let Snakemake know of every file of a run what made it; returns what it cannot know.
 
     Records that Snakemake lacks are restored from those kept with the results; those that it has
-    and that are not kept are kept. Warnings are of files without any record, and of files that
-    were made with other versions of what computes. Nothing is done while Snakemake is at work here.
+    and that are not kept are kept. Warnings are of files without a record, of files that were made
+    with other versions of what computes, and of records that cannot be kept. Nothing is done while
+    Snakemake is at work here.
     """
     results = Path(results)
     if any((snakemake / "locks").glob("*")):
@@ -135,25 +148,33 @@ def compare_records(results: str | Path, snakemake: Path = SNAKEMAKE) -> list[st
             os.utime(path, (time, time))
     recorded = _recorded(results, snakemake)
     if any(name not in kept or path.stat().st_mtime > time for name, path in recorded.items()):
-        keep_records(results, snakemake)
-        kept = _kept(results)
-    return _without_record(results, recorded) + _with_other_versions(results, kept)
+        try:
+            kept = keep_records(results, snakemake)
+        # Results that are only looked at may be someone else's.
+        except OSError as error:
+            return [f"what made the files in {results} cannot be recorded beside them: {error}"]
+    # Snakemake itself asks what to do with a file that was being made.
+    known = {_output(name) for name in (*kept, *_names(snakemake / "incomplete"))}
+    return _without_record(results, known) + _with_other_versions(results, kept)
 
 
-def _without_record(results, recorded) -> list[str]:
-    if recorded:
-        return []
-    files = [
-        path
+def _without_record(results, known) -> list[str]:
+    files = sorted(
+        str(path)
         for path in results.rglob("*")
-        if path.is_file() and not NO_OUTPUT & set(path.relative_to(results).parts)
-    ]
-    if not files:
+        if path.is_file()
+        and not NO_OUTPUT & set(path.relative_to(results).parts)
+        # Set aside by `files.whole`, or what a killed job was writing.
+        and not (path.suffix == ".damaged" or path.name.startswith("."))
+    )
+    unknown = [name for name in files if name not in known]
+    if not unknown:
         return []
     return [
-        f"nothing tells what made the {len(files)} files in {results}, so that none is made again "
-        "for a changed setting. Move the folder away to make all anew; if the files are of this "
-        "very configuration, run the same command with --touch once"
+        f"nothing tells what made {len(unknown)} of the {len(files)} files in {results}, such as "
+        f"{unknown[0]}, so that they are not made again for a changed setting. If they were "
+        f"copied, copy {KEPT} with them. Remove them to make them anew; if they are of this very "
+        "configuration, run the same command with --touch --forceall once"
     ]
 
 
@@ -174,7 +195,11 @@ def _with_other_versions(results, kept) -> list[str]:
 def _kept(results) -> dict[str, dict]:
     """Records that are kept with a run, by their name in Snakemake's folder."""
     path = Path(results) / KEPT
-    return json.loads(gzip.decompress(path.read_bytes())) if path.is_file() else {}
+    try:
+        return json.loads(gzip.decompress(path.read_bytes()))
+    # A copy that was cut off is none, and files without a record are told.
+    except (FileNotFoundError, gzip.BadGzipFile, EOFError, ValueError, zlib.error):
+        return {}
 
 
 def _recorded(results, snakemake) -> dict[str, Path]:

@@ -1,5 +1,6 @@
 """Settings: the configuration, checked as a whole before the first job runs."""
 
+import json
 import math
 import os
 from copy import deepcopy
@@ -277,7 +278,7 @@ def _complete_patches(method, rings) -> dict[str, list[dict[str, list[int]]]]:
 
 
 def read_yaml(path):
-    """Content of a YAML file.
+    """Content of a YAML or JSON file.
 
     Raises
     ------
@@ -286,12 +287,23 @@ def read_yaml(path):
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
+        # JSON is YAML but for tabs, which are in no string there.
+        if _is_json(text):
+            text = text.replace("\t", " ")
         _raise(_keys_given_twice(yaml.compose(text, yaml.SafeLoader)), path)
         return yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         _raise([f"this is not YAML{where}; see {Path(path).parent} for examples"], path)
+
+
+def _is_json(text) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _keys_given_twice(root) -> list[str]:

@@ -95,10 +95,15 @@ class MissingTemplate(OSError):
 
 
 def missing_template(preset: str, nside: int) -> str | None:
-    """The first template that a preset needs and that is not on this machine, if there is one."""
+    """The first template that a preset needs and that is not on this machine, if there is one.
+
+    What it reads for other frequencies than that of dust intensity is not looked for.
+    """
     try:
         with conf.set_temp("allow_internet", False):
-            pysm3.Sky(nside=nside, preset_strings=[preset])
+            sky = pysm3.Sky(nside=nside, preset_strings=[preset])
+            # Some components read what they need for a frequency only when asked for it.
+            sky.get_emission(INTENSITY_FREQUENCY * u.GHz)
     except OSError as error:
         return _asked_for(error)
     return None
