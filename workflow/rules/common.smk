@@ -201,6 +201,25 @@ def contents_of(paths):
     }
 
 
+def known_foregrounds(wildcards):
+    """Foregrounds of skies that are made from their components: one has each parameter.
+
+    Raises
+    ------
+    WorkflowError
+        If not. In params, before the first job, and only where such skies are asked for.
+    """
+    model = SETTINGS["foregrounds"]["model"]
+    unknown = unknown_parameters(model, DUST_AND_SYNCHROTRON.names)
+    if unknown:
+        why = "; ".join(f"{name}: {reason}" for name, reason in unknown.items())
+        raise WorkflowError(
+            f"foregrounds.model: validation and calibration need one component with each "
+            f"spectral parameter ({why}); choose presets such as [d1, s1]"
+        )
+    return SETTINGS["foregrounds"]
+
+
 def more_each_attempt(amount):
     """A job that ran out of memory or time gets more of both in its next attempt."""
     return lambda wildcards, attempt: amount * attempt

@@ -6,25 +6,6 @@ wildcard_constraints:
     truth="|".join(PLAN.truths),
 
 
-def known_foregrounds(wildcards):
-    """Foregrounds of skies that are made from their components: one has each parameter.
-
-    Raises
-    ------
-    WorkflowError
-        If not. In params, before the first job, and only where such skies are asked for.
-    """
-    model = SETTINGS["foregrounds"]["model"]
-    unknown = unknown_parameters(model, DUST_AND_SYNCHROTRON.names)
-    if unknown:
-        why = "; ".join(f"{name}: {reason}" for name, reason in unknown.items())
-        raise WorkflowError(
-            f"foregrounds.model: validation and calibration need one component with each "
-            f"spectral parameter ({why}); choose presets such as [d1, s1]"
-        )
-    return SETTINGS["foregrounds"]
-
-
 # Estimators, on skies without foregrounds.
 rule validate_estimators:
     input:
