@@ -146,7 +146,7 @@ def template_contents(model: str | list[str], nside: int) -> dict[str, str]:
 @cache
 def file_content(path: str | Path) -> str:
     """Fingerprint of a file of any size, which is read once."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
