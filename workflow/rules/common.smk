@@ -66,9 +66,10 @@ CONFIG_SOURCES = [
     *(["--config"] if workflow.config_settings.config else []),
 ]
 try:
-    # Snakemake has read them, and kept the last of keys that are given twice.
-    for path in workflow.configfiles:
-        read_yaml(path)
+    if workflow.is_main_process:
+        # Snakemake has read them, and kept the last of keys that are given twice.
+        for path in workflow.configfiles:
+            read_yaml(path)
     SETTINGS = load_settings(
         config,
         source=" + ".join(map(str, CONFIG_SOURCES)) or "config",

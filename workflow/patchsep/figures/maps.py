@@ -120,6 +120,18 @@ def patch_table(files: dict, shown: dict) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def shuffled(labels: np.ndarray) -> tuple[np.ndarray, int]:
+    """Labels of patches (n_pixels,) in random order, NaN where there are none, and their number.
+
+    A patch's colour has no meaning but to tell it from its neighbours.
+    """
+    known = np.isfinite(labels)
+    patches, own = np.unique(labels[known], return_inverse=True)
+    colours = np.full(labels.shape, np.nan)
+    colours[known] = np.random.default_rng(0).permutation(len(patches))[own]
+    return colours, len(patches)
+
+
 def plot_patches(data: pd.DataFrame, shown: dict) -> plt.Figure:
     """Patches of every method and spectral parameter, of `patch_table`."""
     methods = shown["methods"]
@@ -128,13 +140,7 @@ def plot_patches(data: pd.DataFrame, shown: dict) -> plt.Figure:
     )
     for row, method in zip(axes, methods):
         for axis, parameter in zip(row, shown["symbols"]):
-            patches = data[f"{method}.{parameter}"].to_numpy()
-            known = np.isfinite(patches)
-            n_patches = int(patches[known].max()) + 1
-            colours = np.full(patches.shape, np.nan)
-            # A patch's colour has no meaning but to tell it from its neighbours.
-            order = np.random.default_rng(0).permutation(n_patches)
-            colours[known] = order[patches[known].astype(int)]
+            colours, n_patches = shuffled(data[f"{method}.{parameter}"].to_numpy())
             draw_map(axis, colours, cmap="viridis")
             axis.set_xlabel(f"{n_patches} patches")
     return figure

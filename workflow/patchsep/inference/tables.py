@@ -191,12 +191,13 @@ def model_table(tests: list[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
     if not tests:
         return pd.DataFrame(columns=columns)
     table = pd.concat(of_sky.assign(set=name, method=method) for name, method, of_sky in tests)
-    table = table.assign(
-        n_unlikely=table["probability"] < UNLIKELY, n_observations=table["probability"]
-    )
+    table = table.assign(unlikely=table["probability"] < UNLIKELY)
     grouped = table.groupby(keys, sort=False)
     found = grouped.agg(
-        {"moment": "mean", "error": "mean", "n_unlikely": "sum", "n_observations": "count"}
+        moment=("moment", "mean"),
+        error=("error", "mean"),
+        n_unlikely=("unlikely", "sum"),
+        n_observations=("probability", "count"),
     ).reset_index()
     chance = binom.sf(found["n_unlikely"] - 1, found["n_observations"], UNLIKELY)
     return found.assign(by_chance=chance)[columns]

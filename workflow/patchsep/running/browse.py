@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..figures.maps import draw_map
+from ..figures.maps import draw_map, shuffled
 from ..figures.selected import draw_likelihoods, draw_spectra, spectra_handles
 from ..figures.style import FULL_WIDTH, colours_of, in_words, region_title, style
 from ..files.maps import read_maps
@@ -128,7 +128,7 @@ class Run:
         else:
             found = self._fitted_again(method, region, configuration)
         return {
-            name: full_sky(np.asarray(values[pixels], float)[None], pixels, self.nside, np.nan)[0]
+            name: full_sky(values[pixels], pixels, self.nside, fill=np.nan)
             for name, values in (true | found).items()
         }
 
@@ -213,13 +213,9 @@ def look_at(run: Run, method: str, region: str, configuration: str | None = None
             mesh = draw_map(axis, values, cmap="cividis", vmin=low, vmax=high)
             bar(mesh, axis, parameter.label)
             if has_patches:
-                axis, labels = map_axis(1, column), maps[f"PATCH_{name}"]
-                numbers, inverse = np.unique(labels[np.isfinite(labels)], return_inverse=True)
-                shuffled = np.full(len(labels), np.nan)
-                order = np.random.default_rng(0).permutation(len(numbers))
-                shuffled[np.isfinite(labels)] = order[inverse]
-                draw_map(axis, shuffled, cmap="viridis")
-                axis.set_title(f"{len(numbers)} patches")
+                axis, (patches, n_patches) = map_axis(1, column), shuffled(maps[f"PATCH_{name}"])
+                draw_map(axis, patches, cmap="viridis")
+                axis.set_title(f"{n_patches} patches")
         residual = maps["CMB_Q"] - maps["TRUE_CMB_Q"]
         limit = np.nanpercentile(np.abs(residual), 95)
         axis = map_axis(rows - 1, 0)

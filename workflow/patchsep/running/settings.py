@@ -290,8 +290,10 @@ def read_yaml(path):
         # JSON is YAML but for tabs, which are in no string there.
         if _is_json(text):
             text = text.replace("\t", " ")
-        _raise(_keys_given_twice(yaml.compose(text, yaml.SafeLoader)), path)
-        return yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
+        _raise(_keys_given_twice(root), path)
+        return None if root is None else loader.construct_document(root)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

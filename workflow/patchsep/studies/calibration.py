@@ -177,7 +177,7 @@ def calibrate_sky(
     row = {
         "converged": bool(fits.converged.all()),
         "residual_ratio": expected[wide].sum() / true[wide].sum(),
-        "model_probability": moments.query(f"region == '{COMBINED}'")["probability"].iloc[-1],
+        "model_probability": moments["probability"].iloc[-1],
     }
     if not np.all(observed > 0):
         # Kept and counted, though the likelihood cannot use it.
@@ -203,24 +203,19 @@ def pulls(spectra: pd.DataFrame) -> pd.DataFrame:
         of the `power` that data alone tell, over it, the mean `pull` of the latter with its error,
         and the standard deviation of pulls, of `n_skies`.
     """
-    off = (spectra["power"] - spectra["expected"]) / spectra["error"]
     table = spectra.assign(
         prior=spectra["prior"] / spectra["expected"],
         power=spectra["power"] / spectra["expected"],
-        pull=off,
-        pull_error=off,
-        pull_scatter=off,
-        n_skies=off,
+        pull=(spectra["power"] - spectra["expected"]) / spectra["error"],
     )
-    columns = {
-        "expected": "mean",
-        "prior": "mean",
-        "power": "mean",
-        "effective_modes": "mean",
-        "pull": "mean",
-        "pull_error": "sem",
-        "pull_scatter": "std",
-        "n_skies": "count",
-    }
-    octave = ["parameter", "ell_min", "ell_max"]
-    return table.groupby(octave, sort=False).agg(columns).reset_index()
+    octaves = table.groupby(["parameter", "ell_min", "ell_max"], sort=False)
+    return octaves.agg(
+        expected=("expected", "mean"),
+        prior=("prior", "mean"),
+        power=("power", "mean"),
+        effective_modes=("effective_modes", "mean"),
+        pull=("pull", "mean"),
+        pull_error=("pull", "sem"),
+        pull_scatter=("pull", "std"),
+        n_skies=("pull", "count"),
+    ).reset_index()
