@@ -8,6 +8,7 @@ from patchsep.instrument.noise import WhiteNoise
 from patchsep.separation.likelihood import cmb_noise
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
+from patchsep.studies.calibration import pulls
 from patchsep.studies.validation import coverage, leakage, recover_r
 
 NSIDE = 16
@@ -71,3 +72,31 @@ def test_coverage_counts_intervals_that_hold_the_truth():
     assert found["n_unusable"] == 2
     assert found["sigma"] == 1.5
     assert found["bias"] == pytest.approx(1 / 1.5)
+
+
+def test_pulls_are_what_was_found_less_the_truth_over_the_error():
+    """Of skies whose spectra scatter by their errors; one octave has twice the truth."""
+    rng = np.random.default_rng(4)
+    octaves = [("temp_dust", 1, 1, 1.0), ("temp_dust", 2, 3, 2.0)]
+    rows = [
+        {
+            "parameter": name,
+            "ell_min": first,
+            "ell_max": last,
+            "expected": 5.0,
+            "prior": 5.0 * factor,
+            "power": 5.0 * factor + 0.5 * rng.standard_normal(),
+            "error": 0.5,
+            "effective_modes": 3.0,
+        }
+        for _ in range(400)
+        for name, first, last, factor in octaves
+    ]
+    table = pulls(pd.DataFrame(rows))
+    assert list(zip(table["ell_min"], table["ell_max"])) == [(1, 1), (2, 3)]
+    assert list(table["n_skies"]) == [400, 400]
+    np.testing.assert_allclose(table["prior"], [1, 2])
+    np.testing.assert_allclose(table["power"], [1, 2], atol=0.02)
+    np.testing.assert_allclose(table["pull_scatter"], 1, atol=0.15)
+    np.testing.assert_allclose(table["pull_error"], table["pull_scatter"] / 20)
+    np.testing.assert_allclose(table["pull"], [0, 10], atol=0.2)
