@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from patchsep.files.tables import write_table
+from patchsep.files.tables import write_tables
 from patchsep.running.jobs import begin
 from patchsep.studies.published import compare
 
@@ -18,7 +18,7 @@ def main(snakemake):
     table = compare(numbers, snakemake.params.results)
     for row in table.to_dict("records"):
         log.info("%(number)s: published %(published)s, here %(here)s", row)
-    write_table(snakemake.output.table, table)
+    write_tables(snakemake.output.table, table)
 
 
 if __name__ == "__main__":

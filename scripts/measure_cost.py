@@ -1,13 +1,13 @@
 """Add up what the jobs of a run have cost."""
 
-from patchsep.files.tables import write_table
+from patchsep.files.tables import write_tables
 from patchsep.running.cost import measure_cost
 from patchsep.running.jobs import begin
 
 
 def main(snakemake):
     params = snakemake.params
-    write_table(snakemake.output.cost, measure_cost(params.benchmarks, params.methods))
+    write_tables(snakemake.output.cost, measure_cost(params.benchmarks, params.methods))
 
 
 if __name__ == "__main__":

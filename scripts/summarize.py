@@ -2,7 +2,7 @@
 
 import logging
 
-from patchsep.files.tables import read_table, write_table
+from patchsep.files.tables import read_table, write_table, write_tables
 from patchsep.files.whole import whole
 from patchsep.inference.tables import (
     configuration_table,
@@ -26,16 +26,14 @@ def main(snakemake):
 
     selection = selection_table(read(params.sets, files.estimates))
     summary = summary_table(selection, params.criterion)
-    for path in snakemake.output.summary:
-        write_table(path, summary)
-    write_table(snakemake.output.selection, selection)
+    write_tables(snakemake.output.summary, summary)
+    write_tables(snakemake.output.selection, selection)
     write_table(snakemake.output.gains, gains_table(selection, read(params.sets, files.samples)))
     configurations = configuration_table(read(params.grids, files.configurations))
-    for path in snakemake.output.configurations:
-        write_table(path, configurations)
+    write_tables(snakemake.output.configurations, configurations)
     tests = zip(params.moments, map(read_table, files.moments), strict=True)
     model = model_table([(*key, table) for key, table in tests])
-    write_table(snakemake.output.model, model)
+    write_tables(snakemake.output.model, model)
     warnings = model_warnings(model)
     for warning in warnings:
         log.warning(warning)

@@ -1,12 +1,16 @@
 """What several test files share: real sky data, an instrument, spectra and a dense reference."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from astropy.modeling.physical_models import BlackBody
+from filelock import FileLock
+from refusals import MASKS
 from workflows import TABLE, new_folder, scan, snakemake, tiny
 
 from patchsep.instrument.instrument import Instrument, read_instrument
@@ -20,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 
 # The longest first, for tests run side by side, file by file.
-LONGEST = ["test_workflow", "test_slurm", "test_faults", "test_fit"]
+LONGEST = ["test_workflow", "test_slurm", "test_reruns", "test_faults", "test_fit"]
 
 
 def pytest_collection_modifyitems(items):
@@ -52,6 +56,25 @@ def repository(monkeypatch):
     """Instrument paths are relative to the repository; PySM has no local templates."""
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("PYSM_LOCAL_DATA", raising=False)
+
+
+@pytest.fixture
+def mask_file(tmp_path):
+    np.savez(tmp_path / "masks.npz", **MASKS)
+    return tmp_path / "masks.npz"
+
+
+@pytest.fixture
+def instrument(tmp_path):
+    """Write LiteBIRD's description with changes to a file; returns its path."""
+
+    def write(**changes):
+        content = yaml.safe_load((ROOT / "config/instruments/litebird.yaml").read_text())
+        path = tmp_path / "instrument.yaml"
+        path.write_text(yaml.safe_dump(content | changes))
+        return str(path)
+
+    return write
 
 
 @pytest.fixture(scope="session")
@@ -201,9 +224,19 @@ def few_pixels(dense):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The folder of a finished run of the tiny configuration, and what the run printed."""
-    folder = new_folder(tmp_path_factory.mktemp("workflow"), "first")
-    return folder, snakemake(folder, tiny())
+    """The folder of a finished run of the tiny configuration, and what the run printed.
+
+    Processes that run tests side by side share it: what changes anything there takes a copy.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    printed = root / "finished.txt"
+    with FileLock(root / "finished.lock"):
+        if not printed.is_file():
+            said = snakemake(new_folder(root, "finished"), tiny())
+            printed.write_text(said, encoding="utf-8")
+    return root / "finished", printed.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Configurations that are refused, for tests of what the message says."""
 
+import healpy as hp
+import numpy as np
 import pytest
 import yaml
 from workflows import ROOT, with_changes
@@ -17,6 +19,22 @@ JARGON = (
     "non-unique",
     "does not match '",
 )
+
+
+# Multiresolution at the default run's nside is too fine for coarser maps.
+UNIFORM = {"methods": {"uniform": {"strategy": "uniform"}}, "figures.drawn": []}
+
+
+MASK_NSIDE = 32
+N_PIXELS = hp.nside2npix(MASK_NSIDE)
+# Three nested masks.
+MASKS = {
+    f"GAL0{percent}": np.arange(N_PIXELS) < N_PIXELS * percent // 100 for percent in (20, 40, 60)
+}
+
+
+def planck_masks(path, masks=("GAL020", "GAL040", "GAL060")):
+    return {"method": "planck_masks", "mask_file": str(path), "masks": list(masks)}
 
 
 def config_with(changes=None):

@@ -1,6 +1,5 @@
 """The workflow as a user runs it: whole runs of a tiny configuration, and what reruns."""
 
-import json
 import re
 import shutil
 from copy import deepcopy
@@ -8,23 +7,28 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 import healpy as hp
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from matplotlib import pyplot as plt
-from nbclient import NotebookClient
-from workflows import REMOVED, ROOT, new_folder, snakemake, tiny, with_changes
+from workflows import (
+    FIGURES,
+    GRIDS,
+    REGIONS,
+    SHARDS,
+    jobs_of,
+    new_folder,
+    snakemake,
+    tiny,
+    with_changes,
+)
 
 from patchsep.files.maps import read_maps
-from patchsep.running.browse import Run, look_at
 from patchsep.running.status import status
 
 pytestmark = pytest.mark.workflow
 
 TABLES = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-FIGURES = ("regions", "patches", "parameters", "residual_spectra", "r_likelihoods", "selection")
 
 
 def test_a_run_ends_with_the_table_of_r_and_the_place_of_figures(finished):
@@ -336,12 +340,6 @@ def test_ensembles_and_templates_are_methods_like_any(finished, tmp_path):
     assert abs(np.corrcoef(errors)[0, 1]) < 0.3
 
 
-def jobs_of(printed):
-    """Number of jobs by rule, of what a dry run prints."""
-    jobs = re.findall(r"^(\w+) +(\d+)$", printed, flags=re.MULTILINE)
-    return {rule: int(count) for rule, count in jobs if rule not in ("all", "total")}
-
-
 # With two methods of fields, in figures with r, or with maps, of all methods.
 FIELDS = {
     "methods.fields": {"strategy": "fields"},
@@ -461,210 +459,6 @@ def test_status_counts_shards_and_fits(results):
     assert rows["kmeans", "low"][4:6] == ["6", "6"]
 
 
-# What runs again: dry runs over the finished one
-
-R_OF_GRID, R_OF_SET = "estimate_r_of_configurations", "estimate_r_of_set"
-METHODS, REGIONS, SHARDS = 2, 3, 2
-# Methods with something to choose.
-GRIDS = 1
-# The training sky, and two skies of one test set.
-SKIES, SETS = 3, 2
-DRAWN = [f"fig_{name}" for name in FIGURES if name != "regions"]
-ENDS = dict.fromkeys(["summarize", *DRAWN], 1)
-# Figures of r of sets.
-OF_R = dict.fromkeys(["fig_residual_spectra", "fig_r_likelihoods", "fig_selection"], 1)
-# K-means has a choice in one region, so that what is selected depends on r; uniform has none.
-SELECTED = {"select_configurations": 1, "clean_sky": SKIES, R_OF_SET: SETS}
-# The fits to the training sky, from noise or CMB to the end; r of uniform is new there only.
-FROM_FITS = {
-    "fit_patches": GRIDS * REGIONS * SHARDS,
-    "gather_residuals": GRIDS * REGIONS,
-    R_OF_GRID: GRIDS * REGIONS,
-    "select_configurations": 1,
-    "clean_sky": SKIES + 1,
-    R_OF_SET: SETS + 1,
-    **ENDS,
-}
-# All fits, on all skies.
-ALL_FITS = FROM_FITS | {"clean_sky": METHODS * SKIES, R_OF_SET: METHODS * SETS}
-FROM_R = {
-    R_OF_GRID: GRIDS * REGIONS,
-    **SELECTED,
-    R_OF_SET: METHODS * SETS,
-    **ENDS,
-}
-# The theory spectra of every region and of all together.
-BINNED = {"bin_theory": REGIONS + 1}
-# One region of one method: the shards that have a new configuration or one less.
-ONE_REGION = {
-    "draw_patches": 1,
-    "fit_patches": SHARDS,
-    "gather_residuals": 1,
-    R_OF_GRID: 1,
-    **SELECTED,
-    **ENDS,
-}
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """A fresh clone: the same code, all time stamps new."""
-    folder = tmp_path_factory.mktemp("clone") / "patchsep"
-    shutil.copytree(
-        ROOT / "workflow", folder / "workflow", symlinks=True, copy_function=shutil.copy
-    )
-    shutil.copytree(ROOT / "scripts", folder / "scripts", copy_function=shutil.copy)
-    shutil.copy(ROOT / "Snakefile", folder)
-    (folder / "profiles").symlink_to("workflow/profiles")
-    return folder
-
-
-@pytest.fixture
-def reruns(finished, clone):
-    """Jobs by rule that a dry run of the clone lists with settings changed and files edited."""
-    folder, originals = finished[0], {}
-
-    def run(settings=None, files=None):
-        changed = with_changes(tiny(), settings or {})
-        for name, (old, new) in (files or {}).items():
-            path = (folder if name == INSTRUMENT else clone) / name
-            originals[path] = path.read_text()
-            assert old in originals[path]
-            path.write_text(originals[path].replace(old, new))
-        options = ("--snakefile", clone / "Snakefile", "--dry-run", "--quiet", "host", "reason")
-        printed = snakemake(folder, changed, *options)
-        return jobs_of(printed)
-
-    yield run
-    for path, text in originals.items():
-        path.write_text(text)
-
-
-def test_a_fresh_clone_runs_nothing_again(reruns):
-    assert reruns() == {}
-
-
-PATCHES = "methods.kmeans.patches"
-PACKAGE = "workflow/patchsep"
-INSTRUMENT = "tests/seven_bands.yaml"
-
-
-# What needs selected configurations on mock skies of every sky.
-WITH_MOCKS = {
-    "fit_foreground_model": SKIES,
-    "clean_sky": METHODS * SKIES,
-    R_OF_SET: METHODS * SETS,
-    **ENDS,
-}
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({"figures": {"font_size": 12}}, dict.fromkeys([*DRAWN, "fig_regions"], 1)),
-        ({"figures.methods": {"r_likelihoods": ["kmeans"]}}, {"fig_r_likelihoods": 1}),
-        ({"figures.drawn": ["regions", "r_and_patches"]}, {"fig_r_and_patches": 1}),
-        ({"likelihood.r_grid.n_points": 501}, FROM_R),
-        ({"likelihood.theory": "published"}, FROM_R | BINNED),
-        # The selection is as it was.
-        ({"likelihood.theory": ["consistent", "published"]},
-         BINNED | {R_OF_SET: METHODS * SETS, "summarize": 1, **OF_R}),
-        ({"spectra.estimator": "pure"}, ALL_FITS | BINNED),
-        # Another number of patches, one more to choose from, one less.
-        ({f"{PATCHES}.mid.beta_dust": 8}, ONE_REGION),
-        ({f"{PATCHES}.hi.beta_dust": [4, 16, 32]}, ONE_REGION),
-        # Nothing is left to choose, and no grid.
-        ({f"{PATCHES}.hi.beta_dust": 16}, SELECTED | ENDS),
-        ({"methods.uniform": REMOVED}, ENDS),
-        ({"methods.other": {"strategy": "uniform"}},
-SELECTED | ENDS),
-        # Shards of two.
-        ({"noise.realizations": 5}, FROM_FITS | {"fit_patches": GRIDS * REGIONS}),
-        ({"noise.realizations": 2}, {key: FROM_FITS[key] for key in FROM_FITS if key[:3] != "fit"}),
-        ({"noise.seed": 9}, FROM_FITS),
-        ({"cmb.seed": 5}, FROM_FITS | {"simulate_cmb": 1}),
-        ({"fit.tolerance": 1e-4}, ALL_FITS),
-        ({"fit.memory": 1.0}, {}),
-        ({"selection.criteria": ["variance", "oracle"]},
-         {"select_configurations": METHODS, "clean_sky": METHODS * SKIES,
-          R_OF_SET: METHODS * SETS, **ENDS}),
-        # One method has a choice in one region: two skies of five shards there.
-        ({"selection.criteria": ["oracle", "mocks"], "mocks.skies": 2},
-         {"fit_foreground_model": 1, "draw_mock": 2, "fit_patches": 10, "gather_residuals": 2,
-          R_OF_GRID: 3, "select_configurations": METHODS, "clean_sky": METHODS * SKIES,
-          R_OF_SET: METHODS * SETS, **ENDS}),
-        ({"spectra.pixel_weights": ["uniform", "inverse_variance"]}, WITH_MOCKS),
-        ({"likelihood.foreground_residual": ["neglected", "marginalised"]}, WITH_MOCKS),
-        ({"likelihood.statistical": "subtraction"}, FROM_R),
-        ({"test_sets.unseen.realizations": 3},
-         {"clean_sky": METHODS * (SKIES - 1), R_OF_SET: METHODS, "summarize": 1,
-          "fig_selection": 1}),
-        ({"test_sets": REMOVED}, {"summarize": 1, "fig_selection": 1}),
-        ({"test_sets.unseen.r": 0.003},
-         {"simulate_cmb": SKIES - 1, "clean_sky": METHODS * (SKIES - 1), R_OF_SET: METHODS,
-          "summarize": 1, "fig_selection": 1}),
-        ({"likelihood.bootstrap.seed": 1}, {R_OF_SET: METHODS * SETS, "summarize": 1, **OF_R}),
-        ({"foregrounds.seed": 8},
-         ALL_FITS | BINNED | {"simulate_foregrounds": 1, "draw_regions": 1, "fig_regions": 1,
-                      "draw_patches": GRIDS * REGIONS}),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, dict) else None,
-)  # fmt: skip
-def test_a_changed_setting_runs_again_what_depends_on_it(reruns, settings, expected):
-    assert reruns(settings) == expected
-
-
-@pytest.mark.parametrize(
-    ("file", "edit", "expected"),
-    [
-        # No code
-        (f"{PACKAGE}/separation/newton.py", ("# An interval grows", "# Grown"), {}),
-        (f"{PACKAGE}/separation/newton.py", ('"""The optimiser:', '"""An optimiser:'), {}),
-        (f"{PACKAGE}/running/jobs.py", ("level=logging.WARNING", "level=logging.ERROR"), {}),
-        # Code
-        (f"{PACKAGE}/separation/newton.py", ("MAX_IDLE = 6", "MAX_IDLE = 5"), ALL_FITS),
-        (f"{PACKAGE}/instrument/noise.py", ("standard_normal", "normal"), ALL_FITS),
-        (f"{PACKAGE}/figures/style.py", ("FULL_WIDTH = 7.1", "FULL_WIDTH = 7.2"),
-         dict.fromkeys([*DRAWN, "fig_regions"], 1)),
-        (f"{PACKAGE}/sky/cmb.py", ("import", "import os\nimport"),
-         ALL_FITS | BINNED | {"compute_cmb_spectra": 1, "simulate_cmb": SKIES}),
-        ("scripts/summarize.py", ("def main", "import os\n\n\ndef main"),
-         {"summarize": 1, "fig_selection": 1}),
-        (INSTRUMENT, ("24.94", "24.95"),
-         ALL_FITS | BINNED | {"simulate_foregrounds": 2, "draw_regions": 1, "fig_regions": 1,
-                      "draw_patches": GRIDS * REGIONS}),
-    ],
-)  # fmt: skip
-def test_an_edited_file_runs_again_what_it_computes(reruns, file, edit, expected):
-    assert reruns(files={file: edit}) == expected
-
-
-@pytest.fixture
-def moved(finished, tmp_path):
-    """A run whose results were copied to another folder: what a dry run lists there, and prints."""
-    folder = new_folder(tmp_path, "moved")
-    shutil.copytree(finished[0] / "results", folder / "results")
-
-    def run(settings=None):
-        printed = snakemake(folder, with_changes(tiny(), settings or {}), "--dry-run")
-        return jobs_of(printed), printed
-
-    return run
-
-
-@pytest.mark.parametrize("key", ["noise.seed", "nside", f"{PATCHES}.low.beta_dust"])
-def test_what_made_results_is_known_where_they_are_copied_to(moved, reruns, key):
-    assert moved()[0] == {}
-    jobs = moved({key: 4})[0]
-    assert jobs
-    assert jobs == reruns({key: 4})
-
-
-def test_results_of_which_nothing_tells_what_made_them_are_named(moved, tmp_path):
-    (tmp_path / "moved/results/tiny/provenance.json.gz").unlink()
-    assert "nothing tells what made " in moved({"noise.seed": 9})[1]
-
-
 def test_the_grid_is_fitted_to_mock_skies(finished, tmp_path):
     folder = tmp_path / "mocks"
     shutil.copytree(finished[0], folder)
@@ -698,97 +492,3 @@ def test_the_grid_is_fitted_to_mock_skies(finished, tmp_path):
         .pivot(index="region", columns="foreground_residual", values="r_hat")
     )
     assert (r_hat["marginalised"] < r_hat["neglected"]).all()
-
-
-def test_a_run_may_have_no_test_sets(reruns):
-    jobs = reruns({"run": "alone", "test_sets": REMOVED})
-    assert jobs["simulate_cmb"] == jobs["simulate_foregrounds"] == 1
-    assert jobs["clean_sky"] == jobs[R_OF_SET] == METHODS
-
-
-def test_regions_may_be_hemispheres_of_rings(reruns):
-    jobs = reruns({"run": "halves", "regions.split_hemispheres": True})
-    assert jobs["draw_patches"] == GRIDS * 6
-    assert jobs[R_OF_GRID] == GRIDS * 6
-
-
-# A finished run, looked at from a notebook
-
-
-@pytest.fixture
-def browsed(finished, monkeypatch):
-    monkeypatch.chdir(finished[0])
-    Path("browse.yaml").write_text(yaml.safe_dump(tiny()))
-    return Run.open("browse.yaml")
-
-
-def test_the_best_configuration_comes_first(browsed):
-    table = browsed.configurations
-    assert table["r_upper68"].is_monotonic_increasing
-    # K-means alone has something to choose.
-    assert len(table) == 4 and set(table["method"]) == {"kmeans"}
-
-
-def test_r_and_spectra_are_those_of_the_tables(browsed):
-    for row in browsed.configurations.to_dict("records"):
-        own = row["method"], row["region"], row["configuration"]
-        curve = browsed.r(*own)
-        assert curve["r_upper68"].iloc[0] == pytest.approx(row["r_upper68"])
-        assert curve["r"][curve["likelihood"].idxmax()] == pytest.approx(row["r_hat"])
-        assert len(browsed.spectra(*own)) == 16
-    for row in browsed.summary.query("set == 'training'").to_dict("records"):
-        own = row["method"], row["region"]
-        curve = browsed.r(*own)
-        assert curve["r_upper68"].iloc[0] == pytest.approx(row["r_upper68"])
-        assert curve["r"][curve["likelihood"].idxmax()] == pytest.approx(row["r_hat"])
-        assert len(browsed.spectra(*own)) == 16
-
-
-def test_maps_of_a_configuration_are_those_that_were_recovered(browsed):
-    summary = browsed.summary.query("set == 'training' and method == 'kmeans' and region == 'hi'")
-    selected, again = (
-        browsed.maps("kmeans", "hi", name) for name in (None, summary["configuration"].iloc[0])
-    )
-    assert set(selected) == set(again)
-    inside = np.isfinite(selected["CMB_Q"])
-    assert 0 < inside.sum() < len(inside)
-    for name, values in selected.items():
-        np.testing.assert_allclose(again[name], values, rtol=1e-6, err_msg=name)
-
-
-def test_methods_and_configurations_can_be_looked_at(browsed):
-    for configuration in (None, "16-2-2"):
-        figure = look_at(browsed, "kmeans", "hi", configuration)
-        # Three rows of three, and the colour bars of four maps.
-        assert len(figure.axes) == 9 + 4
-        plt.close(figure)
-
-
-def test_a_run_that_has_not_ended_is_named(browsed, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"tiny has no tables yet; run snakemake"):
-        Run.open("browse.yaml", tmp_path)
-
-
-def test_the_notebook_runs_on_a_finished_run(finished):
-    folder = finished[0]
-    (path,) = (ROOT / "notebooks").glob("*.ipynb")
-    (folder / "config").mkdir(exist_ok=True)
-    (folder / "config" / "config.yaml").write_text(yaml.safe_dump(tiny()))
-    notebook = nbformat.read(path, as_version=4)
-    where = {"metadata": {"path": folder}}
-    client = NotebookClient(notebook, timeout=120, shutdown_kernel="immediate", resources=where)
-    client.execute()
-    *_, table, menus = (cell for cell in notebook["cells"] if cell["cell_type"] == "code")
-    assert "kmeans" in table["outputs"][0]["data"]["text/html"]
-    assert "application/vnd.jupyter.widget-view+json" in menus["outputs"][-1]["data"]
-    # The figure is an output of one of the widgets.
-    (shown,) = (state["outputs"] for state in client.widget_state.values() if state.get("outputs"))
-    assert [output for output in shown if "image/png" in output.get("data", {})]
-
-
-def test_the_notebook_is_code_without_output():
-    (path,) = (ROOT / "notebooks").glob("*.ipynb")
-    for cell in json.loads(path.read_text())["cells"]:
-        if cell["cell_type"] == "code":
-            assert not cell["outputs"]
-            compile("".join(cell["source"]), path.name, "exec")

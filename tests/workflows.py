@@ -1,6 +1,7 @@
 """Runs of the workflow as a user's commands, for tests: tiny skies in folders of their own."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,12 @@ def tiny() -> dict:
     return yaml.safe_load((ROOT / "tests" / "tiny.yaml").read_text())
 
 
+# What they have: methods, regions, and shards of a method in a region.
+METHODS, REGIONS, SHARDS = 2, 3, 2
+# Methods with something to choose.
+GRIDS = 1
+# Figures that are drawn where nothing else is said.
+FIGURES = ("regions", "patches", "parameters", "residual_spectra", "r_likelihoods", "selection")
 # In place of a value that `with_changes` takes away.
 REMOVED = object()
 
@@ -74,6 +81,12 @@ def snakemake(folder: Path, settings: dict, *options, succeeds: bool = True) -> 
     done = subprocess.run(**command(folder, settings, *options), timeout=900)
     assert (done.returncode == 0) == succeeds, done.stdout
     return done.stdout
+
+
+def jobs_of(printed):
+    """Number of jobs by rule, of what a dry run prints."""
+    jobs = re.findall(r"^(\w+) +(\d+)$", printed, flags=re.MULTILINE)
+    return {rule: int(count) for rule, count in jobs if rule not in ("all", "total")}
 
 
 @contextmanager

@@ -243,12 +243,14 @@ def code(script, *files):
 
 
 def table_in_report(name):
-    """A table of the run that the report shows, with its caption."""
-    return report(
-        f"{RESULTS}/tables/{name}.csv",
+    """A table of the run, and the page of it that the report shows, with its caption."""
+    page = report(
+        f"{RESULTS}/tables/{name}.html",
         caption=f"../report/{name}.rst",
         category="8 Tables",
+        labels={"table": name.replace("_", " ")},
     )
+    return [f"{RESULTS}/tables/{name}.csv", page]
 
 
 TABLES = multiext(

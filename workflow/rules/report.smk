@@ -9,7 +9,7 @@ rule summarize:
         samples=PLAN.r_of_sets(PLAN.estimated, "_samples.parquet"),
         moments=[path for _, _, path in PLAN.moment_tests],
     output:
-        summary=[table_in_report("summary"), f"{RESULTS}/tables/summary.parquet"],
+        summary=[*table_in_report("summary"), f"{RESULTS}/tables/summary.parquet"],
         selection=table_in_report("selection"),
         model=table_in_report("spectral_model"),
         gains=f"{RESULTS}/tables/gains.csv",
@@ -70,7 +70,7 @@ rule compare_with_published:
     conda:
         "../../envs/environment.yaml"
     params:
-        results=lambda wildcards, output: str(Path(output.table).parents[1]),
+        results=lambda wildcards, output: str(Path(output.table[0]).parents[1]),
         code=code("compare_with_published", *PUBLISHED),
     message:
         "Comparing with published numbers"

@@ -1,0 +1,125 @@
+"""The report of a finished run, opened in a browser as its reader does."""
+
+import base64
+import shutil
+from itertools import count
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+from workflows import FIGURES, snakemake, tiny
+
+pytestmark = pytest.mark.workflow
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+# A browser of its own, without windows, that asks nothing of a network.
+OPTIONS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1400,1000",
+]
+PATIENCE = 30
+FOLDERS = "1 Sky and patches", "2 Fits", "4 Residual spectra", "5 r"
+
+
+@pytest.fixture(scope="module")
+def report(finished, tmp_path_factory):
+    """The report, written for a copy of the run."""
+    folder = tmp_path_factory.mktemp("report") / "finished"
+    shutil.copytree(finished[0], folder)
+    snakemake(folder, tiny(), "--report", "report.html")
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not (BROWSER and DRIVER):
+        pytest.skip("needs Debian's chromium and chromium-driver, which are not here")
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for option in OPTIONS:
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser, report):
+    browser.get(report.as_uri())
+    return Page(browser)
+
+
+class Page:
+    """What a reader sees and clicks."""
+
+    def __init__(self, browser):
+        self.browser = browser
+
+    def until(self, condition):
+        return WebDriverWait(self.browser, PATIENCE).until(lambda _: condition())
+
+    def click(self, text):
+        self.until(lambda: [one for one in self.all("a") if one.text == text])[0].click()
+
+    def all(self, selector):
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def results(self, folder):
+        """Open the results of a folder one after the other."""
+        for number in count():
+            self.browser.refresh()
+            self.click(folder)
+            eyes = self.until(lambda: self.all("a[iconname=eye]"))
+            if number == len(eyes):
+                return
+            eyes[number].click()
+            yield number
+
+    def width_of(self, image):
+        return self.browser.execute_script("return arguments[0].naturalWidth", image)
+
+
+def test_every_figure_shows(page):
+    shown = 0
+    for folder in FOLDERS:
+        for _ in page.results(folder):
+            image = page.until(lambda: [one for one in page.all("img") if page.width_of(one) > 500])
+            assert image
+            shown += 1
+    assert shown == len(FIGURES)
+
+
+def test_every_table_has_a_page_with_rows(page, results):
+    names, lines = ("selection", "spectral_model", "summary"), []
+    for _ in page.results("8 Tables"):
+        frame = page.until(lambda: page.all("iframe"))[0]
+        page.browser.switch_to.frame(frame)
+        assert len(page.until(lambda: page.all("thead th"))) > 5
+        lines.append(len(page.all("tbody tr")))
+        page.browser.switch_to.default_content()
+    tables = [results / "tables" / f"{name}.csv" for name in names]
+    # That of the spectral model is empty: no method of the run has fields.
+    assert lines == [len(path.read_text(encoding="utf-8").splitlines()) - 1 for path in tables]
+
+
+def test_the_first_page_tells_of_the_run_and_draws_the_workflow(page):
+    text = page.until(lambda: [p for p in page.all("p") if "run tiny" in p.text])[0].text
+    assert "nside 8, 4 noise realisations" in text
+    graph = page.until(lambda: page.all("canvas"))[0]
+    image = graph.screenshot_as_base64
+    assert graph.size["height"] > 500 and len(base64.b64decode(image)) > 20_000
+
+
+def test_nothing_goes_wrong_on_the_page(page):
+    page.until(lambda: page.all("canvas"))
+    said = [entry for entry in page.browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert said == []
