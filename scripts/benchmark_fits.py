@@ -3,14 +3,14 @@
 from patchsep.files.tables import write_table
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 from patchsep.studies.benchmark import time_fits, trace_fits
 
 
 def main(snakemake):
     params, settings = snakemake.params, snakemake.params.benchmark
     sky = RegionSky.read(settings["region"], params.noise_seed, snakemake.input)
-    with_all = settings["optimizers"], settings["seed"], DUST_AND_SYNCHROTRON
+    with_all = settings["optimizers"], settings["seed"], spectral_model(**params.model)
     write_table(snakemake.output.times, time_fits(sky, settings["patches"], *with_all))
     write_table(snakemake.output.traces, trace_fits(sky, settings["traced"], *with_all))
 

@@ -7,13 +7,14 @@ import pandas as pd
 from patchsep.fields.moments import UNLIKELY
 from patchsep.fields.prior import kinds_of
 from patchsep.files.tables import read_table, write_table
+from patchsep.instrument.bandpass import FITTED_NODES
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
+from patchsep.observation.bands import cmb_noise
 from patchsep.running.jobs import begin
-from patchsep.separation.likelihood import cmb_noise
 from patchsep.sky.foregrounds import amplitudes, foreground_sky
 from patchsep.sky.regions import COMBINED, Regions
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.calibration import Bins, calibrate_sky, pulls
 from patchsep.studies.validation import coverage
@@ -26,16 +27,16 @@ NOISE_FACTOR = 1.3
 
 def main(snakemake):
     params, skies = snakemake.params, snakemake.params.skies
-    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    model = spectral_model(**params.model)
     theory = read_table(snakemake.input.theory)
     regions = Regions.read(snakemake.input.regions)
     nside, pixels = regions.nside, regions.pixels(COMBINED)
     instrument = read_instrument(snakemake.input.instrument)
-    noise = WhiteNoise.of(instrument, nside)
+    noise, bandpasses = WhiteNoise.of(instrument, nside), instrument.bandpasses(FITTED_NODES)
     settings = params.foregrounds
     sky = foreground_sky(settings["model"], nside, settings["seed"])
     maps = {name: qu[:, pixels] for name, qu in amplitudes(sky, model).items()}
-    level = NOISE_FACTOR * cmb_noise(instrument.frequency, noise, model)
+    level = NOISE_FACTOR * cmb_noise(bandpasses, noise, model)
     estimator = Estimator.of(pixels, nside, **params.spectra)
     bins = Bins.of(estimator, theory, level, skies["realizations"], skies["seed"])
     fields = params.fields | {"kinds": kinds_of(model)}
@@ -47,7 +48,7 @@ def main(snakemake):
                 maps,
                 pixels,
                 nside,
-                instrument.frequency,
+                bandpasses,
                 noise,
                 model,
                 theory,

@@ -14,14 +14,14 @@ from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
 from patchsep.separation.patches import STRATEGIES
 from patchsep.sky.regions import COMBINED
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 
 log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
     params, selected = snakemake.params, read_table(snakemake.input.selected)
-    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    model = spectral_model(**params.model)
     skies = RegionSky.read_all(params.noise_seed, snakemake.input)
     templates = read_templates(snakemake.input.get("templates"))
     partitions = partitions_of_selected(

@@ -21,14 +21,14 @@ from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
 from patchsep.separation.patches import kmeans
 from patchsep.sky.regions import COMBINED, full_sky
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 
 log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
     params, options, output = snakemake.params, snakemake.params.fields, snakemake.output
-    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    model = spectral_model(**params.model)
     sky = WholeSky(RegionSky.read_all(params.noise_seed, snakemake.input), model)
     templates = read_templates(snakemake.input.get("templates"))
     observation = sky.observe([0])[1]

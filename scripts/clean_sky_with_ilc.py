@@ -10,11 +10,12 @@ from patchsep.inference.skies import measure_all, recovered_maps
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
 from patchsep.sky.regions import COMBINED, FULL_SKY
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 
 
 def main(snakemake):
-    params, files, model = snakemake.params, snakemake.input, DUST_AND_SYNCHROTRON
+    params, files = snakemake.params, snakemake.input
+    model = spectral_model(**params.model)
     sky = WholeSky(RegionSky.read_all(params.noise_seed, files), model)
     tables = []
     for region, cleaned in clean_with_ilc(

@@ -2,16 +2,17 @@
 
 from patchsep.files.maps import write_polarization
 from patchsep.inference.mocks import mock_foregrounds
+from patchsep.instrument.bandpass import SIMULATED_NODES
 from patchsep.instrument.instrument import read_instrument
 from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.running.jobs import begin
 from patchsep.sky.regions import COMBINED, Regions, full_sky
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 
 
 def main(snakemake):
     params, number = snakemake.params, int(snakemake.wildcards.number)
-    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    model = spectral_model(**params.model)
     instrument = read_instrument(snakemake.input.instrument)
     regions = Regions.read(snakemake.input.regions)
     pixels = regions.pixels(COMBINED)
@@ -19,7 +20,7 @@ def main(snakemake):
         ForegroundModel.read(snakemake.input.foreground_model, pixels, model),
         pixels,
         regions.nside,
-        instrument.frequency,
+        instrument.bandpasses(SIMULATED_NODES),
         number,
         params.seed,
         model,

@@ -12,7 +12,7 @@ from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
 from patchsep.separation.partitions import partition
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.search import evaluate_configurations
 
@@ -21,7 +21,7 @@ def main(snakemake):
     params, settings = snakemake.params, snakemake.params.search
     # Noise that was not observed.
     sky = RegionSky.read(params.region, settings["seed"], snakemake.input)
-    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    model = spectral_model(**params.model)
     mocks = mock_skies(
         ForegroundModel.read(snakemake.input.foreground_model, sky.pixels, model),
         sky,

@@ -10,14 +10,14 @@ from patchsep.observation.foreground_model import column_units
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
 from patchsep.sky.regions import full_sky
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 
 log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
     params = snakemake.params
-    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    model = spectral_model(**params.model)
     memory = snakemake.resources.fit_memory_mb / 1000
     maps = 0.0
     for sky in RegionSky.read_all(params.noise_seed, snakemake.input):

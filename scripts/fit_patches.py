@@ -5,12 +5,12 @@ from patchsep.inference.configurations import fit_shard
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
 from patchsep.separation.partitions import read_partitions
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 
 
 def main(snakemake):
     params = snakemake.params
-    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    model = spectral_model(**params.model)
     sky = RegionSky.read(snakemake.wildcards.region, params.noise_seed, snakemake.input)
     shard = fit_shard(
         params.configurations,

@@ -8,13 +8,14 @@ from patchsep.files.foreign_maps import read_parameter_map
 from patchsep.files.maps import write_maps
 from patchsep.running.jobs import begin
 from patchsep.sky.parameter_templates import prepare_templates
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 
 log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
-    params, model = snakemake.params, DUST_AND_SYNCHROTRON
+    params = snakemake.params
+    model = spectral_model(**params.model)
     maps = {
         name: read_parameter_map(path, name)
         for name, path in snakemake.input.items()

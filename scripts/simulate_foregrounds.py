@@ -1,18 +1,19 @@
 """Simulate Galactic foregrounds in the instrument's bands."""
 
 from patchsep.files.maps import write_maps, write_polarization
+from patchsep.instrument.bandpass import SIMULATED_NODES
 from patchsep.instrument.instrument import read_instrument
 from patchsep.running.jobs import begin
 from patchsep.sky.foregrounds import INTENSITY_FREQUENCY, simulate_foregrounds
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 
 
 def main(snakemake):
-    settings, model = snakemake.params.foregrounds, DUST_AND_SYNCHROTRON
+    settings, model = snakemake.params.foregrounds, spectral_model(**snakemake.params.model)
     instrument = read_instrument(snakemake.input.instrument)
-    sky = simulate_foregrounds(
-        settings["model"], instrument.frequency, snakemake.params.nside, model, settings["seed"]
-    )
+    bands = instrument.bandpasses(SIMULATED_NODES)
+    where = bands.nodes, bands.weights, snakemake.params.nside
+    sky = simulate_foregrounds(settings["model"], *where, model, settings["seed"])
     source = "embedded stand-in" if settings["model"] == "embedded" else "PySM 3"
     about = f"patchsep, {source} foregrounds {settings}, {instrument.name} bands"
     write_polarization(snakemake.output.polarization, sky.polarization, instrument.labels, about)

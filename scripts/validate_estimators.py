@@ -5,12 +5,13 @@ import logging
 import pandas as pd
 
 from patchsep.files.tables import read_table, write_table
+from patchsep.instrument.bandpass import FITTED_NODES
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
+from patchsep.observation.bands import cmb_noise
 from patchsep.running.jobs import begin
-from patchsep.separation.likelihood import cmb_noise
 from patchsep.sky.regions import COMBINED, Regions
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 from patchsep.spectra.estimator import ESTIMATORS, Estimator
 from patchsep.studies.validation import coverage, leakage, recover_r
 
@@ -23,8 +24,8 @@ def main(snakemake):
     regions = Regions.read(snakemake.input.regions)
     nside, pixels = regions.nside, regions.pixels(COMBINED)
     instrument = read_instrument(snakemake.input.instrument)
-    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
-    noise = cmb_noise(instrument.frequency, WhiteNoise.of(instrument, nside), model)
+    model = spectral_model(**params.model)
+    noise = cmb_noise(instrument.bandpasses(FITTED_NODES), WhiteNoise.of(instrument, nside), model)
     leaked, found = [], []
     for name in ESTIMATORS:
         settings = params.spectra | {"estimator": name}

@@ -10,7 +10,7 @@ from patchsep.running.jobs import begin
 from patchsep.separation.partitions import configuration_patches, configurations, partition
 from patchsep.sky.foregrounds import foreground_sky
 from patchsep.sky.regions import Regions
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
+from patchsep.sky.spectral_model import spectral_model
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.known_patches import make_sky, pulls, select_on_sky, values_around
 
@@ -20,7 +20,7 @@ log = logging.getLogger("patchsep.script")
 def main(snakemake):
     params, known = snakemake.params, snakemake.params.known
     instrument = read_instrument(snakemake.input.instrument)
-    model = DUST_AND_SYNCHROTRON.with_limits(**params.model)
+    model = spectral_model(**params.model)
     regions = Regions.read(snakemake.input.regions)
     nside, pixels = regions.nside, regions.pixels(params.region)
     galaxy = foreground_sky(params.foregrounds["model"], nside, params.foregrounds["seed"])
@@ -44,7 +44,7 @@ def main(snakemake):
             patches,
             known["scatter"],
             seed,
-            DUST_AND_SYNCHROTRON,
+            spectral_model(params.model["components"]),
         )
         measured, found = select_on_sky(
             sky,

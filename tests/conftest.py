@@ -13,6 +13,7 @@ from filelock import FileLock
 from refusals import MASKS
 from workflows import TABLE, new_folder, scan, snakemake, tiny
 
+from patchsep.instrument.bandpass import Bandpasses
 from patchsep.instrument.instrument import Instrument, read_instrument
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.observation.region_sky import RegionSky
@@ -188,7 +189,7 @@ def bright_sky(dense) -> SimpleNamespace:
         maps=maps,
         data=dense.sky(parameters, maps),
         model=DUST_AND_SYNCHROTRON,
-        frequencies=dense.frequency,
+        bandpasses=Bandpasses.narrow(dense.frequency),
         noise=WhiteNoise(dense.sigma),
     )
 
@@ -212,7 +213,7 @@ def few_pixels(dense):
             region=region,
             nside=16,
             pixels=pixels,
-            frequencies=dense.frequency,
+            bandpasses=Bandpasses.narrow(dense.frequency),
             noise=WhiteNoise(dense.sigma),
             foregrounds=dense.sky(parameters, maps),
             cmb=rng.standard_normal((2, len(pixels))),

@@ -6,7 +6,8 @@ import pytest
 import yaml
 from workflows import ROOT, with_changes
 
-from patchsep.running.settings import SettingsError, load_settings
+from patchsep.running.schema import SettingsError
+from patchsep.running.settings import load_settings
 
 SOURCE = "my_config.yaml"
 JARGON = (

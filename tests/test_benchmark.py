@@ -19,7 +19,7 @@ def sky(bright_sky):
         region="low",
         nside=8,
         pixels=np.arange(100, 164),
-        frequencies=bright_sky.frequencies,
+        bandpasses=bright_sky.bandpasses,
         noise=bright_sky.noise,
         foregrounds=bright_sky.data,
         cmb=np.zeros((2, 64)),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from patchsep.running.settings import load_settings, read_schema
+from patchsep.running.schema import read_schema
+from patchsep.running.settings import load_settings
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 ROOT = Path(__file__).parents[1]

@@ -93,7 +93,7 @@ def test_a_configuration_has_the_spectra_of_the_maps_that_its_fit_leaves(sky, dr
         "16-0-0", draws, sky, REALIZATIONS, data, estimator(sky), MODEL, **TOLERANCE
     )
     patches = {name: draws[0][name, value] for name, value in zip(VALUES, (16, 0, 0))}
-    fit = separate(data, sky.noise, sky.frequencies, patches, MODEL, **TOLERANCE)
+    fit = separate(data, sky.noise, sky.bandpasses, patches, MODEL, **TOLERANCE)
     assert list(table["realization"]) == [FOREGROUNDS_ONLY, 0, 1]
     np.testing.assert_array_equal(table["nll"], fit.nll)
     expected = residual_spectra(fit.cmb[1:], sky.cmb, fit.cmb[0], sky.pixels, estimator(sky))
@@ -120,7 +120,7 @@ def test_an_ensemble_is_the_mean_of_its_draws(sky, data):
         separate(
             data,
             sky.noise,
-            sky.frequencies,
+            sky.bandpasses,
             {name: labels for (name, _), labels in draw.items()},
             MODEL,
             **TOLERANCE,
@@ -194,7 +194,7 @@ def test_only_configurations_that_are_wanted_are_gathered(shard):
 
 
 def test_halves_are_independent_and_their_mean_is_the_data(sky):
-    sky = replace(sky, noise=WhiteNoise(np.full(len(sky.frequencies), 2.0)))
+    sky = replace(sky, noise=WhiteNoise(np.full(len(sky.bandpasses), 2.0)))
     numbers = list(range(20))
     halves, data = observe_halves(sky, numbers), observe(sky, numbers)
     np.testing.assert_allclose(halves.mean(axis=0), data, rtol=1e-12, atol=1e-9)
@@ -246,7 +246,7 @@ def test_cross_validation_misfit_is_that_of_dense_least_squares(dense, sky, draw
     root2 = replace(dense, sigma=np.sqrt(2) * dense.sigma)
     patches = {name: draws[0][name, 0] for name in VALUES}
     noise = WhiteNoise(root2.sigma)
-    fit = separate(halves[0], noise, sky.frequencies, patches, MODEL, **TOLERANCE)
+    fit = separate(halves[0], noise, sky.bandpasses, patches, MODEL, **TOLERANCE)
     parameters = np.repeat([fit.parameters[name][1] for name in VALUES], len(sky.pixels), axis=1)
     assert found == pytest.approx(root2.solve(parameters, halves[1, 1])[1], rel=1e-9)
 

@@ -78,7 +78,7 @@ def cleaned(sky, measured, mocks):
 def test_the_whole_sky_is_its_regions_one_after_the_other(sky):
     data = sky.observe([0, 1])
     # Foregrounds alone come first.
-    assert data.shape == (3, len(sky.frequencies), 2, N_PIXELS)
+    assert data.shape == (3, len(sky.bandpasses), 2, N_PIXELS)
     for region, part in zip(sky.regions, sky.parts().values(), strict=True):
         np.testing.assert_array_equal(sky.pixels[part], region.pixels)
         np.testing.assert_array_equal(data[0][..., part], region.foregrounds)
@@ -138,7 +138,7 @@ def test_a_fit_that_did_not_converge_is_counted(sky, measured, mocks):
 def test_mock_skies_are_drawn_with_their_seed_and_are_not_the_same(
     sky, measured, observation, mocks
 ):
-    assert mocks.shape == (2, len(sky.frequencies), 2, N_PIXELS)
+    assert mocks.shape == (2, len(sky.bandpasses), 2, N_PIXELS)
     again = mock_foregrounds_of_fields(sky, measured, observation, n_skies=2, seed=5)
     np.testing.assert_array_equal(again, mocks)
     # The first sky is the same however many there are.

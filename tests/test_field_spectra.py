@@ -18,7 +18,7 @@ from patchsep.fields.prior import (
 )
 from patchsep.inference.mocks import emission
 from patchsep.instrument.noise import WhiteNoise
-from patchsep.separation.likelihood import Bands
+from patchsep.observation.bands import Bands
 from patchsep.sky.parameter_fields import gaussian_field
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 

@@ -15,8 +15,8 @@ from patchsep.fields.fit import conjugate_gradients, fit_fields, maximize, recov
 from patchsep.fields.pixelwise import eliminate
 from patchsep.fields.prior import expected_prior, field_spectrum
 from patchsep.instrument.noise import WhiteNoise
+from patchsep.observation.bands import Bands
 from patchsep.separation.fit import parameter_maps, separate
-from patchsep.separation.likelihood import Bands
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 pytestmark = pytest.mark.usefixtures("double_precision")

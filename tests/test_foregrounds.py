@@ -8,7 +8,7 @@ import pysm3.units as u
 import pytest
 from astropy.utils.data import conf
 
-from patchsep.instrument.instrument import Instrument
+from patchsep.instrument.bandpass import Bandpasses
 from patchsep.sky.embedded import DUST_SPECTRUM, SYNCH_SPECTRUM, embedded_sky
 from patchsep.sky.foregrounds import (
     MissingTemplate,
@@ -26,9 +26,8 @@ TEMPLATES = {"beta_dust": "dust_beta", "temp_dust": "dust_temp", "beta_synch": "
 
 
 @pytest.fixture(scope="module")
-def instrument():
-    ones = np.ones(len(BANDS))
-    return Instrument("three bands", "", frequency=np.array(BANDS), depth_p=ones, beam=ones)
+def bands():
+    return Bandpasses.narrow(BANDS)
 
 
 def in_cmb(emission, frequency):
@@ -53,9 +52,11 @@ def templates(shared):
 
 
 @pytest.fixture(scope="module")
-def presets(templates, instrument):
-    frequencies = instrument.frequency
-    return {name: simulate_foregrounds([name], frequencies, 64, MODEL) for name in ("d1", "s1")}
+def presets(templates, bands):
+    return {
+        name: simulate_foregrounds([name], bands.nodes, bands.weights, 64, MODEL)
+        for name in ("d1", "s1")
+    }
 
 
 @pytest.mark.parametrize("preset", ["d1", "s1"])
@@ -124,9 +125,9 @@ def test_sky_scales_between_bands_as_the_fitted_model_does(embedded, frequency):
 
 
 @pytest.mark.parametrize("nside", [16, 32])
-def test_embedded_sky_is_fixed_by_its_seed(instrument, nside):
+def test_embedded_sky_is_fixed_by_its_seed(bands, nside):
     first, again, other = (
-        simulate_foregrounds("embedded", instrument.frequency, nside, MODEL, seed)
+        simulate_foregrounds("embedded", bands.nodes, bands.weights, nside, MODEL, seed)
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first.polarization, again.polarization)

@@ -8,8 +8,8 @@ from jax import export
 
 from patchsep.fields import moments
 from patchsep.fields.pixelwise import eliminate
+from patchsep.observation.bands import Bands
 from patchsep.separation import fit, propagation
-from patchsep.separation.likelihood import Bands
 from patchsep.separation.problem import Problem
 
 pytestmark = pytest.mark.usefixtures("double_precision")
@@ -24,7 +24,7 @@ def lowered(function, *arguments, **static):
 
 @pytest.fixture
 def bands(bright_sky):
-    return Bands.of(bright_sky.frequencies, bright_sky.noise, bright_sky.model)
+    return Bands.of(bright_sky.bandpasses, bright_sky.noise, bright_sky.model)
 
 
 @pytest.fixture(params=["of many pixels", "of one pixel each"])

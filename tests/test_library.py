@@ -49,7 +49,7 @@ from patchsep.fields.fit import fit_fields
 from patchsep.fields.moments import moment_scores
 from patchsep.fields.prior import Freedom, expected_prior
 from patchsep.fields.samples import posterior_samples
-from patchsep.separation.likelihood import Bands
+from patchsep.observation.bands import Bands
 
 variations = tuple(Variation(one.start, offset=0.1, remainder=0.1) for one in model.parameters)
 basis = Basis(variations, pixels, 2)

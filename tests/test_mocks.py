@@ -82,7 +82,7 @@ def test_patches_leave_of_mock_skies_what_they_leave_of_the_sky(few_pixels, mock
     fitted = fit_foreground_model(sky, 0, 5, MODEL, **SETTINGS)
     skies = np.stack([sky.foregrounds, *(mocked(fitted, number, 5) for number in range(4))])
     patches = {name: kmeans(NSIDE, PIXELS, n, 1) for name, n in zip(MODEL.names, (100, 20, 20))}
-    left = separate(skies, sky.noise, sky.frequencies, patches, MODEL, **SETTINGS).cmb.var(
+    left = separate(skies, sky.noise, sky.bandpasses, patches, MODEL, **SETTINGS).cmb.var(
         axis=(1, 2)
     )
     assert 0.5 < left[1:].mean() / left[0] < 2

@@ -6,7 +6,7 @@ from scipy.stats import kstest
 
 from patchsep.fields.moments import moment_names, moment_scores, moment_table
 from patchsep.instrument.noise import WhiteNoise
-from patchsep.separation.likelihood import Bands
+from patchsep.observation.bands import Bands
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
 
 N_PIXELS = 48

@@ -7,7 +7,8 @@ import pytest
 from refusals import SOURCE, config_with
 from test_config_readme import schema_keys
 
-from patchsep.running.settings import SettingsError, load_settings
+from patchsep.running.schema import SettingsError
+from patchsep.running.settings import load_settings
 
 WRONG = [None, "", "µ\t\n", [], {"a": 1}, [[1]], ["x", "x"], True]
 NUMBERS = [math.nan, math.inf, -1, 10**30]

@@ -15,7 +15,8 @@ from patchsep.fields.fit import curvature_of, maximize, recover_cmb, whitened
 from patchsep.fields.prior import field_spectrum
 from patchsep.fields.samples import posterior_samples
 from patchsep.instrument.noise import WhiteNoise
-from patchsep.separation.likelihood import Bands, expand
+from patchsep.observation.bands import Bands
+from patchsep.separation.likelihood import expand
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 pytestmark = pytest.mark.usefixtures("double_precision")

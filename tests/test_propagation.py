@@ -13,13 +13,13 @@ def fitted(sky, data, **options):
     """Fits to the sky without noise, and to every row of the data."""
     both = np.concatenate([sky.data[None], data])
     known = {"model": sky.model, "tolerance": 1e-5}
-    return separate(both, sky.noise, sky.frequencies, sky.patches, **known | options)
+    return separate(both, sky.noise, sky.bandpasses, sky.patches, **known | options)
 
 
 def propagated(sky, fits, data, **options):
     """Predicted parameters and CMB, from the fit to the sky without noise."""
     parameters = {name: values[0] for name, values in fits.parameters.items()}
-    known = {"noise": sky.noise, "frequencies": sky.frequencies, "model": sky.model}
+    known = {"noise": sky.noise, "frequencies": sky.bandpasses, "model": sky.model}
     return propagate(parameters, sky.patches, sky.data, data, **known | options)
 
 
@@ -96,7 +96,7 @@ def test_a_patch_without_signal_does_no_harm(bright_sky):
         name: np.full(values.shape, sum(sky.model.bounds[name]) / 2)
         for name, values in sky.truth.items()
     }
-    known = sky.noise, sky.frequencies, sky.model
+    known = sky.noise, sky.bandpasses, sky.model
     parameters, cmb = propagate(middle, sky.patches, np.zeros_like(sky.data), data, *known)
     for name in sky.model.names:
         assert np.isfinite(parameters[name]).all()

@@ -9,8 +9,8 @@ from workflows import ROOT
 PACKAGE = ROOT / "workflow" / "patchsep"
 ROOMS = (
     "files",
-    "sky",
     "instrument",
+    "sky",
     "observation",
     "separation",
     "fields",

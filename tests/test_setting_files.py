@@ -9,7 +9,7 @@ import yaml
 from refusals import SOURCE, problems_of
 from workflows import ROOT
 
-from patchsep.running.settings import SettingsError, read_yaml
+from patchsep.running.schema import SettingsError, read_yaml
 
 pytestmark = pytest.mark.usefixtures("repository")
 
@@ -38,7 +38,7 @@ def test_an_instrument_needs_one_depth_and_one_beam_per_band(instrument, key):
         ({"frequency": [4e10] * 15}, "frequency.0", "is above 10000; use 10000 or less"),
         ({"frequency": [0.04] * 15}, "frequency.0", "is below 1; use 1 or more"),
         ({"beam": 30}, "beam", "needed is a list"),
-        ({"frequency": [40, 50, 60]}, "frequency", "at least 4 are needed"),
+        ({"frequency": []}, "frequency", "at least 1 are needed"),
         ({"depth": [1.0] * 15}, "depth", "did you mean depth_p?"),
     ],
 )

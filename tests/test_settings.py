@@ -12,7 +12,8 @@ import pytest
 from refusals import SOURCE, config_with, problems_of
 from workflows import REMOVED, ROOT
 
-from patchsep.running.settings import SettingsError, load_settings
+from patchsep.running.schema import SettingsError
+from patchsep.running.settings import load_settings
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 RINGS, PARAMETERS = ("hi", "mid", "low"), DUST_AND_SYNCHROTRON.names
@@ -220,6 +221,10 @@ def test_all_problems_are_listed_at_once_one_line_each():
     assert [line.split(": ")[1] for line in lines] == ["cmb.r", "noise.seeds", "nside"]
 
 
+# Of the default model.
+SPECTRA = {"dust": "modified_black_body", "synch": "power_law"}
+
+
 @pytest.mark.parametrize("home", ["~", "${MY_DATA}", "$MY_DATA"])
 def test_every_path_may_have_variables_and_a_home(tmp_path, monkeypatch, home):
     """Every key that the schema says is a path: there is no other way to read a file."""
@@ -231,21 +236,27 @@ def test_every_path_may_have_variables_and_a_home(tmp_path, monkeypatch, home):
     masks = {f"GAL0{percent}": pixels < percent * 100 for percent in (20, 40, 60)}
     np.savez(tmp_path / "masks.npz", **masks)
     np.savez(tmp_path / "beta.npz", BETA_DUST=1.5 + 0 * pixels)
+    (tmp_path / "dust.txt").write_text("10 1\n500 900\n")
+    tabulated = {"spectrum": "tabulated", "file": f"{home}/dust.txt"}
+    components = {name: {"spectrum": of} for name, of in SPECTRA.items()}
     template = TEMPLATE | {"maps": {"beta_dust": f"{home}/beta.npz"}}
     regions = {"method": "planck_masks", "mask_file": ["no.npz", f"{home}/masks.npz"]}
     changes = {
         "instrument": f"{home}/pico.yaml",
+        "components": components | {"known": tabulated},
         "published": f"{home}/published.yaml",
         "regions": regions,
         "methods.t": template,
     }
     settings = load_settings(config_with(changes), SOURCE)
-    assert settings["instrument"] == f"{tmp_path}/pico.yaml"
+    assert settings["instrument"] == [f"{tmp_path}/pico.yaml"]
+    assert settings["components"]["known"]["table"] == [[10.0, 500.0], [1.0, 900.0]]
     assert settings["published"] == f"{tmp_path}/published.yaml"
     assert settings["regions"]["mask_file"] == ["no.npz", f"{tmp_path}/masks.npz"]
     assert settings["methods"]["t"]["maps"] == {"beta_dust": f"{tmp_path}/beta.npz"}
     missing = {
         "instrument": f"{home}/none",
+        "components": components | {"known": tabulated | {"file": f"{home}/none"}},
         "published": f"{home}/none",
         "regions": regions | {"mask_file": f"{home}/none"},
         "methods.t": template | {"maps": {"beta_dust": f"{home}/none"}},

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 
 from patchsep.instrument.noise import WhiteNoise
-from patchsep.separation.likelihood import (
-    Bands,
-    expand,
-    mixing,
-    pairs,
-    recover,
-    second_moments,
-    whiten,
-)
+from patchsep.observation.bands import Bands, whiten
+from patchsep.separation.likelihood import expand, mixing, pairs, recover, second_moments
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 pytestmark = pytest.mark.usefixtures("double_precision")

@@ -6,26 +6,12 @@ import numpy as np
 import pytest
 
 from patchsep.instrument.noise import WhiteNoise
+from patchsep.observation.bands import Bands, whiten
 from patchsep.separation.fit import separate
-from patchsep.separation.likelihood import (
-    Bands,
-    expand,
-    mixing,
-    pairs,
-    recover,
-    second_moments,
-    whiten,
-)
+from patchsep.separation.likelihood import expand, mixing, pairs, recover, second_moments
 from patchsep.separation.propagation import propagate
-from patchsep.sky.spectral_model import (
-    DUST_AND_SYNCHROTRON,
-    Component,
-    Parameter,
-    PowerLaw,
-    SpectralModel,
-    Spectrum,
-    rj_per_cmb,
-)
+from patchsep.sky.components import Parameter, PowerLaw
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel, component
 
 pytestmark = pytest.mark.usefixtures("double_precision")
 
@@ -36,35 +22,7 @@ def parameter(name, bounds, start, reach):
     return Parameter(name, name, bounds, start, reach, start, 0.2, 0.1, -2.0, pysm=name)
 
 
-class CurvedPowerLaw(Component):
-    """(ν / ν_ref)^(β + c ln(ν / ν_ref))."""
-
-    def sed(self, frequency, beta, curvature):
-        slope = np.log(frequency / self.reference)
-        return np.exp((beta + curvature * slope) * slope) / rj_per_cmb(frequency)
-
-    def constants(self, frequency, unit):
-        return np.log(frequency / self.reference), unit
-
-    def column(self, constants, beta, curvature):
-        slope, unit = constants
-        return unit * jnp.exp((beta + curvature * slope) * slope)
-
-    def spectra(self, beta, curvature):
-        def spectrum(constants):
-            slope, _ = constants
-            value = self.column(constants, beta, curvature)
-            second = {(0, 0): value * slope**2, (0, 1): value * slope**3, (1, 1): value * slope**4}
-            return Spectrum(value, [value * slope, value * slope**2], second)
-
-        return spectrum
-
-
-CURVED = CurvedPowerLaw(
-    "synch",
-    20.0,
-    (SYNCHROTRON.parameters[0], parameter("curvature", (-1.0, 1.0), 0.0, 0.2)),
-)
+CURVED = component("synch", "curved_power_law")
 # A fourth parameter; a third foreground, flatter than synchrotron and dust; a single one, of two
 # parameters and of one.
 FOUR_PARAMETERS = SpectralModel((DUST, CURVED))
@@ -83,7 +41,7 @@ TRUTH = {
     "beta_dust": 1.6,
     "temp_dust": 19.0,
     "beta_synch": -3.1,
-    "curvature": 0.1,
+    "curvature_synch": 0.1,
     "beta_flat": -0.4,
 }
 N_PIXELS = 6

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from patchsep.instrument.noise import WhiteNoise
-from patchsep.separation.likelihood import cmb_noise
+from patchsep.observation.bands import cmb_noise
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.calibration import pulls

@@ -14,6 +14,7 @@ class Lazy(ModuleType):
         return getattr(import_module(self.__name__), name)
 
 
+jax = Lazy("jax")
 jnp = Lazy("jax.numpy")
 colors = Lazy("matplotlib.colors")
 fits = Lazy("astropy.io.fits")

@@ -20,7 +20,8 @@ rule benchmark_fits:
     params:
         benchmark=SETTINGS["benchmark"],
         noise_seed=SETTINGS["noise"]["seed"],
-        code=code("benchmark_fits", INSTRUMENT),
+        model=PLAN.components,
+        code=code("benchmark_fits", *INSTRUMENT_FILES),
     message:
         "Timing fits in {params.benchmark[region]}"
     script:

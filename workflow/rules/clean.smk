@@ -29,12 +29,12 @@ rule clean_sky:
         patch_seed=PLAN.patch_seed,
         n_realizations=lambda wildcards: PLAN.skies[wildcards.sky].realizations,
         noise_seed=lambda wildcards: PLAN.skies[wildcards.sky].noise_seed,
-        model=PLAN.limits,
+        model=PLAN.model_settings,
         fit=PLAN.fit,
         spectra=PLAN.spectra,
         pixel_weights=SETTINGS["spectra"]["pixel_weights"],
         mocks=PLAN.mock_options,
-        code=code("clean_sky", INSTRUMENT),
+        code=code("clean_sky", *INSTRUMENT_FILES),
     message:
         "Cleaning the whole sky: {wildcards.method} {wildcards.sky}"
     script:
@@ -75,12 +75,12 @@ rule clean_sky_with_fields:
         patch_seed=PLAN.patch_seed,
         n_realizations=lambda wildcards: PLAN.skies[wildcards.sky].realizations,
         noise_seed=lambda wildcards: PLAN.skies[wildcards.sky].noise_seed,
-        model=PLAN.limits,
+        model=PLAN.model_settings,
         fit=PLAN.fit,
         spectra=PLAN.spectra,
         pixel_weights=SETTINGS["spectra"]["pixel_weights"],
         mocks=PLAN.mock_options,
-        code=code("clean_sky_with_fields", INSTRUMENT),
+        code=code("clean_sky_with_fields", *INSTRUMENT_FILES),
     message:
         "Cleaning the whole sky with fields: {wildcards.method} {wildcards.sky}"
     script:
@@ -118,7 +118,7 @@ rule clean_sky_with_ilc:
         noise_seed=lambda wildcards: PLAN.skies[wildcards.sky].noise_seed,
         spectra=PLAN.spectra,
         pixel_weights=PLAN.pixel_weights,
-        code=code("clean_sky_with_ilc", INSTRUMENT),
+        code=code("clean_sky_with_ilc", *INSTRUMENT_FILES),
     message:
         "Cleaning the whole sky with an ILC: {wildcards.method} {wildcards.sky}"
     script:

@@ -44,6 +44,7 @@ from patchsep.figures.registry import (
 )
 from patchsep.files.versions import describe_run
 from patchsep.running.cost import describe_plan
+from patchsep.instrument.instrument import bandpass_files
 from patchsep.running.data_checks import (
     file_content,
     template_contents,
@@ -56,10 +57,10 @@ from patchsep.running.provenance import (
     compare_records,
     keep_records,
 )
-from patchsep.running.settings import SettingsError, load_settings, read_yaml
+from patchsep.running.schema import SettingsError, read_yaml
+from patchsep.running.settings import load_settings
 from patchsep.running.status import write_plan
 from patchsep.sky.regions import COMBINED
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 CONFIG_SOURCES = [
     *workflow.configfiles,
@@ -161,7 +162,9 @@ wildcard_constraints:
     number=r"\d+",
 
 
-INSTRUMENT = given(SETTINGS["instrument"])
+INSTRUMENT = [given(path) for path in SETTINGS["instrument"]]
+# With the files that they name.
+INSTRUMENT_FILES = [*INSTRUMENT, *map(given, bandpass_files(SETTINGS["instrument"]))]
 PUBLISHED = [given(path) for path in PUBLISHED]
 # What the data of the training sky are made of.
 TRAINING_SKY = {
@@ -211,7 +214,7 @@ def known_foregrounds(wildcards):
         If not. In params, before the first job, and only where such skies are asked for.
     """
     model = SETTINGS["foregrounds"]["model"]
-    unknown = unknown_parameters(model, DUST_AND_SYNCHROTRON.names)
+    unknown = unknown_parameters(model, PLAN.model)
     if unknown:
         why = "; ".join(f"{name}: {reason}" for name, reason in unknown.items())
         raise WorkflowError(

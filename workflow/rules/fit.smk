@@ -27,13 +27,13 @@ rule fit_patches:
         configurations=PLAN.shard_configurations,
         realizations=lambda w: PLAN.realization_shards(w.sky)[w.realizations],
         noise_seed=lambda wildcards: PLAN.gridded[wildcards.sky].noise_seed,
-        model=PLAN.limits,
+        model=PLAN.model_settings,
         fit=PLAN.fit | {"propagation": SETTINGS["fit"]["propagation"]},
         spectra=PLAN.spectra,
         cross_validation=lambda wildcards: PLAN.cross_validated(wildcards.sky),
         folder=f"{RESULTS_HERE}/{{sky}}fits/{{method}}/{{region}}/{{realizations}}/configurations",
         progress=f"{RESULTS_HERE}/logs/fit_patches/{{sky}}{{method}}/{{region}}/{{realizations}}/shard-{{shard}}.progress.json",
-        code=code("fit_patches", INSTRUMENT),
+        code=code("fit_patches", *INSTRUMENT_FILES),
     message:
         "Fitting {wildcards.region}, {wildcards.method}: {wildcards.realizations}, shard {wildcards.shard} {wildcards.sky}"
     script:

@@ -20,9 +20,9 @@ rule fit_foreground_model:
     params:
         noise_seed=lambda wildcards: PLAN.skies[wildcards.sky].noise_seed,
         seed=SETTINGS["mocks"]["seed"],
-        model=PLAN.limits,
+        model=PLAN.model_settings,
         fit=PLAN.fit,
-        code=code("fit_foreground_model", INSTRUMENT),
+        code=code("fit_foreground_model", *INSTRUMENT_FILES),
     message:
         "Fitting a foreground model to one observation {wildcards.sky}"
     script:
@@ -45,8 +45,8 @@ rule draw_mock:
         "../../envs/environment.yaml"
     params:
         seed=SETTINGS["mocks"]["seed"],
-        model=PLAN.limits,
-        code=code("draw_mock", INSTRUMENT),
+        model=PLAN.model_settings,
+        code=code("draw_mock", *INSTRUMENT_FILES),
     message:
         "Drawing a mock sky from the foreground model: {wildcards.number}"
     script:

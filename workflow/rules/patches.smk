@@ -11,6 +11,7 @@ rule prepare_templates:
         options=PLAN.template_options,
         content=lambda wildcards: contents_of(PLAN.template_sources(wildcards)),
         seed=PLAN.patch_seed,
+        model=PLAN.components,
         code=code("prepare_templates"),
     message:
         "Preparing templates: {wildcards.method} {wildcards.sky}"

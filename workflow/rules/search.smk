@@ -33,12 +33,12 @@ rule evaluate_configurations:
             )
         },
         mocks=SETTINGS["mocks"],
-        model=PLAN.limits,
+        model=PLAN.model_settings,
         fit=PLAN.fit,
         spectra=PLAN.spectra,
         amplitude_scatter=SETTINGS["likelihood"]["amplitude_scatter"],
         folder=f"{RESULTS_HERE}/search/configurations",
-        code=code("evaluate_configurations", INSTRUMENT),
+        code=code("evaluate_configurations", *INSTRUMENT_FILES),
     message:
         "Evaluating configurations of {params.region}"
     script:

@@ -13,9 +13,10 @@ rule simulate_foregrounds:
         "../../envs/environment.yaml"
     params:
         foregrounds=lambda wildcards: PLAN.galaxies[wildcards.galaxy],
+        model=PLAN.components,
         nside=SETTINGS["nside"],
         templates=lambda wildcards: templates_of(PLAN.galaxies[wildcards.galaxy]),
-        code=code("simulate_foregrounds", INSTRUMENT),
+        code=code("simulate_foregrounds", *INSTRUMENT_FILES),
     message:
         "Simulating foregrounds: {params.foregrounds}"
     script:

@@ -25,8 +25,8 @@ rule validate_estimators:
     params:
         spectra=PLAN.spectra,
         skies={key: VALIDATION[key] for key in ("realizations", "seed", "r")},
-        model=PLAN.limits,
-        code=code("validate_estimators", INSTRUMENT),
+        model=PLAN.model_settings,
+        code=code("validate_estimators", *INSTRUMENT_FILES),
     message:
         "Validating estimators of BB and r"
     script:
@@ -63,9 +63,9 @@ rule validate_selection:
         criteria=PLAN.criteria,
         mocks=SETTINGS["mocks"],
         spectra=PLAN.spectra,
-        model=PLAN.limits,
+        model=PLAN.model_settings,
         fit=PLAN.fit,
-        code=code("validate_selection", INSTRUMENT),
+        code=code("validate_selection", *INSTRUMENT_FILES),
     message:
         "Looking for the known patches of {params.region}: {wildcards.truth}"
     script:
@@ -134,9 +134,9 @@ rule calibrate:
         fields=SETTINGS["fields"],
         spectra=PLAN.spectra,
         amplitude_scatter=SETTINGS["likelihood"]["amplitude_scatter"],
-        model=PLAN.limits,
+        model=PLAN.model_settings,
         fit=PLAN.fit,
-        code=code("calibrate", INSTRUMENT),
+        code=code("calibrate", *INSTRUMENT_FILES),
     message:
         "Calibrating intervals of r on skies whose parameters are fields"
     script:

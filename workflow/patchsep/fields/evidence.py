@@ -17,8 +17,8 @@ import pandas as pd
 
 from ..instrument.plausible import check_maps, unmasked
 from ..lazy import healpy as hp
+from ..observation.bands import Bands
 from ..separation.batches import device
-from ..separation.likelihood import Bands
 from .basis import Basis
 from .fit import Maximum, conjugate_gradients, curvature_of, maximize, whitened
 from .prior import FieldPrior, Freedom, octaves, variance_of

@@ -15,10 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..instrument.bandpass import Bandpasses
 from ..instrument.noise import WhiteNoise
 from ..instrument.plausible import check_maps, unmasked
+from ..observation.bands import Bands, whiten
 from ..separation.batches import device
-from ..separation.likelihood import Bands, double_precision, mixing, recover, whiten
+from ..separation.likelihood import double_precision, mixing, recover
 from ..sky.harmonics import n_cores
 from ..sky.spectral_model import SpectralModel
 from .basis import Basis
@@ -89,7 +91,7 @@ def fit_fields(
     data: Sequence[np.ndarray],
     basis: Basis,
     noise: WhiteNoise,
-    frequencies: np.ndarray,
+    bandpasses: Bandpasses | np.ndarray,
     model: SpectralModel,
     max_iterations: int = 200,
     tolerance: float = 1e-3,
@@ -103,7 +105,8 @@ def fit_fields(
     basis : Basis
         Of the same pixels.
     noise : WhiteNoise
-    frequencies : array (n_bands,), GHz
+    bandpasses : Bandpasses, or array (n_bands,)
+        The latter in GHz, of infinitely narrow bands.
     model : SpectralModel
     max_iterations : int
         Newton steps after which a fit is given up and marked as not converged.
@@ -119,8 +122,8 @@ def fit_fields(
         See `batches.device`.
     """
     device()
-    bands = Bands.of(frequencies, noise, model)
-    _check(data, basis, frequencies, noise, model)
+    bands = Bands.of(bandpasses, noise, model)
+    _check(data, basis, bandpasses, noise, model)
 
     def fit(one):
         found = maximize(whitened(one, bands), bands, basis, max_iterations, tolerance)
@@ -142,8 +145,8 @@ def fit_fields(
     )
 
 
-def _check(data, basis, frequencies, noise, model):
-    wanted = len(frequencies), 2, len(basis.pixels)
+def _check(data, basis, bandpasses, noise, model):
+    wanted = len(bandpasses), 2, len(basis.pixels)
     for number, one in enumerate(data):
         if np.shape(one) != wanted:
             raise ValueError(f"data set {number} has shape {np.shape(one)}; needed is {wanted}")

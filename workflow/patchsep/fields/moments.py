@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, norm
 
-from ..separation.likelihood import Bands, columns_and_derivatives, double_precision, whiten
+from ..observation.bands import Bands, whiten
+from ..separation.likelihood import columns_and_derivatives, double_precision
 
 # Pixels at a time: each has some matrices of its own.
 AT_ONCE = 4096
@@ -55,9 +56,10 @@ def moment_scores(
 
 
 @partial(jax.jit, static_argnames="at_once")
-def _moment_scores(parameters, data, bands, at_once):
+def _moment_scores(parameters, data, everywhere, at_once):
     def of_pixel(pixel):
-        own, white = pixel
+        own, white, *with_noise = pixel
+        (bands,) = with_noise or [everywhere]
         columns, first, second = columns_and_derivatives(own, bands)
         owners = bands.model.owners
         explained = jnp.stack([bands.cmb, *map(jnp.stack, columns)], axis=-1)
@@ -80,7 +82,15 @@ def _moment_scores(parameters, data, bands, at_once):
         residual = white - basis @ (basis.T @ white)
         return moments.T @ residual.ravel(), moments.T @ moments
 
-    pixels = jnp.asarray(parameters).T, jnp.moveaxis(whiten(jnp.asarray(data), bands), -1, 0)
+    white = whiten(jnp.asarray(data), everywhere)
+    pixels = [jnp.asarray(parameters).T, jnp.moveaxis(white, -1, 0)]
+    if everywhere.is_by_pixel:
+        n_pixels = data.shape[-1]
+
+        def pixels_first(leaf):
+            return jnp.moveaxis(jnp.broadcast_to(leaf, (*leaf.shape[:-1], n_pixels)), -1, 0)
+
+        pixels.append(jax.tree.map(pixels_first, everywhere))
     return jax.lax.map(of_pixel, pixels, batch_size=at_once)
 
 

@@ -17,6 +17,8 @@ from ..sky.harmonics import analyze, gaussian_scalar, synthesize
 from ..sky.spectral_model import SpectralModel
 from .basis import Variation
 
+# Strategy of methods whose spectral parameters are fields.
+FIELDS = "fields"
 # How a spectral parameter may vary over the sky, by the word in the configuration.
 KINDS = ("value", "patches", "field", "pixels", "field_and_pixels")
 # Those of them that have a field.

@@ -9,7 +9,7 @@ arXiv:astro-ph/0209560).
 import numpy as np
 
 from ..instrument.noise import WhiteNoise
-from ..separation.likelihood import Bands
+from ..observation.bands import Bands
 from .basis import Basis
 from .fit import Maximum, maximize, recover_cmb, whitened
 
@@ -51,7 +51,7 @@ def posterior_samples(
     parameters, cmb, converged = [], [], []
     for number in range(n_samples):
         rng = np.random.default_rng([seed, number])
-        perturbed = data + noise.sigma[:, None, None] * rng.standard_normal(data.shape)
+        perturbed = data + noise.by_pixel * rng.standard_normal(data.shape)
         # Of coefficients without prior there is no draw, and none is needed.
         coefficients = rng.standard_normal(basis.size) * (basis.precision > 0)
         shifts = finite * rng.standard_normal((len(remainders), len(basis.pixels)))

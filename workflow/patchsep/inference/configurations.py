@@ -142,7 +142,9 @@ def fit_shard(
             halves,
             sky.cmb,
             sky.noise.sigma,
-            sky.frequencies,
+            sky.bandpasses.nodes,
+            sky.bandpasses.weights,
+            model.content,
             estimator.weights,
             spectra,
             model.bounds,
@@ -156,7 +158,7 @@ def fit_shard(
         len(names),
         len(realizations),
         len(sky.pixels),
-        len(sky.frequencies),
+        len(sky.bandpasses),
         device().device_kind,
     )
     rows = []

@@ -16,9 +16,10 @@ from ..fields.evidence import MeasuredFields
 from ..fields.fit import fit_fields, recover_cmb
 from ..fields.moments import moment_scores, moment_table
 from ..fields.prior import FieldPrior, variance_of
-from ..instrument.noise import FOREGROUNDS_ONLY
+from ..instrument.bandpass import Bandpasses
+from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
+from ..observation.bands import Bands
 from ..observation.region_sky import RegionSky, observe
-from ..separation.likelihood import Bands
 from ..sky.regions import COMBINED
 from ..sky.spectral_model import SpectralModel
 from .mocks import emission
@@ -49,16 +50,18 @@ class WholeSky:
         return self.regions[0].nside
 
     @property
-    def frequencies(self) -> np.ndarray:
-        return self.regions[0].frequencies
+    def bandpasses(self) -> Bandpasses:
+        return self.regions[0].bandpasses
 
-    @property
-    def noise(self):
-        return self.regions[0].noise
+    @cached_property
+    def noise(self) -> WhiteNoise:
+        """Of all pixels."""
+        levels = [sky.noise.sigma for sky in self.regions]
+        return WhiteNoise(np.concatenate(levels, axis=1) if levels[0].ndim == 2 else levels[0])
 
     @cached_property
     def bands(self) -> Bands:
-        return Bands.of(self.frequencies, self.noise, self.model)
+        return Bands.of(self.bandpasses, self.noise, self.model)
 
     @cached_property
     def cmb(self) -> np.ndarray:
@@ -132,7 +135,7 @@ def mock_foregrounds_of_fields(
 
     return np.stack(
         [
-            emission(sky.frequencies, parameters(number), amplitudes, sky.model)
+            emission(sky.bandpasses, parameters(number), amplitudes, sky.model)
             for number in range(n_skies)
         ]
     )
@@ -173,7 +176,7 @@ def clean_with_fields(
     basis = sky.basis(measured.priors)
 
     def fit(data):
-        return fit_fields(data, basis, sky.noise, sky.frequencies, sky.model, **settings)
+        return fit_fields(data, basis, sky.noise, sky.bandpasses, sky.model, **settings)
 
     data = sky.observe(realizations)
     fits = fit(data)

@@ -61,7 +61,7 @@ def fit_foreground_model(
     def fit(data, beta_dust, others, **components):
         numbers = beta_dust, *[others] * (n_parameters - 1)
         patches = {name: labels[n] for name, n in zip(model.names, numbers, strict=True)}
-        return separate(data, sky.noise, sky.frequencies, patches, model, **components, **settings)
+        return separate(data, sky.noise, sky.bandpasses, patches, model, **components, **settings)
 
     def with_scatter(wide, narrow, others):
         both = [

@@ -70,7 +70,7 @@ def clean_with_ilc(
         observe_full_sky(everywhere, sky.regions, realizations),
         everywhere.foregrounds,
         sky.pixels,
-        sky.frequencies,
+        sky.bandpasses.centre,
         sky.noise,
         bb,
         true_cmb=everywhere.cmb,

@@ -14,6 +14,7 @@ from operator import add
 
 import numpy as np
 
+from ..instrument.bandpass import Bandpasses
 from ..lazy import healpy as hp
 from ..observation.foreground_model import WIDE, ForegroundModel
 from ..observation.region_sky import RegionSky
@@ -27,7 +28,7 @@ TEMPLATE_ERRORS = 3
 
 
 def emission(
-    frequencies: np.ndarray,
+    bandpasses: Bandpasses | np.ndarray,
     parameters: np.ndarray,
     amplitudes: dict[str, np.ndarray],
     model: SpectralModel,
@@ -36,29 +37,31 @@ def emission(
 
     Parameters
     ----------
-    frequencies : array (n_bands,), GHz
+    bandpasses : Bandpasses, or array (n_bands,)
+        The latter in GHz, of infinitely narrow bands.
     parameters : array (n_parameters, n_pixels)
     amplitudes : dict of str to array (2, n_pixels)
         Of every component, µK_RJ at its reference frequency.
     model : SpectralModel
     """
+    bandpasses = Bandpasses.of(bandpasses)
     components = list(zip(model.components, model.of_component(parameters), strict=True))
 
-    def in_band(frequency):
+    def in_band(*band):
         parts = [
-            np.asarray(component.sed(frequency, *own)) * amplitudes[component.name]
+            component.in_band(*band, *own) * amplitudes[component.name]
             for component, own in components
         ]
         return reduce(add, parts)
 
-    return np.stack([in_band(frequency) for frequency in frequencies])
+    return np.stack(list(map(in_band, bandpasses.nodes, bandpasses.weights)))
 
 
 def mock_foregrounds(
     foreground_model: ForegroundModel,
     pixels: np.ndarray,
     nside: int,
-    frequencies: np.ndarray,
+    bandpasses: Bandpasses,
     number: int,
     seed: int,
     model: SpectralModel,
@@ -75,7 +78,7 @@ def mock_foregrounds(
         Of these pixels.
     pixels : int array (n_pixels,), RING order
     nside : int
-    frequencies : array (n_bands,), GHz
+    bandpasses : Bandpasses
     number, seed : int
         Of the spectral parameters: pixels with the same ones are parts of one sky.
     model : SpectralModel
@@ -108,7 +111,7 @@ def mock_foregrounds(
     parameters += foreground_model.wide * wide + foreground_model.narrow * narrow
     lower, upper = np.array([parameter.bounds for parameter in model.parameters]).T[:, :, None]
     parameters = np.clip(parameters, lower, upper)
-    return emission(frequencies, parameters, foreground_model.amplitudes, model)
+    return emission(bandpasses, parameters, foreground_model.amplitudes, model)
 
 
 @lru_cache(maxsize=4)
@@ -164,7 +167,7 @@ def mock_skies(
     model, options :
         See `mock_foregrounds`.
     """
-    where = sky.pixels, sky.nside, sky.frequencies
+    where = sky.pixels, sky.nside, sky.bandpasses
     return [
         replace(
             sky,

@@ -1,10 +1,13 @@
-"""The instrument: band centres, polarization depths and beams."""
+"""The instrument: bands with their bandpasses, polarization depths and beams."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
+
+from .bandpass import Bandpasses, Transmission, bandpasses
 
 
 @dataclass(frozen=True)
@@ -16,12 +19,15 @@ class Instrument:
     name, source : str
         What the instrument is called and where its numbers were published.
     frequency : array (n_bands,)
-        Band centres in GHz; bands are infinitely narrow.
+        Band centres in GHz.
     depth_p : array (n_bands,)
         Polarization map depth in µK_CMB arcmin, the same for Q and U.
     beam : array (n_bands,)
         Beam FWHM in arcmin. Kept with the instrument; the analysis assumes
         bands brought to one resolution and applies no beam.
+    transmissions : tuple of Transmission
+    labels : list of str
+        Names of the bands in map files.
     """
 
     name: str
@@ -29,24 +35,108 @@ class Instrument:
     frequency: np.ndarray
     depth_p: np.ndarray
     beam: np.ndarray
+    transmissions: tuple[Transmission, ...]
+    labels: list[str]
 
-    @property
-    def labels(self) -> list[str]:
-        """Names of the bands in map files."""
-        return band_labels(self.frequency)
+    def bandpasses(self, n_nodes: int) -> Bandpasses:
+        """Bandpasses of so many nodes, see `bandpass.FITTED_NODES` and `SIMULATED_NODES`."""
+        return bandpasses(self.frequency, self.transmissions, n_nodes)
 
 
 def band_labels(frequencies: np.ndarray) -> list[str]:
     """A name for each band: its frequency, and a number where others have the same name."""
-    names = [f"{frequency:g}GHZ".replace(".", "P") for frequency in frequencies]
+    return distinct([f"{frequency:g}GHZ".replace(".", "P") for frequency in frequencies])
+
+
+def distinct(names: list[str]) -> list[str]:
+    """The names, with a number where several are the same."""
     return [
         name if names.count(name) == 1 else f"{name}_{names[: place + 1].count(name)}"
         for place, name in enumerate(names)
     ]
 
 
-def read_instrument(path: str | Path) -> Instrument:
-    """Read an instrument description in YAML (see config/instruments/)."""
-    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+def read_instrument(paths: str | Path | Sequence[str | Path]) -> Instrument:
+    """Read an instrument from its description in YAML (see config/instruments/), or several as one.
+
+    Raises
+    ------
+    ValueError
+        For a bandpass that cannot be used; the message names the key and the file.
+    """
+    if isinstance(paths, str | Path):
+        return _read_one(Path(paths))
+    parts = [_read_one(Path(path)) for path in paths]
+    if len(parts) == 1:
+        return parts[0]
+
+    def together(key):
+        return np.concatenate([getattr(part, key) for part in parts])
+
+    return Instrument(
+        name=" + ".join(part.name for part in parts),
+        source="; ".join(part.source for part in parts),
+        frequency=together("frequency"),
+        depth_p=together("depth_p"),
+        beam=together("beam"),
+        transmissions=tuple(one for part in parts for one in part.transmissions),
+        labels=distinct([label_of(f"{part.name}_{one}") for part in parts for one in part.labels]),
+    )
+
+
+def bandpass_files(paths: Sequence[str | Path]) -> list[str]:
+    """Files of bandpasses that descriptions of instruments name."""
+    described = {path: yaml.safe_load(Path(path).read_text(encoding="utf-8")) for path in paths}
+    return [
+        str(Path(path).parent / name)
+        for path, content in described.items()
+        for name in content.get("bandpass_files", [])
+        if name
+    ]
+
+
+def label_of(name: str) -> str:
+    """The name of a band as map files have it: capitals, digits and underscores."""
+    return "".join(one if one.isalnum() and one.isascii() else "_" for one in str(name).upper())
+
+
+def _read_one(path):
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
     bands = {key: np.array(content[key], dtype=float) for key in ("frequency", "depth_p", "beam")}
-    return Instrument(name=content["name"], source=content["source"], **bands)
+    n_bands = len(bands["frequency"])
+    widths, files = content.get("bandwidth", 0.0), content.get("bandpass_files", n_bands * [None])
+    transmissions = [
+        _tabulated(path, number, centre, name, content["bandpass_response"])
+        if name
+        else Transmission.top_hat(centre, widths[number] if isinstance(widths, list) else widths)
+        for number, (centre, name) in enumerate(zip(bands["frequency"], files, strict=True))
+    ]
+    named = [label_of(name) for name in content.get("bands", [])]
+    return Instrument(
+        name=content["name"],
+        source=content["source"],
+        **bands,
+        transmissions=tuple(transmissions),
+        labels=distinct(named) if named else band_labels(bands["frequency"]),
+    )
+
+
+def _tabulated(path, number, centre, name, convention):
+    """The bandpass in a file of two columns, frequency in GHz and transmission."""
+    try:
+        table = np.loadtxt(path.parent / name, unpack=True, usecols=(0, 1), ndmin=2)
+        found = Transmission.tabulated(*table, convention)
+        low, high = found.extent
+        if low <= centre <= high:
+            found.rule(1)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path}: bandpass_files.{number}: {name} cannot be used: {error}; needed are two "
+            "columns, frequency in GHz and transmission"
+        ) from error
+    if not low <= centre <= high:
+        raise ValueError(
+            f"{path}: bandpass_files.{number}: {name} transmits from {low:g} to {high:g} GHz, and "
+            f"the band is at {centre:g}; give frequencies in GHz, and every band its own file"
+        )
+    return found

@@ -9,6 +9,8 @@ from .instrument import Instrument
 
 # Number of the "realisation" that is foregrounds alone, without CMB and noise.
 FOREGROUNDS_ONLY = -1
+# Ratios of noise that are the same within it are the same.
+PROPORTIONAL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class WhiteNoise:
 
     Attributes
     ----------
-    sigma : array (n_bands,)
+    sigma : array (n_bands,) or (n_bands, n_pixels)
         rms per pixel in µK_CMB, the same for Q and U.
     """
 
@@ -31,6 +33,31 @@ class WhiteNoise:
     def scaled(self, factor: float) -> "WhiteNoise":
         """Noise that is so many times as large."""
         return WhiteNoise(factor * self.sigma)
+
+    def of_pixels(self, pixels: np.ndarray) -> "WhiteNoise":
+        """Noise of some of the pixels."""
+        return WhiteNoise(self.sigma[:, pixels]) if self.sigma.ndim == 2 else self
+
+    @property
+    def by_pixel(self) -> np.ndarray:
+        """rms in µK_CMB, array (n_bands, 1, n_pixels or 1) that broadcasts with maps."""
+        return self.sigma.reshape(len(self.sigma), 1, -1)
+
+    def factors(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """rms as that of bands times that of pixels, where it is such a product.
+
+        Returns
+        -------
+        sigma : array (n_bands,), or (n_bands, n_pixels) where it is not
+        relative : array (n_pixels,), or None where all are 1
+        """
+        if self.sigma.ndim == 1:
+            return self.sigma, None
+        relative = self.sigma[0] / self.sigma[0, 0]
+        of_bands = self.sigma[:, 0]
+        if np.allclose(self.sigma, of_bands[:, None] * relative, rtol=PROPORTIONAL, atol=0):
+            return of_bands, None if np.allclose(relative, 1, rtol=PROPORTIONAL) else relative
+        return self.sigma, None
 
     def draw(self, n_pixels: int, seed: int, realization: int, region: str) -> np.ndarray:
         """Draw one realisation in one region.
@@ -49,4 +76,4 @@ class WhiteNoise:
         array (n_bands, 2, n_pixels), µK_CMB
         """
         rng = np.random.default_rng([seed, realization, *region.encode()])
-        return self.sigma[:, None, None] * rng.standard_normal((len(self.sigma), 2, n_pixels))
+        return self.by_pixel * rng.standard_normal((len(self.sigma), 2, n_pixels))

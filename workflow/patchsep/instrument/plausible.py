@@ -33,14 +33,14 @@ def check_bands(frequencies: np.ndarray, sigma: np.ndarray):
     Parameters
     ----------
     frequencies : array (n_bands,), GHz
-    sigma : array (n_bands,), µK_CMB
+    sigma : array (n_bands,) or (n_bands, n_pixels), µK_CMB
 
     Raises
     ------
     ValueError
         For shapes that do not agree, and values that are not plausible.
     """
-    if sigma.shape != frequencies.shape:
+    if sigma.shape[:1] != frequencies.shape or sigma.ndim > 2:
         raise ValueError(f"sigma has shape {sigma.shape}; frequencies have {frequencies.shape}")
     for name, values, (low, high), unit in (
         ("frequencies", frequencies, FREQUENCIES, "GHz"),
@@ -58,7 +58,7 @@ def check_maps(data: np.ndarray, sigma: np.ndarray, name: str = "data"):
     Parameters
     ----------
     data : array (..., n_bands, 2, n_pixels), µK_CMB
-    sigma : array (n_bands,), µK_CMB
+    sigma : array (n_bands,) or (n_bands, n_pixels), µK_CMB
     name : str
         What messages call the data.
 
@@ -74,7 +74,7 @@ def check_maps(data: np.ndarray, sigma: np.ndarray, name: str = "data"):
     finite = np.isfinite(data)
     if not finite.all():
         raise ValueError(f"{name} is not finite {pixels(finite)}: mask them")
-    plausible = np.abs(data) <= LARGEST_SIGNAL * sigma[:, None, None]
+    plausible = np.abs(data) <= LARGEST_SIGNAL * sigma.reshape(len(sigma), 1, -1)
     if not plausible.all():
         raise ValueError(
             f"{name} is more than {LARGEST_SIGNAL:g} times the noise {pixels(plausible)}: mask "

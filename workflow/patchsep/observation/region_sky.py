@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..files.maps import read_polarization
+from ..instrument.bandpass import FITTED_NODES, Bandpasses
 from ..instrument.instrument import read_instrument
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..sky.regions import Regions
@@ -20,7 +21,7 @@ class RegionSky:
     region : str
     nside : int
     pixels : int array (n_pixels,), RING order
-    frequencies : array (n_bands,), GHz
+    bandpasses : Bandpasses
     noise : WhiteNoise
     foregrounds : array (n_bands, 2, n_pixels), µK_CMB
     cmb : array (2, n_pixels), µK_CMB
@@ -30,7 +31,7 @@ class RegionSky:
     region: str
     nside: int
     pixels: np.ndarray
-    frequencies: np.ndarray
+    bandpasses: Bandpasses
     noise: WhiteNoise
     foregrounds: np.ndarray
     cmb: np.ndarray
@@ -56,7 +57,7 @@ class RegionSky:
         foregrounds = read_polarization(files["foregrounds"])
         cmb = files.get("cmb")
         cmb = read_polarization(cmb)[0] if cmb else np.zeros((2, len(regions.labels)))
-        noise = WhiteNoise.of(bands, regions.nside)
+        noise, seen = WhiteNoise.of(bands, regions.nside), bands.bandpasses(FITTED_NODES)
 
         def part(name):
             pixels = regions.pixels(name)
@@ -64,8 +65,8 @@ class RegionSky:
                 region=name,
                 nside=regions.nside,
                 pixels=pixels,
-                frequencies=bands.frequency,
-                noise=noise,
+                bandpasses=seen,
+                noise=noise.of_pixels(pixels),
                 foregrounds=foregrounds[:, :, pixels],
                 cmb=cmb[:, pixels],
                 noise_seed=noise_seed,

@@ -26,7 +26,8 @@ from ..separation.partitions import read_partitions
 from ..sky.regions import Regions, full_sky
 from ..spectra.residuals import with_statistical
 from .plan import TRAINING, Plan
-from .settings import load_settings, read_yaml
+from .schema import read_yaml
+from .settings import load_settings
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,17 @@ Every check returns problems in the user's words, each with its key and the mend
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..fields.prior import WITH_FIELD, kinds_of
+from ..fields.prior import FIELDS, WITH_FIELD, kinds_of
 from ..figures.registry import FIGURES
 from ..separation.ilc import ILC
 from ..separation.patches import STRATEGIES
 from ..sky.regions import FULL_SKY, region_names
-from ..sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
+from ..sky.spectral_model import spectral_model
 from .data_checks import foreground_problems, region_problems, unknown_parameters
-from .messages import all_of, as_list, suggest
+from .schema import all_of, as_list, suggest
 
 # Criteria that only fits to every realisation can tell.
 OF_FITS = ("aic", "evidence", "cross_validation")
-# Strategy of methods without patches.
-FIELDS = "fields"
 # What a method has that has only a strategy, of all that needs parameters to fit.
 UNSET = {
     "seed": 0,
@@ -49,11 +47,12 @@ def cross_check(settings: dict) -> list[str]:
     methods, criteria = settings["methods"], settings["selection"]["criteria"]
     regions, nside = settings["regions"], settings["nside"]
     names = region_names(regions["rings"], regions["split_hemispheres"])
+    model = spectral_model(settings["components"])
     problems = []
     for name, method in methods.items():
-        problems += _method_problems(f"methods.{name}", method, regions["rings"], nside)
+        problems += _method_problems(f"methods.{name}", method, regions["rings"], nside, model)
     problems += _source_problems(methods)
-    problems += _fit_problems(settings["fit"], criteria)
+    problems += _fit_problems(settings["fit"], criteria, model)
     problems += _prior_problems(settings["fields"]["mean"], settings["fit"]["bounds"])
     problems += _nside_problems(nside)
     problems += _benchmark_problems(settings["benchmark"], names)
@@ -65,10 +64,10 @@ def cross_check(settings: dict) -> list[str]:
     problems += _figure_problems(settings)
     for key, sky in {"": settings, **_test_sets(settings)}.items():
         if "foregrounds" in sky:
-            model = sky["foregrounds"]["model"]
-            problems += foreground_problems(f"{key}foregrounds", model, nside)
+            presets = sky["foregrounds"]["model"]
+            problems += foreground_problems(f"{key}foregrounds", presets, nside)
     # Of skies that can be made.
-    problems = problems or _true_map_problems(settings)
+    problems = problems or _true_map_problems(settings, model)
     return problems + region_problems(regions, nside)
 
 
@@ -83,9 +82,9 @@ def _nside_problems(nside) -> list[str]:
     return [f"nside: {nside} is not a power of two; use {lower} or {2 * lower}"]
 
 
-def _method_problems(key, method, rings, nside) -> list[str]:
+def _method_problems(key, method, rings, nside, model) -> list[str]:
     if method["strategy"] == FIELDS:
-        return _field_problems(key, method)
+        return _field_problems(key, method, model)
     if method["strategy"] in ILC:
         return _ilc_problems(key, method)
     only_fields = [
@@ -96,13 +95,13 @@ def _method_problems(key, method, rings, nside) -> list[str]:
     return only_fields + _patch_problems(key, method, rings, nside)
 
 
-def _field_problems(key, method) -> list[str]:
+def _field_problems(key, method, model) -> list[str]:
     problems = [
         f"{key}.{name}: not for {FIELDS}, which have no patches of regions; remove this key"
         for name in ("patches", "n_draws", "independent_patches")
         if method.get(name, UNSET[name]) != UNSET[name]
     ]
-    kinds = kinds_of(MODEL) | method.get("parameters", {})
+    kinds = kinds_of(model) | method.get("parameters", {})
     divided = {name for name, kind in kinds.items() if kind == "patches"}
     numbers = set(method.get("n_patches", {}))
     problems += [
@@ -219,16 +218,16 @@ def _patch_values(patches):
                 yield from ((ring, parameter, value) for value in as_list(values))
 
 
-def _true_map_problems(settings) -> list[str]:
+def _true_map_problems(settings, model) -> list[str]:
     """What follows true parameters needs a sky that has one map of each."""
     skies = {"": settings, **_test_sets(settings)}
-    models = {
+    presets = {
         key: sky["foregrounds"]["model"] for key, sky in skies.items() if "foregrounds" in sky
     }
     problems = []
     for name, method in settings["methods"].items():
         if _maps_from(method) == "true":
-            following = {f"methods.{name}.strategy": MODEL.names}
+            following = {f"methods.{name}.strategy": model.names}
         else:
             true = [parameter for parameter, path in method["maps"].items() if path == "true"]
             following = {f"methods.{name}.maps.{parameter}": [parameter] for parameter in true}
@@ -236,9 +235,10 @@ def _true_map_problems(settings) -> list[str]:
             f"{key}: {prefix}foregrounds.model has no one true map of {parameter} ({why}); remove "
             "the key or the method, or choose presets such as [d1, s1]"
             for key, parameters in following.items()
-            for prefix, model in models.items()
+            for prefix, simulated in presets.items()
             if name in skies[prefix].get("methods", [name])
-            for parameter, why in unknown_parameters(model, parameters).items()
+            for parameter, why in unknown_parameters(simulated, model).items()
+            if parameter in parameters
         ]
     return problems
 
@@ -270,14 +270,14 @@ def _maps_from(method) -> str | None:
     return strategy.maps_from if strategy else None
 
 
-def _fit_problems(fit, criteria) -> list[str]:
+def _fit_problems(fit, criteria, model) -> list[str]:
     problems = [
         f"selection.criteria: {criterion} needs a fit of every realisation; remove it, or set "
         "fit.propagation to nonlinear"
         for criterion in criteria
         if fit["propagation"] == "linear" and criterion in OF_FITS
     ]
-    for parameter in MODEL.parameters:
+    for parameter in model.parameters:
         name = parameter.name
         (lower, upper), start = fit["bounds"][name], fit["start"][name]
         if not lower < upper:

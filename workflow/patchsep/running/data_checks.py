@@ -3,21 +3,27 @@
 import hashlib
 import math
 import os
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from ..files.foreign_maps import UnusableMap, find_parameter_map, map_names
+from ..instrument.bandpass import FITTED_NODES
+from ..instrument.instrument import Instrument
 from ..sky import presets
 from ..sky.regions import draw_regions, find_mask_file, planck_masks
-from ..sky.spectral_model import DUST_AND_SYNCHROTRON
+from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
 from ..spectra.estimator import Estimator
-from .messages import all_of, as_list, suggest
+from .schema import all_of, as_list, suggest
 
 # Folder of PySM's templates, in the environment.
 LOCAL_DATA = "PYSM_LOCAL_DATA"
+# Two whitened columns are alike where the cosine between them lacks less than this.
+ALIKE = 1e-10
+# A parameter is not constrained where a step over its reach changes the column by less, in units of
+# its length, that amplitudes could not make; and the part of a reach that is tried.
+UNSEEN_CHANGE, STEP = 1e-5, 1e-4
 
 
 def data_problems(settings: dict) -> list[str]:
@@ -150,20 +156,23 @@ def file_content(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def unknown_parameters(model: str | list[str], names: Iterable[str]) -> dict[str, str]:
-    """Why the sky of presets has no true map of some spectral parameters, by their name."""
-    if model == "embedded":
-        return {}
-    attributes = {one.name: one.pysm for one in DUST_AND_SYNCHROTRON.parameters}
-    owners = {
-        name: [preset for preset in model if presets.owns(preset, attributes[name])]
-        for name in names
-    }
-    return {
-        name: f"{all_of(found)} have one each" if found else f"none of {', '.join(model)} has one"
-        for name, found in owners.items()
-        if len(found) != 1
-    }
+def unknown_parameters(sky: str | list[str], model: SpectralModel) -> dict[str, str]:
+    """Why a sky has no true map of some of a model's spectral parameters, by their name."""
+    attributes = [one.pysm for one in model.parameters]
+    unknown = {}
+    for one in model.parameters:
+        if attributes.count(one.pysm) > 1:
+            unknown[one.name] = "several components of the model have one"
+        elif sky == "embedded":
+            if one.pysm not in [known.pysm for known in DUST_AND_SYNCHROTRON.parameters]:
+                unknown[one.name] = "the embedded sky has none"
+        else:
+            found = [preset for preset in sky if presets.owns(preset, one.pysm)]
+            if len(found) > 1:
+                unknown[one.name] = f"{all_of(found)} have one each"
+            elif not found:
+                unknown[one.name] = f"none of {', '.join(sky)} has one"
+    return unknown
 
 
 def _fits_nside(path) -> float | None:
@@ -202,3 +211,54 @@ def region_problems(regions, nside) -> list[str]:
             "(docs/configuration-sky.md, Planck regions) or use regions.method dust_intensity"
         ]
     return []
+
+
+def model_problems(model: SpectralModel, instrument: Instrument, files: str) -> list[str]:
+    """What bands cannot tell of a spectral model.
+
+    Parameters
+    ----------
+    model : SpectralModel
+    instrument : Instrument
+    files : str
+        Its description's, for messages.
+    """
+    n_bands, n_components = len(instrument.frequency), 1 + len(model.components)
+    if n_bands <= n_components:
+        return [
+            f"instrument: {files} has {n_bands} bands for {n_components} components with the CMB; "
+            f"{n_components + 1} or more can constrain their spectra, so use more bands, or fewer "
+            "components"
+        ]
+    bandpasses = instrument.bandpasses(FITTED_NODES)
+    by_component = model.of_component(parameter.start for parameter in model.parameters)
+    white = 1 / instrument.depth_p
+
+    def column(component, values):
+        bands = zip(bandpasses.nodes, bandpasses.weights, strict=True)
+        return white * np.array([component.in_band(*band, *values) for band in bands])
+
+    columns = [white, *map(column, model.components, by_component)]
+    columns = np.stack([one / np.linalg.norm(one) for one in columns], axis=1)
+    names = ("cmb", *model.component_names)
+    alike = np.abs(np.triu(columns.T @ columns, 1)) > 1 - ALIKE
+    problems = [
+        f"components.{names[k]}: {names[m]} has the same spectrum in the bands of {files} at the "
+        f"start of fits; leave one of them out, or change fit.start of one"
+        for m, k in np.argwhere(alike)
+    ]
+    if problems:
+        return problems
+    basis, _ = np.linalg.qr(columns)
+    for component, values in zip(model.components, by_component, strict=True):
+        here = column(component, values)
+        for place, parameter in enumerate(component.parameters):
+            moved = list(values)
+            moved[place] += STEP * parameter.reach
+            change = (column(component, moved) - here) / STEP / np.linalg.norm(here)
+            if np.linalg.norm(change - basis @ (basis.T @ change)) < UNSEEN_CHANGE:
+                problems.append(
+                    f"components.{component.name}: no band of {files} constrains {parameter.name}; "
+                    f"fix it with components.{component.name}.fixed, or add bands that do"
+                )
+    return problems

@@ -12,14 +12,14 @@ from functools import cached_property
 from itertools import product
 from pathlib import Path
 
-from ..fields.prior import kinds_of
+from ..fields.prior import FIELDS, kinds_of
 from ..separation.ilc import ILC
 from ..separation.partitions import configurations, values_of
 from ..separation.patches import STRATEGIES
 from ..sky.regions import COMBINED, find_mask_file, region_names
-from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
-from .checks import FIELDS, TRAINING
-from .settings import read_yaml
+from ..sky.spectral_model import SpectralModel, spectral_model
+from .checks import TRAINING
+from .schema import read_yaml
 from .shards import Shards
 
 
@@ -47,17 +47,9 @@ class Sky:
 
 @dataclass(frozen=True)
 class Plan(Shards):
-    """The plan of a run.
-
-    Attributes
-    ----------
-    settings : dict
-        See `settings.load_settings`.
-    """
+    """The plan of a run, of `settings` that `load_settings` returned."""
 
     settings: Mapping
-
-    # Names
 
     @property
     def results(self) -> str:
@@ -66,13 +58,18 @@ class Plan(Shards):
 
     @cached_property
     def model(self) -> SpectralModel:
-        """Components, spectral parameters, their bounds and starts."""
-        return DUST_AND_SYNCHROTRON.with_limits(**self.limits)
+        """Components and their spectral parameters."""
+        return spectral_model(**self.model_settings)
 
     @property
-    def limits(self) -> dict[str, dict]:
-        """Bounds and starts of the spectral parameters, as settings have them."""
-        return {key: self.settings["fit"][key] for key in ("bounds", "start")}
+    def components(self) -> dict[str, dict]:
+        """`model_settings` for rules that bounds and starts are nothing to."""
+        return {"components": self.settings["components"]}
+
+    @property
+    def model_settings(self) -> dict[str, dict]:
+        """What `spectral_model` takes."""
+        return self.components | {key: self.settings["fit"][key] for key in ("bounds", "start")}
 
     @property
     def fit(self) -> dict:

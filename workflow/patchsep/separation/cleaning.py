@@ -82,7 +82,7 @@ def clean(
 
 
 def _fitted(patches, sky, data, model, **settings):
-    fits = separate(data, sky.noise, sky.frequencies, patches, model, **settings)
+    fits = separate(data, sky.noise, sky.bandpasses, patches, model, **settings)
     return _cleaned(fits, patches, model)
 
 
@@ -101,7 +101,7 @@ def _cleaned(fits, patches, model):
 
 
 def _propagated(patches, sky, data, model, **settings):
-    fit = separate(data[:1], sky.noise, sky.frequencies, patches, model, **settings)
+    fit = separate(data[:1], sky.noise, sky.bandpasses, patches, model, **settings)
     of_foregrounds = _cleaned(fit, patches, model)
     parameters, cmb = propagate(
         {name: values[0] for name, values in fit.parameters.items()},
@@ -109,7 +109,7 @@ def _propagated(patches, sky, data, model, **settings):
         data[0],
         data[1:],
         sky.noise,
-        sky.frequencies,
+        sky.bandpasses,
         model,
     )
     repeated = {
@@ -149,10 +149,10 @@ def cross_validation_misfit(
     for partitions in draws:
         patches = configuration_patches(configuration, partitions)
         parameters = separate(
-            fitted, noise, sky.frequencies, patches, model, components=(), **settings
+            fitted, noise, sky.bandpasses, patches, model, components=(), **settings
         ).parameters
         maps = parameter_maps(parameters, patches)
-        misfits.append(misfit(maps, scored, noise, sky.frequencies, model))
+        misfits.append(misfit(maps, scored, noise, sky.bandpasses, model))
     return np.mean(misfits, axis=0)
 
 

@@ -8,19 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..instrument.bandpass import Bandpasses
 from ..instrument.noise import WhiteNoise
 from ..instrument.plausible import check_maps, unmasked
+from ..observation.bands import Bands, whiten
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
 from .batches import batch_size, device, in_batches
-from .likelihood import (
-    Bands,
-    double_precision,
-    expand,
-    mixing,
-    recover,
-    second_moments,
-    whiten,
-)
+from .likelihood import double_precision, expand, mixing, recover, second_moments
 from .newton import Minimum, batched_like, minimize, steps_asked
 from .peers import PEERS, Task
 from .problem import Problem
@@ -73,7 +67,7 @@ class Separation:
 def separate(
     data: np.ndarray,
     noise: WhiteNoise,
-    frequencies: np.ndarray,
+    bandpasses: Bandpasses | np.ndarray,
     patches: dict[str, np.ndarray],
     model: SpectralModel = DUST_AND_SYNCHROTRON,
     max_iterations: int = 200,
@@ -89,8 +83,8 @@ def separate(
     data : array (n_realizations, n_bands, 2, n_pixels)
         Q, U in µK_CMB.
     noise : WhiteNoise
-    frequencies : array (n_bands,)
-        Band centres in GHz.
+    bandpasses : Bandpasses, or array (n_bands,)
+        The latter in GHz, of infinitely narrow bands.
     patches : dict of str to int array (n_pixels,)
         Patch labels, from 0, for every parameter of the model.
     model : SpectralModel
@@ -120,16 +114,16 @@ def separate(
     NoDevice
         See `batches.device`.
     """
-    data, frequencies = unmasked(data, "data", float), unmasked(frequencies, "frequencies", float)
+    data = unmasked(data, "data", float)
     noise = WhiteNoise(unmasked(noise.sigma, "sigma", float))
     patches = {name: unmasked(labels, f"patches of {name}") for name, labels in patches.items()}
-    _check(data, noise, frequencies, patches, model)
+    _check(data, noise, bandpasses, patches, model)
     known_components = ("cmb", *model.component_names)
     for name, known in (*((c, known_components) for c in components), (optimizer, OPTIMIZERS)):
         if name not in known:
             raise ValueError(f"{name!r} is not known; there are {', '.join(known)}")
-    problem = Problem.from_patches(patches, model)
-    bands = Bands.of(frequencies, noise, model)
+    bands = Bands.of(bandpasses, noise, model)
+    problem = Problem.from_patches(patches, model, merge=not bands.is_by_pixel)
     check_maps(data, noise.sigma)
     solve = _newton if optimizer == "newton" else partial(_one_by_one, PEERS[optimizer])
 
@@ -151,7 +145,7 @@ def misfit(
     parameters: np.ndarray,
     data: np.ndarray,
     noise: WhiteNoise,
-    frequencies: np.ndarray,
+    bandpasses: Bandpasses | np.ndarray,
     model: SpectralModel,
 ) -> np.ndarray:
     """½ Σ ‖P⊥ y‖² of data for parameters that are given, not fitted to them.
@@ -160,14 +154,14 @@ def misfit(
     ----------
     parameters : array (n_realizations, n_parameters, n_pixels)
         As `parameter_maps` makes them.
-    data, noise, frequencies, model :
+    data, noise, bandpasses, model :
         See `separate`.
 
     Returns
     -------
     array (n_realizations,)
     """
-    bands = Bands.of(frequencies, noise, model)
+    bands = Bands.of(bandpasses, noise, model)
     return np.array(
         [recover(_mixing(p[None], bands)[0], d, bands).nll for p, d in zip(parameters, data)]
     )
@@ -178,7 +172,7 @@ def parameter_maps(parameters: dict[str, np.ndarray], patches: dict[str, np.ndar
     return np.stack([values[..., patches[name]] for name, values in parameters.items()], axis=-2)
 
 
-def _check(data, noise, frequencies, patches, model):
+def _check(data, noise, bandpasses, patches, model):
     if data.ndim != 4 or data.shape[2] != 2:
         raise ValueError(
             f"data has shape {data.shape}; needed is (n_realizations, n_bands, 2, n_pixels)"
@@ -192,9 +186,12 @@ def _check(data, noise, frequencies, patches, model):
             f"{n_bands} bands cannot constrain {n_components} components; needed are "
             f"{n_components + 1} or more"
         )
-    for name, values in (("sigma", noise.sigma), ("frequencies", frequencies)):
-        if values.shape != (n_bands,):
-            raise ValueError(f"{name} has shape {values.shape}; data has {n_bands} bands")
+    if noise.sigma.shape not in ((n_bands,), (n_bands, n_pixels)):
+        raise ValueError(
+            f"sigma has shape {noise.sigma.shape}; data has {n_bands} bands and {n_pixels} pixels"
+        )
+    if len(bandpasses) != n_bands:
+        raise ValueError(f"bandpasses are {len(bandpasses)}; data has {n_bands} bands")
     if set(patches) != set(model.names):
         raise ValueError(f"patches are given for {sorted(patches)}; needed: {sorted(model.names)}")
     for one in model.parameters:
@@ -215,7 +212,8 @@ def _fit(data, bands, problem, solve, max_iterations, tolerance, components):
     """Fit one batch; returns the fields of `Separation`, unknowns for parameters."""
     data = jnp.asarray(data)
     statistics = prepare(data, bands, problem.blocks, problem.labels.shape[1])
-    found = solve(data, statistics, bands, problem, max_iterations, tolerance)
+    of_cells = bands.of_cells(problem.labels.shape[1])
+    found = solve(data, statistics, of_cells, problem, max_iterations, tolerance)
     recovery = recover_maps(found.unknowns, problem, data, bands)
     maps = {"cmb": recovery.cmb} | dict(
         zip(bands.model.component_names, recovery.components, strict=True)
@@ -269,7 +267,8 @@ def prepare(data, bands, blocks, n_cells):
 
 def recover_maps(unknowns, problem, data, bands):
     """`Recovery` of data (n_realizations, n_bands, 2, n_pixels) with unknowns of a `Problem`."""
-    columns = _spread(_mixing(_spread(unknowns, problem.labels), bands), problem.cells)
+    of_cells = bands.of_cells(problem.labels.shape[1])
+    columns = _spread(_mixing(_spread(unknowns, problem.labels), of_cells), problem.cells)
     return _recover(columns, data, bands)
 
 
@@ -316,13 +315,20 @@ def _newton(data, statistics, bands, problem, max_iterations, tolerance):
 @partial(jax.jit, static_argnames="n_parts")
 def _minimize_batch(statistics, bands, labels, start, *limits, n_parts):
     def fit(realization):
-        divided = _divide(realization, n_parts)
+        divided = [_divide(realization, n_parts)]
+        if bands.is_by_pixel:
+            divided.append(jax.tree.map(partial(_divide, n_parts=n_parts), bands))
+
+        def expand_part(part):
+            parameters, data, *own = part
+            return expand(parameters, data, *own or [bands])
 
         def expand_in_parts(parameters):
             if n_parts == 1:
                 return expand(parameters, realization, bands)
-            parts = (_divide(jnp.stack(parameters), n_parts), divided)
-            expansions = jax.lax.map(lambda part: expand(*part, bands), parts)
+            expansions = jax.lax.map(
+                expand_part, (_divide(jnp.stack(parameters), n_parts), *divided)
+            )
             return jax.tree.map(jnp.ravel, expansions)
 
         return minimize(expand_in_parts, labels, batched_like(start, realization), *limits)
@@ -331,7 +337,9 @@ def _minimize_batch(statistics, bands, labels, start, *limits, n_parts):
 
 
 def _divide(by_cell, n_parts):
-    """(..., n_cells) as (n_parts, ..., n_cells / n_parts)."""
+    """(..., n_cells) as (n_parts, ..., n_cells / n_parts); (..., 1) is the same in all parts."""
+    if by_cell.shape[-1] == 1:
+        return jnp.broadcast_to(by_cell, (n_parts, *by_cell.shape))
     return jnp.moveaxis(by_cell.reshape(*by_cell.shape[:-1], n_parts, -1), -2, 0)
 
 

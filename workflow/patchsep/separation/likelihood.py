@@ -1,9 +1,10 @@
 """The spectral likelihood: data = A(β) s + noise, per pixel, with β the spectral parameters.
 
-A has a column of ones for the CMB and one for each component of a `SpectralModel`, in µK_CMB per
-µK_CMB of CMB and per µK_RJ of foreground at its reference frequency. Noise is white and diagonal in
-pixels, so everything here is closed form, pixel by pixel. The likelihood is that of Stompor et al.
-2009 (arXiv:0804.2645); equation numbers are those of the first draft of arXiv:2604.08463.
+A has a column of ones for the CMB and one for each component of a `SpectralModel`, integrated over
+the bandpasses, in µK_CMB per µK_CMB of CMB and per µK_RJ of foreground at its reference frequency.
+Noise is white and diagonal in pixels, so everything here is closed form, pixel by pixel. The
+likelihood is that of Stompor et al. 2009 (arXiv:0804.2645); equation numbers are those of the first
+draft of arXiv:2604.08463.
 
 Arrays have bands first and pixels last. Inside, a column of A is a list over bands of
 arrays (n_pixels,), and a matrix per pixel a list of its entries: written out that way, sums
@@ -13,18 +14,14 @@ The minimum of the likelihood is not resolved in float32. What is called from ou
 `double_precision`, whatever JAX is set to; functions that only others call are in theirs.
 """
 
-from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from itertools import combinations_with_replacement
+from operator import add
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-
-from ..instrument.noise import WhiteNoise
-from ..instrument.plausible import check_bands, unmasked
-from ..sky.spectral_model import SpectralModel, rj_per_cmb
 
 # Of a function: it works in float64, in its own thread and no longer than it takes.
 double_precision = jax.enable_x64(True)
@@ -33,24 +30,6 @@ double_precision = jax.enable_x64(True)
 def pairs(n_parameters: int) -> list[tuple[int, int]]:
     """Pairs of parameters in the order in which symmetric matrices are stored."""
     return list(combinations_with_replacement(range(n_parameters), 2))
-
-
-def whiten(data, bands):
-    """Data over the noise rms, less what the CMB column explains.
-
-    Parameters
-    ----------
-    data : array (n_bands, ...), µK_CMB
-    bands : Bands
-
-    Returns
-    -------
-    array (n_bands, ...)
-        P⊥ N^(-1/2) data, with P⊥ the projector orthogonal to the whitened CMB column. That
-        column does not depend on the parameters, so this is done to the data only once.
-    """
-    white, cmb = (a.reshape((-1,) + (1,) * (data.ndim - 1)) for a in (bands.white, bands.cmb))
-    return white * data - cmb * jnp.tensordot(bands.cmb * bands.white, data, axes=1)
 
 
 def second_moments(white_data):
@@ -67,57 +46,6 @@ def second_moments(white_data):
     by_group = jnp.moveaxis(white_data, (0, 1), (-3, -2))
     vectors = by_group.reshape(*by_group.shape[:-2], -1)
     return vectors @ jnp.matrix_transpose(vectors)
-
-
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["constants", "white", "cmb"],
-    meta_fields=["model"],
-)
-@dataclass(frozen=True)
-class Bands:
-    """What the likelihood needs of each band.
-
-    Attributes
-    ----------
-    constants : tuple of tuples of arrays (n_bands,)
-        See `Component.constants`, of every component.
-    white : array (n_bands,)
-        Noise rms per µK_CMB, 1 / sigma.
-    cmb : array (n_bands,)
-        The whitened CMB column, of unit length.
-    model : SpectralModel
-    """
-
-    constants: tuple[tuple[np.ndarray, ...], ...]
-    white: np.ndarray
-    cmb: np.ndarray
-    model: SpectralModel
-
-    @classmethod
-    def of(cls, frequency, noise: WhiteNoise, model: SpectralModel):
-        """Bands at `frequency` (GHz), array (n_bands,), with their noise.
-
-        To be computed once, not within a jitted function: XLA would compute it again for
-        every pixel.
-
-        Raises
-        ------
-        ValueError
-            For frequencies or noise that are not plausible, see `plausible.check_bands`.
-        """
-        frequency, sigma = (
-            unmasked(frequency, "frequencies", float),
-            unmasked(noise.sigma, "sigma", float),
-        )
-        check_bands(frequency, sigma)
-        unit = 1 / (rj_per_cmb(frequency) * sigma)
-        return cls(
-            constants=tuple(one.constants(frequency, unit) for one in model.components),
-            white=1 / sigma,
-            cmb=(1 / sigma) / np.sqrt(np.sum(1 / sigma**2)),
-            model=model,
-        )
 
 
 class Expansion(NamedTuple):
@@ -240,10 +168,18 @@ def mixing(parameters, bands):
     parameters : array (n_parameters, n_pixels), or as many arrays (n_pixels,)
     bands : Bands
     """
+    n_pixels = len(parameters[0])
+
+    def of_component(component, constants, own):
+        # Pixels are the last axis of constants that have them.
+        shaped = [c if bands.is_by_pixel else c[..., None] for c in constants]
+        column = component.column(shaped, *own).sum(axis=1)
+        return jnp.broadcast_to(column, (*column.shape[:1], n_pixels))
+
     # All bands at once: written out band by band it takes seconds to compile.
     return jnp.stack(
         [
-            component.column([values[:, None] for values in constants], *own)
+            of_component(component, constants, own)
             for component, constants, own in zip(
                 bands.model.components,
                 bands.constants,
@@ -252,24 +188,6 @@ def mixing(parameters, bands):
             )
         ]
     )
-
-
-def cmb_noise(frequencies, noise: WhiteNoise, model: SpectralModel) -> float:
-    """Noise rms per pixel of the recovered CMB in µK where spectral parameters are known.
-
-    The root of the first element of (AᵀN⁻¹A)⁻¹ (Stompor et al. 2009, eq. 8), with the parameters
-    that the model starts from.
-
-    Parameters
-    ----------
-    frequencies : array (n_bands,), GHz
-    """
-    columns = [np.ones(len(frequencies))]
-    for component in model.components:
-        start = [parameter.start for parameter in component.parameters]
-        columns.append(component.sed(frequencies, *start))
-    white = np.stack(columns) / noise.sigma
-    return float(np.sqrt(np.linalg.inv(white @ white.T)[0, 0]))
 
 
 @jax.jit
@@ -289,6 +207,8 @@ def recover(mixing, data, bands):
     """
     columns = [list(column) for column in mixing]
     n = len(columns)
+    if bands.relative is not None:
+        data = data / bands.relative
     whitened = [[data[b, stokes] * bands.white[b] for b in range(len(data))] for stokes in range(2)]
     inner = _inner_products([*columns, *whitened], bands)
     inverse = _inverse([[inner(a, b) for b in range(n)] for a in range(n)])
@@ -300,9 +220,12 @@ def recover(mixing, data, bands):
             cleaned = [y - amplitude * c for y, c in zip(cleaned, column, strict=True)]
         along = _dot(bands.cmb, cleaned)
         misfit += sum((y - along * c) ** 2 for y, c in zip(cleaned, bands.cmb, strict=True))
-        cmb.append(along / jnp.sqrt(jnp.sum(bands.white**2)))
+        cmb.append(along * bands.noise_of_cmb)
         components.append(maps)
-    return Recovery(tuple(cmb), tuple(zip(*components, strict=True)), 0.5 * jnp.sum(misfit))
+    maps = tuple(cmb), tuple(zip(*components, strict=True))
+    if bands.relative is not None:
+        maps = jax.tree.map(lambda values: values * bands.relative, maps)
+    return Recovery(*maps, 0.5 * jnp.sum(misfit))
 
 
 def columns_and_derivatives(parameters, bands):
@@ -316,13 +239,13 @@ def columns_and_derivatives(parameters, bands):
         component.spectra(*own)
         for component, own in zip(components, bands.model.of_component(parameters), strict=True)
     ]
-    by_band = [list(zip(*constants, strict=True)) for constants in bands.constants]
-    offsets = [bands.model.owners.index(n) for n in range(len(components))]
+    offsets = np.cumsum([0, *(len(one.parameters) for one in components)]).tolist()
     columns, first, second = [[] for _ in components], [[] for _ in bands.model.owners], {}
     for band in range(len(bands.white)):
-        for n, (spectrum, offset) in enumerate(zip(spectra, offsets, strict=True)):
-            own = spectrum(by_band[n][band])
-            columns[n].append(own.value)
+        for n, (spectrum, offset) in enumerate(zip(spectra, offsets)):
+            nodes = zip(*(values[band] for values in bands.constants[n]), strict=True)
+            own = reduce(partial(jax.tree.map, add), map(spectrum, nodes))
+            columns[n].append(jnp.broadcast_to(own.value, jnp.shape(parameters[0])))
             for k, derivative in enumerate(own.first, start=offset):
                 first[k].append(derivative)
             for (k, m), derivative in own.second.items():

@@ -14,8 +14,10 @@ import numpy as np
 import optax
 import scipy.optimize
 
-from ..sky.spectral_model import PLANCK_OVER_BOLTZMANN, ModifiedBlackBody, PowerLaw
-from .likelihood import Bands, expand
+from ..instrument.units import PLANCK_OVER_BOLTZMANN
+from ..observation.bands import Bands
+from ..sky.components import ModifiedBlackBody, PowerLaw
+from .likelihood import expand
 from .problem import Incidence, Problem
 
 
@@ -156,9 +158,11 @@ def furax_active_set(task: Task) -> tuple[np.ndarray, int]:
     ValueError
         For another model than one modified black body and one power law.
     """
-    components = task.bands.model.components
+    components, bands = task.bands.model.components, task.bands
     if [type(one) for one in components] != [ModifiedBlackBody, PowerLaw]:
         raise ValueError("furax_active_set knows dust and synchrotron only; use newton")
+    if bands.constants[0][0].shape[1] > 1 or bands.is_by_pixel or bands.relative is not None:
+        raise ValueError("furax_active_set knows narrow bands of uniform noise only; use newton")
     problem, names = task.problem, ("beta_dust", "temp_dust", "beta_pl")
     used = [np.unique(row, return_inverse=True) for row in problem.labels[:, problem.cells]]
     places = [place for place, _ in used]
@@ -169,7 +173,7 @@ def furax_active_set(task: Task) -> tuple[np.ndarray, int]:
     labels = {
         f"{name}_patches": jnp.asarray(label) for name, (_, label) in zip(names, used, strict=True)
     }
-    frequency = task.bands.constants[0][0] / PLANCK_OVER_BOLTZMANN
+    frequency = task.bands.constants[0][0][:, 0] / PLANCK_OVER_BOLTZMANN
     found, iterations = _furax_active_set(
         task.data, 1 / task.bands.white, frequency, labels, start, lower, upper,
         tuple(one.reference for one in components), task.max_iterations,

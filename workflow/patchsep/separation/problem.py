@@ -55,15 +55,19 @@ class Problem:
     places: dict[str, np.ndarray]
 
     @classmethod
-    def from_patches(cls, patches: dict[str, np.ndarray], model: SpectralModel):
-        """The problem of patch labels (n_pixels,) by parameter."""
+    def from_patches(cls, patches: dict[str, np.ndarray], model: SpectralModel, merge: bool = True):
+        """The problem of patch labels (n_pixels,) by parameter.
+
+        `merge` says whether pixels may be merged: they may where their noise has the same ratios
+        between bands.
+        """
         used, labels = zip(
             *(np.unique(patches[name], return_inverse=True) for name in model.names), strict=True
         )
         labels = np.stack(labels)
         n_pixels = labels.shape[1]
         shared, cells = np.unique(labels, axis=1, return_inverse=True)
-        merged, n_parts = shared.shape[1] <= WORTH_MERGING * n_pixels, 1
+        merged, n_parts = merge and shared.shape[1] <= WORTH_MERGING * n_pixels, 1
         if merged:
             labels, n_cells, cells = shared, _padded(shared.shape[1]), cells.ravel()
         else:

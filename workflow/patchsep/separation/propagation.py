@@ -14,10 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..instrument.bandpass import Bandpasses
 from ..instrument.noise import WhiteNoise
+from ..observation.bands import Bands
 from ..sky.spectral_model import SpectralModel
 from .fit import prepare, recover_maps
-from .likelihood import Bands, double_precision, expand, pairs, second_moments
+from .likelihood import double_precision, expand, pairs, second_moments
 from .problem import Incidence, Problem
 
 # Part of the right-hand side that may be left of a linear system, and searches for less.
@@ -37,7 +39,7 @@ def propagate(
     foregrounds: np.ndarray,
     data: np.ndarray,
     noise: WhiteNoise,
-    frequencies: np.ndarray,
+    bandpasses: Bandpasses | np.ndarray,
     model: SpectralModel,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Parameters and CMB that fits would find in data with noise, the parameters to first order.
@@ -50,7 +52,7 @@ def propagate(
     foregrounds : array (n_bands, 2, n_pixels), µK_CMB
     data : array (n_realizations, n_bands, 2, n_pixels), µK_CMB
         The foregrounds with noise, and if you like CMB.
-    noise, frequencies, model :
+    noise, bandpasses, model :
         See `fit.separate`.
 
     Returns
@@ -60,8 +62,9 @@ def propagate(
     cmb : array (n_realizations, 2, n_pixels), µK_CMB
     """
     middle = {name: sum(ends) / 2 for name, ends in model.bounds.items()}
-    problem = Problem.from_patches(patches, model.with_limits(start=middle))
-    bands = Bands.of(frequencies, noise, model)
+    bands = Bands.of(bandpasses, noise, model)
+    limits = model.with_limits(start=middle)
+    problem = Problem.from_patches(patches, limits, merge=not bands.is_by_pixel)
     n_cells = problem.labels.shape[1]
     inverses = [problem.places[one.name] for one in model.parameters if one.inverse]
     by_inverse = np.isin(np.arange(len(problem.lower)), np.concatenate([[-1], *inverses]))
@@ -73,7 +76,7 @@ def propagate(
         problem.labels,
         problem.lower,
         problem.upper,
-        bands,
+        bands.of_cells(n_cells),
     )
     recovery = recover_maps(unknowns, problem, data, bands)
     return problem.by_parameter(np.asarray(unknowns)), np.stack(recovery.cmb, axis=1)
@@ -85,7 +88,8 @@ def expected_moments(statistics, n_pixels, bands):
     Noise of unit variance, less what the CMB column explains of it, in Q and U of every pixel.
     """
     moments = second_moments(statistics[..., None]) if statistics.shape[1] == 2 else statistics
-    of_noise = jnp.eye(len(bands.cmb)) - jnp.outer(bands.cmb, bands.cmb)
+    cmb = jnp.moveaxis(bands.cmb, 0, -1)
+    of_noise = jnp.eye(len(bands.cmb)) - cmb[..., :, None] * cmb[..., None, :]
     return moments + 2 * n_pixels[:, None, None] * of_noise
 
 

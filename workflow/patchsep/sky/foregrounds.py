@@ -46,7 +46,8 @@ class Foregrounds:
 
 def simulate_foregrounds(
     presets: str | list[str],
-    frequencies: np.ndarray,
+    nodes: np.ndarray,
+    weights: np.ndarray,
     nside: int,
     model: SpectralModel,
     seed: int = 0,
@@ -58,7 +59,8 @@ def simulate_foregrounds(
     presets : "embedded" or list of PySM preset strings
         Presets such as ["d1", "s1"] are read by PySM from PYSM_LOCAL_DATA or its own
         download; see `embedded_sky` for the stand-in.
-    frequencies : array (n_bands,), GHz
+    nodes, weights : arrays (n_bands, n_nodes)
+        Of `instrument.bandpass.Bandpasses`.
     model : SpectralModel
         Whose parameters are told.
     seed : int
@@ -68,7 +70,7 @@ def simulate_foregrounds(
     # Some components read what they need for a frequency only when asked for it.
     with _downloads_told(presets, nside):
         intensity = sky.get_emission(INTENSITY_FREQUENCY * u.GHz)[0].to_value(u.uK_RJ)
-        bands = polarization(sky, frequencies)
+        bands = polarization(sky, nodes, weights)
     return Foregrounds(
         polarization=bands,
         dust_intensity=intensity,
@@ -138,15 +140,24 @@ def _asked_for(error) -> str | None:
     return next((frame.f_locals["filename"] for frame in frames), None)
 
 
-def polarization(sky: pysm3.Sky, frequencies: np.ndarray) -> np.ndarray:
-    """Q, U of a sky at frequencies (n_bands,) in GHz: (n_bands, 2, n_pixels) in µK_CMB."""
+def polarization(sky: pysm3.Sky, nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Q, U of a sky in bands: (n_bands, 2, n_pixels) in µK_CMB.
 
-    def in_band(frequency):
-        band = frequency * u.GHz
-        emission = sky.get_emission(band)[1:]
-        return emission.to_value(u.uK_CMB, equivalencies=u.cmb_equivalencies(band))
+    Parameters
+    ----------
+    sky : pysm3.Sky
+    nodes, weights : arrays (n_bands, n_nodes)
+        Of `instrument.bandpass.Bandpasses`.
+    """
 
-    return np.stack([in_band(frequency) for frequency in frequencies])
+    def in_band(nodes, weights):
+        with_weight = [(nu, weight) for nu, weight in zip(nodes, weights, strict=True) if weight]
+        return sum(
+            weight * sky.get_emission(nu * u.GHz)[1:].to_value(u.uK_RJ)
+            for nu, weight in with_weight
+        )
+
+    return np.stack(list(map(in_band, nodes, weights)))
 
 
 def amplitudes(sky: pysm3.Sky, model: SpectralModel) -> dict[str, np.ndarray]:
@@ -202,6 +213,7 @@ def true_parameters(sky: pysm3.Sky, model: SpectralModel) -> dict[str, np.ndarra
             for component in sky.components
             if hasattr(component, one.pysm)
         ]
-        known = len(values) == 1 and values[0].size in (1, n_pixels)
+        alone = [other.pysm for other in model.parameters].count(one.pysm) == 1
+        known = alone and len(values) == 1 and values[0].size in (1, n_pixels)
         maps[one.name] = np.broadcast_to(values[0] if known else np.nan, n_pixels).astype(float)
     return maps

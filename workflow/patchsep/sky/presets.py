@@ -24,6 +24,7 @@ OWNERS = {
     "mbb_index": "ModifiedBlackBody",
     "mbb_temperature": "ModifiedBlackBody",
     "pl_index": "PowerLaw",
+    "spectral_curvature": "CurvedPowerLaw",
 }
 # A template is a path below the folder of PySM's data.
 TEMPLATE = re.compile(r"[\w*{][\w.*{}+/-]*/[\w.*{}+-]+\.(fits|fits\.gz|txt|dat|h5)")
@@ -75,7 +76,7 @@ def owns(preset: str, attribute: str) -> bool:
     A preset of several components has none of its own.
     """
     one, *others = components(preset)
-    return not others and _is_a(one["class"], (OWNERS[attribute],))
+    return not others and _is_a(one["class"], (OWNERS.get(attribute),))
 
 
 def templates(preset: str, nside: int) -> list[str]:

@@ -118,7 +118,7 @@ def _timed(data, sky, patches, model, optimizer, max_iterations):
     result = separate(
         data,
         sky.noise,
-        sky.frequencies,
+        sky.bandpasses,
         patches,
         model,
         optimizer=optimizer,

@@ -17,6 +17,7 @@ from ..fields.prior import Freedom, expected_prior, literature_of
 from ..inference.field_skies import WholeSky, mock_foregrounds_of_fields, moment_tests
 from ..inference.mocks import emission
 from ..inference.r_likelihood import estimate_r, residual_of_unknown_amplitude
+from ..instrument.bandpass import Bandpasses
 from ..instrument.noise import WhiteNoise
 from ..observation.region_sky import RegionSky
 from ..sky.harmonics import gaussian_qu
@@ -73,7 +74,7 @@ def calibrate_sky(
     amplitudes: Mapping[str, np.ndarray],
     pixels: np.ndarray,
     nside: int,
-    frequencies: np.ndarray,
+    bandpasses: Bandpasses,
     noise: WhiteNoise,
     model: SpectralModel,
     theory: pd.DataFrame,
@@ -95,7 +96,7 @@ def calibrate_sky(
         Of every component, µK_RJ at its reference frequency.
     pixels : int array (n_pixels,), RING order
     nside : int
-    frequencies : array (n_bands,), GHz
+    bandpasses : Bandpasses
     noise : WhiteNoise
     model : SpectralModel
     theory : DataFrame
@@ -133,9 +134,9 @@ def calibrate_sky(
         region=COMBINED,
         nside=nside,
         pixels=pixels,
-        frequencies=frequencies,
+        bandpasses=bandpasses,
         noise=noise,
-        foregrounds=emission(frequencies, parameters, dict(amplitudes), model),
+        foregrounds=emission(bandpasses, parameters, dict(amplitudes), model),
         cmb=gaussian_qu(ee, bb, nside, streams[0])[:, pixels],
         noise_seed=int(streams[1].integers(1 << 31)),
     )
@@ -157,7 +158,7 @@ def calibrate_sky(
         [observation, foregrounds, *mocks, *sky.with_noise(mocks, seed + number)],
         sky.basis(measured.priors),
         noise,
-        frequencies,
+        bandpasses,
         model,
         **limits,
     )

@@ -16,6 +16,7 @@ from ..inference.fit_foreground_model import fit_foreground_model
 from ..inference.mocks import mock_skies
 from ..inference.r_likelihood import measure_r
 from ..inference.selection import select, with_mocks
+from ..instrument.bandpass import FITTED_NODES, SIMULATED_NODES
 from ..instrument.instrument import Instrument
 from ..instrument.noise import WhiteNoise
 from ..lazy import healpy as hp
@@ -91,13 +92,14 @@ def make_sky(
     for name, values in truth.items():
         maps[name][pixels] = values[patches[name]]
     set_parameters(galaxy, maps, model)
+    simulated = instrument.bandpasses(SIMULATED_NODES)
     sky = RegionSky(
         region=region,
         nside=galaxy.nside,
         pixels=pixels,
-        frequencies=instrument.frequency,
+        bandpasses=instrument.bandpasses(FITTED_NODES),
         noise=WhiteNoise.of(instrument, galaxy.nside),
-        foregrounds=polarization(galaxy, instrument.frequency)[:, :, pixels],
+        foregrounds=polarization(galaxy, simulated.nodes, simulated.weights)[:, :, pixels],
         cmb=np.zeros((2, len(pixels))),
         noise_seed=seed,
     )
@@ -221,7 +223,7 @@ def pulls(
     """
     patches = configuration_patches(configuration, partitions)
     data = observe(sky, realizations)[1:]
-    result = separate(data, sky.noise, sky.frequencies, patches, model, components=(), **settings)
+    result = separate(data, sky.noise, sky.bandpasses, patches, model, components=(), **settings)
     tables = []
     for name, fitted in result.parameters.items():
         mean, scatter = fitted.mean(axis=0), fitted.std(axis=0, ddof=1)

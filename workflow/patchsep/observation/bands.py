@@ -1,0 +1,154 @@
+"""What the likelihood needs of the bands: their bandpasses and noise, and data in units of it."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..instrument.bandpass import Bandpasses
+from ..instrument.noise import WhiteNoise
+from ..instrument.plausible import check_bands, unmasked
+from ..sky.spectral_model import SpectralModel
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["constants", "white", "cmb", "relative"],
+    meta_fields=["model"],
+)
+@dataclass(frozen=True)
+class Bands:
+    """What the likelihood needs of each band.
+
+    Where noise is not the same in all pixels, but its ratios between bands are, data over the
+    relative noise of a pixel have the likelihood of uniform noise. Where ratios differ, `white`,
+    `cmb` and the units among the constants have pixels as their last axis.
+
+    Attributes
+    ----------
+    constants : tuple of tuples of arrays (n_bands, n_nodes) or (n_bands, n_nodes, n_pixels or 1)
+        See `Component.constants`, of every component.
+    white : array (n_bands,) or (n_bands, n_pixels)
+        Noise rms per µK_CMB, 1 / sigma.
+    cmb : array (n_bands,) or (n_bands, n_pixels)
+        The whitened CMB column, of unit length.
+    relative : array (n_pixels,), or None
+        Noise of every pixel relative to 1 / `white`.
+    model : SpectralModel
+    """
+
+    constants: tuple[tuple[np.ndarray, ...], ...]
+    white: np.ndarray
+    cmb: np.ndarray
+    relative: np.ndarray | None
+    model: SpectralModel
+
+    @classmethod
+    def of(cls, bandpasses, noise: WhiteNoise, model: SpectralModel):
+        """Bands with their noise.
+
+        To be computed once, not within a jitted function: XLA would compute it again for
+        every pixel.
+
+        Parameters
+        ----------
+        bandpasses : Bandpasses, or array (n_bands,)
+            The latter in GHz, of infinitely narrow bands.
+
+        Raises
+        ------
+        ValueError
+            For frequencies or noise that are not plausible, see `plausible.check_bands`.
+        """
+        if not isinstance(bandpasses, Bandpasses):
+            bandpasses = Bandpasses.narrow(unmasked(bandpasses, "frequencies", float))
+        sigma = unmasked(noise.sigma, "sigma", float)
+        check_bands(bandpasses.centre, sigma)
+        sigma, relative = WhiteNoise(sigma).factors()
+        by_pixel = sigma.ndim == 2
+        shape = bandpasses.nodes.shape + (1,) * by_pixel
+        nodes, weights = (
+            values.reshape(shape) for values in (bandpasses.nodes, bandpasses.weights)
+        )
+        unit = weights / sigma[:, None]
+        return cls(
+            constants=tuple(one.constants(nodes, unit) for one in model.components),
+            white=1 / sigma,
+            cmb=(1 / sigma) / np.sqrt(np.sum(1 / sigma**2, axis=0)),
+            relative=relative,
+            model=model,
+        )
+
+    @property
+    def is_by_pixel(self) -> bool:
+        """Whether ratios of the noise between bands are pixels' own."""
+        return self.white.ndim == 2
+
+    @property
+    def noise_of_cmb(self):
+        """Noise rms of the CMB in µK if there were nothing else, but for `relative`."""
+        return 1 / jnp.sqrt(jnp.sum(self.white**2, axis=0))
+
+    def map_pixels(self, function, *others: "Bands") -> "Bands":
+        """Bands with a function of everything that has pixels, which are its last axis."""
+        if not self.is_by_pixel:
+            return self
+
+        def of_leaf(leaf, *likewise):
+            return function(leaf, *likewise) if leaf.shape[-1] > 1 else leaf
+
+        return jax.tree.map(of_leaf, self, *others)
+
+    def of_cells(self, n_cells: int) -> "Bands":
+        """Bands for cells that are pixels, and some more without data."""
+
+        def padded(leaf):
+            missing = n_cells - leaf.shape[-1]
+            return np.pad(leaf, (*(leaf.ndim - 1) * ((0, 0),), (0, missing)), "edge")
+
+        return self.map_pixels(padded)
+
+
+def whiten(data, bands):
+    """Data over the noise rms, less what the CMB column explains.
+
+    Parameters
+    ----------
+    data : array (n_bands, ..., n_pixels), µK_CMB
+    bands : Bands
+
+    Returns
+    -------
+    array (n_bands, ..., n_pixels)
+        P⊥ N^(-1/2) data, with P⊥ the projector orthogonal to the whitened CMB column. That
+        column does not depend on the parameters, so this is done to the data only once.
+    """
+    # Of bands, or of bands and pixels.
+    white, cmb = (
+        a.reshape(a.shape[:1] + (1,) * (data.ndim - 2) + (a.shape[1:] or (1,)))
+        for a in (bands.white, bands.cmb)
+    )
+    seen = white * (data if bands.relative is None else data / bands.relative)
+    return seen - cmb * jnp.sum(cmb * seen, axis=0)
+
+
+def cmb_noise(bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel):
+    """Noise rms per pixel of the recovered CMB in µK where spectral parameters are known.
+
+    The root of the first element of (AᵀN⁻¹A)⁻¹ (Stompor et al. 2009, eq. 8), with the parameters
+    that the model starts from.
+
+    Returns
+    -------
+    float, or array (n_pixels,) where noise is not the same in all pixels
+    """
+    bandpasses = Bandpasses.of(bandpasses)
+    columns = [np.ones(len(bandpasses))]
+    for component in model.components:
+        start = [parameter.start for parameter in component.parameters]
+        of_bands = zip(bandpasses.nodes, bandpasses.weights, strict=True)
+        columns.append([component.in_band(*band, *start) for band in of_bands])
+    white = np.stack(columns) / np.moveaxis(noise.sigma[..., None], 0, -1)
+    return np.sqrt(np.linalg.inv(white @ np.swapaxes(white, -1, -2))[..., 0, 0])[()]
