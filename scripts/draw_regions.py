@@ -1,10 +1,15 @@
 """Draw the Galactic regions."""
 
+import logging
 from pathlib import Path
 
 from patchsep.files.maps import read_maps
+from patchsep.instrument.instrument import read_instrument
+from patchsep.instrument.noise import WhiteNoise
 from patchsep.running.jobs import begin
 from patchsep.sky.regions import draw_regions, dust_intensity_masks, planck_masks
+
+log = logging.getLogger("patchsep.script")
 
 
 def main(snakemake):
@@ -14,7 +19,12 @@ def main(snakemake):
     else:
         (intensity,) = read_maps(snakemake.input.intensity).values()
         masks = dust_intensity_masks(intensity, settings["sky_fractions"], settings["smoothing"])
-    regions = draw_regions(masks, settings["rings"], settings["split_hemispheres"])
+    seen = None
+    if snakemake.input.instrument:
+        noise = WhiteNoise.of(read_instrument(snakemake.input.instrument), nside)
+        seen = noise.n_seen(masks.shape[1]) >= snakemake.params.fewest_bands
+        log.info("%d pixels are seen by %d bands", seen.sum(), snakemake.params.fewest_bands)
+    regions = draw_regions(masks, settings["rings"], settings["split_hemispheres"], seen)
     names = ", ".join(f"{index} = {name}" for index, name in enumerate(regions.names, start=1))
     about = f"patchsep, regions from {settings['method']}: 0 = masked, {names}"
     regions.write(snakemake.output.regions, about)

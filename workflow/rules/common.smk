@@ -44,7 +44,7 @@ from patchsep.figures.registry import (
 )
 from patchsep.files.versions import describe_run
 from patchsep.running.cost import describe_plan
-from patchsep.instrument.instrument import bandpass_files
+from patchsep.instrument.instrument import named_files
 from patchsep.running.data_checks import (
     file_content,
     template_contents,
@@ -163,8 +163,14 @@ wildcard_constraints:
 
 
 INSTRUMENT = [given(path) for path in SETTINGS["instrument"]]
-# With the files that they name.
-INSTRUMENT_FILES = [*INSTRUMENT, *map(given, bandpass_files(SETTINGS["instrument"]))]
+# With the bandpasses that they name; maps of noise are part of the regions.
+INSTRUMENT_FILES = [
+    *INSTRUMENT,
+    *map(given, named_files(SETTINGS["instrument"], "bandpass_files")),
+]
+NOISE_MAPS = [
+    *map(given, named_files(SETTINGS["instrument"], "hits", "variance")),
+]
 PUBLISHED = [given(path) for path in PUBLISHED]
 # What the data of the training sky are made of.
 TRAINING_SKY = {

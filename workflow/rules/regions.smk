@@ -1,6 +1,8 @@
 rule draw_regions:
     input:
         **all_given(PLAN.region_input()),
+        # Where it has maps of its noise, regions have only what enough bands see.
+        instrument=ancient(INSTRUMENT if NOISE_MAPS else []),
     output:
         regions=f"{RESULTS}/maps/regions.fits",
     log:
@@ -17,6 +19,9 @@ rule draw_regions:
             if key != "mask_file"
         },
         content=lambda wildcards: contents_of(PLAN.region_input()),
+        noise=lambda wildcards: contents_of(dict(zip(NOISE_MAPS, NOISE_MAPS))),
+        # One more than components, with the CMB.
+        fewest_bands=2 + len(SETTINGS["components"]),
         nside=SETTINGS["nside"],
         code=code("draw_regions"),
     message:

@@ -28,6 +28,8 @@ class Instrument:
     transmissions : tuple of Transmission
     labels : list of str
         Names of the bands in map files.
+    hits, variance : tuples of str or None
+        Files of maps of hits, and of the noise variance, of every band that has one.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Instrument:
     beam: np.ndarray
     transmissions: tuple[Transmission, ...]
     labels: list[str]
+    hits: tuple[str | None, ...]
+    variance: tuple[str | None, ...]
 
     def bandpasses(self, n_nodes: int) -> Bandpasses:
         """Bandpasses of so many nodes, see `bandpass.FITTED_NODES` and `SIMULATED_NODES`."""
@@ -81,18 +85,19 @@ def read_instrument(paths: str | Path | Sequence[str | Path]) -> Instrument:
         beam=together("beam"),
         transmissions=tuple(one for part in parts for one in part.transmissions),
         labels=distinct([label_of(f"{part.name}_{one}") for part in parts for one in part.labels]),
+        hits=tuple(one for part in parts for one in part.hits),
+        variance=tuple(one for part in parts for one in part.variance),
     )
 
 
-def bandpass_files(paths: Sequence[str | Path]) -> list[str]:
-    """Files of bandpasses that descriptions of instruments name."""
-    described = {path: yaml.safe_load(Path(path).read_text(encoding="utf-8")) for path in paths}
-    return [
-        str(Path(path).parent / name)
-        for path, content in described.items()
-        for name in content.get("bandpass_files", [])
-        if name
-    ]
+def named_files(paths: Sequence[str | Path], *keys: str) -> list[str]:
+    """Files that descriptions of instruments name under some keys."""
+    names = set()
+    for path in map(Path, paths):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key in keys:
+            names |= set(_files(path, content.get(key), 1)) - {None}
+    return sorted(names)
 
 
 def label_of(name: str) -> str:
@@ -118,7 +123,15 @@ def _read_one(path):
         **bands,
         transmissions=tuple(transmissions),
         labels=distinct(named) if named else band_labels(bands["frequency"]),
+        hits=_files(path, content.get("hits"), n_bands),
+        variance=_files(path, content.get("variance"), n_bands),
     )
+
+
+def _files(path, names, n_bands) -> tuple[str | None, ...]:
+    """Files beside a description: one for all bands, or one per band."""
+    names = names if isinstance(names, list) else n_bands * [names]
+    return tuple(str(path.parent / name) if name else None for name in names)
 
 
 def _tabulated(path, number, centre, name, convention):

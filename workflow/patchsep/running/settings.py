@@ -11,7 +11,7 @@ from ..sky.components import Tabulated
 from ..sky.regions import region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, component, spectral_model
 from .checks import cross_check
-from .data_checks import data_problems, model_problems
+from .data_checks import data_problems, model_problems, noise_problems
 from .schema import (
     as_list,
     raise_problems,
@@ -72,7 +72,7 @@ def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
             problems = data_problems(settings)
     raise_problems(problems, source)
     settings["instrument"] = as_list(settings["instrument"])
-    _check_instruments(settings, source)
+    _check_instruments(settings, source, with_data)
     _check_published(settings["published"], source)
     for method in settings["methods"].values():
         method["patches"] = _complete_patches(method, regions["rings"], model.names)
@@ -148,7 +148,7 @@ def _read_spectrum(key, path, source) -> list[list[float]]:
     return [frequency, brightness]
 
 
-def _check_instruments(settings: Mapping, source):
+def _check_instruments(settings: Mapping, source, with_data):
     paths = settings["instrument"]
     for path in paths:
         _check_description(path, source)
@@ -164,7 +164,10 @@ def _check_instruments(settings: Mapping, source):
         if (fewest := FEWEST_BANDS.get(one["strategy"], 0)) > n_bands
     ]
     model = spectral_model(settings["components"], **{k: settings["fit"][k] for k in LIMITS})
-    raise_problems(problems + model_problems(model, instrument, files), source)
+    problems += model_problems(model, instrument, files)
+    if with_data and not problems:
+        problems = noise_problems(instrument, settings["nside"])
+    raise_problems(problems, source)
 
 
 def _check_description(path, source):
@@ -177,7 +180,7 @@ def _check_description(path, source):
     problems = schema_problems(content, read_schema("instrument"))
     if not problems:
         n_bands = len(content["frequency"])
-        lists = ("depth_p", "beam", "bands", "bandwidth", "bandpass_files")
+        lists = ("depth_p", "beam", "bands", "bandwidth", "bandpass_files", "hits", "variance")
         problems = [
             f"{key}: {len(content[key])} values for {n_bands} bands in frequency; give one per band"
             for key in lists

@@ -68,7 +68,10 @@ class Regions:
 
 
 def draw_regions(
-    cumulative: np.ndarray, rings: Sequence[str], split_hemispheres: bool = False
+    cumulative: np.ndarray,
+    rings: Sequence[str],
+    split_hemispheres: bool = False,
+    seen: np.ndarray | None = None,
 ) -> Regions:
     """Divide the sky into rings, or hemispheres of rings.
 
@@ -79,6 +82,8 @@ def draw_regions(
     rings : sequence of str
         Names of what each mask adds to the one before it.
     split_hemispheres : bool
+    seen : bool array (n_pixels,), optional
+        Whether enough bands see a pixel; others are masked.
 
     Raises
     ------
@@ -97,10 +102,16 @@ def draw_regions(
         nside = hp.npix2nside(len(labels))
         _, latitude = hp.pix2ang(nside, np.arange(len(labels)), lonlat=True)
         labels = np.where(labels > 0, 2 * labels - (latitude > 0), 0).astype(np.int32)
+    if seen is not None:
+        labels[~seen] = 0
     names = region_names(rings, split_hemispheres)
     for index, name in enumerate(names, start=1):
         if index not in labels:
-            raise UnusableMap(f"regions: {name} has no pixel; choose other masks or sky fractions")
+            raise UnusableMap(
+                f"regions: {name} has no pixel"
+                f"{'' if seen is None else ' that enough bands see'}; choose other masks or sky "
+                "fractions"
+            )
     return Regions(tuple(names), labels)
 
 
