@@ -14,14 +14,11 @@ The minimum of the likelihood is not resolved in float32. What is called from ou
 `double_precision`, whatever JAX is set to; functions that only others call are in theirs.
 """
 
-from functools import partial, reduce
 from itertools import combinations_with_replacement
-from operator import add
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 # Of a function: it works in float64, in its own thread and no longer than it takes.
 double_precision = jax.enable_x64(True)
@@ -234,23 +231,40 @@ def columns_and_derivatives(parameters, bands):
     Each is a list over bands of (n_pixels,). The first derivatives are along the parameters, the
     second along those pairs of them where they are not zero.
     """
-    components = bands.model.components
-    spectra = [
-        component.spectra(*own)
-        for component, own in zip(components, bands.model.of_component(parameters), strict=True)
-    ]
-    offsets = np.cumsum([0, *(len(one.parameters) for one in components)]).tolist()
-    columns, first, second = [[] for _ in components], [[] for _ in bands.model.owners], {}
-    for band in range(len(bands.white)):
-        for n, (spectrum, offset) in enumerate(zip(spectra, offsets)):
-            nodes = zip(*(values[band] for values in bands.constants[n]), strict=True)
-            own = reduce(partial(jax.tree.map, add), map(spectrum, nodes))
-            columns[n].append(jnp.broadcast_to(own.value, jnp.shape(parameters[0])))
-            for k, derivative in enumerate(own.first, start=offset):
-                first[k].append(derivative)
-            for (k, m), derivative in own.second.items():
-                second.setdefault((offset + k, offset + m), []).append(derivative)
+    model, shape = bands.model, jnp.shape(parameters[0])
+    columns, first, second, offset = [], [], {}, 0
+    by_component = zip(
+        model.components, bands.constants, model.of_component(parameters), strict=True
+    )
+    for component, constants, own in by_component:
+        spectrum = component.spectra(*own)
+        spectra = _in_bands(spectrum, constants, shape)
+        columns.append([one.value for one in spectra])
+        first += [list(derivatives) for derivatives in zip(*(one.first for one in spectra))]
+        for k, m in spectra[0].second:
+            of_pair = [one.second[k, m] for one in spectra]
+            second[offset + k, offset + m] = of_pair
+        offset += len(own)
     return columns, first, second
+
+
+def _in_bands(spectrum, constants, shape):
+    """The `Spectrum` in every band, of one at a node; arrays of the shape of parameters."""
+    n_bands, n_nodes = constants[0].shape[:2]
+    if n_nodes == 1:
+        # Apart from each other, what bands have is never an array by itself.
+        narrow = [spectrum([values[band, 0] for values in constants]) for band in range(n_bands)]
+        return jax.tree.map(lambda values: jnp.broadcast_to(values, shape), narrow)
+    by_node = [values.reshape(n_bands, n_nodes, -1) for values in constants]
+
+    def in_band(values):
+        return jnp.broadcast_to(values.sum(axis=1), (n_bands, *(shape or (1,))))
+
+    wide = jax.tree.map(in_band, spectrum(by_node))
+    return [
+        jax.tree.map(lambda values, band=band: values[band].reshape(shape), wide)
+        for band in range(n_bands)
+    ]
 
 
 def _dot(a, b):
