@@ -24,7 +24,7 @@ LOCAL_DATA = "PYSM_LOCAL_DATA"
 ALIKE = 1e-10
 # A parameter is not constrained where a step over its reach changes the column by less, in units of
 # its length, that amplitudes could not make; and the part of a reach that is tried.
-UNSEEN_CHANGE, STEP = 1e-5, 1e-4
+UNSEEN_CHANGE, STEP = 1e-4, 1e-4
 
 
 def data_problems(settings: dict) -> list[str]:
