@@ -56,10 +56,8 @@ def moment_scores(
 
 
 @partial(jax.jit, static_argnames="at_once")
-def _moment_scores(parameters, data, everywhere, at_once):
-    def of_pixel(pixel):
-        own, white, *with_noise = pixel
-        (bands,) = with_noise or [everywhere]
+def _moment_scores(parameters, data, bands, at_once):
+    def of_pixel(own, white, bands):
         columns, first, second = columns_and_derivatives(own, bands)
         owners = bands.model.owners
         explained = jnp.stack([bands.cmb, *map(jnp.stack, columns)], axis=-1)
@@ -82,16 +80,33 @@ def _moment_scores(parameters, data, everywhere, at_once):
         residual = white - basis @ (basis.T @ white)
         return moments.T @ residual.ravel(), moments.T @ moments
 
-    white = whiten(jnp.asarray(data), everywhere)
-    pixels = [jnp.asarray(parameters).T, jnp.moveaxis(white, -1, 0)]
-    if everywhere.is_by_pixel:
-        n_pixels = data.shape[-1]
+    white = whiten(jnp.asarray(data), bands)
+    return of_pixels(of_pixel, parameters, white, at_once, bands)
 
-        def pixels_first(leaf):
-            return jnp.moveaxis(jnp.broadcast_to(leaf, (*leaf.shape[:-1], n_pixels)), -1, 0)
 
-        pixels.append(jax.tree.map(pixels_first, everywhere))
-    return jax.lax.map(of_pixel, pixels, batch_size=at_once)
+def of_pixels(function, parameters, white, at_once: int, *bands: Bands):
+    """Results of a function of single pixels, for all of them.
+
+    Parameters
+    ----------
+    function : callable
+        Of parameters (n_parameters,), whitened data (n_bands, 2), and as many `Bands` as are given.
+    parameters : array (n_parameters, n_pixels)
+    white : array (n_bands, 2, n_pixels)
+        See `bands.whiten`.
+    at_once : int
+        Pixels that are held in memory at a time.
+    bands : Bands
+    """
+    pixels = jnp.asarray(parameters).T, jnp.moveaxis(white, -1, 0)
+    if not bands[0].is_by_pixel:
+        return jax.lax.map(lambda pixel: function(*pixel, *bands), pixels, batch_size=at_once)
+
+    def pixels_first(leaf):
+        return jnp.moveaxis(jnp.broadcast_to(leaf, (*leaf.shape[:-1], white.shape[-1])), -1, 0)
+
+    pixels = (*pixels, *jax.tree.map(pixels_first, bands))
+    return jax.lax.map(lambda pixel: function(*pixel), pixels, batch_size=at_once)
 
 
 def moment_names(model) -> list[tuple[str, str]]:

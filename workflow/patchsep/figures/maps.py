@@ -17,6 +17,9 @@ from .style import FULL_WIDTH, in_words, region_title
 
 MASKED = "0.85"
 
+# Colours of a map span at least this part of its values.
+FLAT = 0.01
+
 
 def draw_map(axes, values: np.ndarray, **style):
     """Draw a full-sky map (RING, NaN = masked) on projected axes, Galactic longitude to the left.
@@ -180,6 +183,9 @@ def plot_parameters(data: pd.DataFrame, shown: dict) -> plt.Figure:
                 axis.set(xticks=[], yticks=[])
                 continue
             low, high = np.nanpercentile(values, [5, 95])
+            # A field that the data say nothing of is hardly more than its mean.
+            if high - low < FLAT * abs(low + high):
+                low, high = (low + high) / 2 + FLAT * abs(low + high) * np.array([-1, 1])
             mesh = draw_map(axis, values, cmap="cividis", vmin=low, vmax=high)
             figure.colorbar(
                 mesh,

@@ -16,6 +16,7 @@ from ..fields.evidence import MeasuredFields
 from ..fields.fit import fit_fields, recover_cmb
 from ..fields.moments import moment_scores, moment_table
 from ..fields.prior import FieldPrior, variance_of
+from ..fields.systematics import departures, systematic_scores, systematic_table
 from ..instrument.bandpass import Bandpasses
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..observation.bands import Bands
@@ -207,7 +208,7 @@ def moment_tests(
     parameters: Sequence[np.ndarray],
     data: Sequence[np.ndarray],
 ) -> pd.DataFrame:
-    """`moments.moment_table` of every region, and of all, for fits to noise realisations.
+    """Score tests of every region, and of all, for fits to noise realisations.
 
     Parameters
     ----------
@@ -219,14 +220,23 @@ def moment_tests(
     Returns
     -------
     DataFrame
-        With columns `realization` and `region` before those of `moment_table`.
+        With columns `realization` and `region` before those of `systematics.systematic_table`, and
+        below these of `moments.moment_table`.
     """
-    tables = []
+    tables, names = [], departures(sky.bandpasses, sky.model)
     parts = sky.parts() | {COMBINED: slice(None)}
     for number, fitted, observed in zip(realizations, parameters, data, strict=True):
         score, information = moment_scores(fitted, observed, sky.bands)
+        known = sky.bandpasses, sky.noise, sky.model
+        of_systematics = systematic_scores(fitted, observed, *known)
         for region, part in parts.items():
-            table = moment_table(score[part], information[part], sky.model)
+            table = pd.concat(
+                [
+                    systematic_table(*(values[part] for values in of_systematics), names),
+                    moment_table(score[part], information[part], sky.model),
+                ],
+                ignore_index=True,
+            )
             table.insert(0, "realization", number)
             table.insert(1, "region", region)
             tables.append(table)

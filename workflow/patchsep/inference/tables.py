@@ -1,12 +1,13 @@
 """Tables of r: what was selected and what it comes to, and every configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import pandas as pd
 from scipy.stats import binom
 
 from ..fields.moments import UNLIKELY
+from ..fields.systematics import ANY, OF_BANDS, SPINNING
 from ..files.columns import in_columns
 from ..separation.partitions import COUNT, patch_count_columns
 from ..sky.regions import COMBINED
@@ -206,21 +207,32 @@ def model_table(tests: list[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
 def model_warnings(model: pd.DataFrame) -> list[str]:
     """A sentence for every set and method whose skies ask for more than the spectral model."""
     together = model[model["region"] == COMBINED]
-    is_all = together["parameter"] == "all"
     warnings = []
-    for row in together[is_all & (together["by_chance"].round(6) <= UNLIKELY)].to_dict("records"):
-        own = together[
-            (together["set"] == row["set"]) & (together["method"] == row["method"]) & ~is_all
-        ]
-        most = own.loc[(own["moment"] / own["error"]).abs().idxmax()]
-        names = dict.fromkeys((most["parameter"], most["with_parameter"]))
+    for (name, method), own in together.groupby(["set", "method"], sort=False):
+        is_joint = own["parameter"].isin(["all", ANY])
+        joint = own[is_joint & (own["by_chance"].round(6) <= UNLIKELY)]
+        if joint.empty:
+            continue
+        single, row = own[~is_joint], joint.loc[joint["n_unlikely"].idxmax()]
+        most = single.loc[(single["moment"] / single["error"]).abs().idxmax()]
         warnings.append(
-            f"{row['set']}, {row['method']}: the data ask for more than the spectral model in "
+            f"{name}, {method}: the data ask for more than the spectral model in "
             f"{row['n_unlikely']} of {row['n_observations']} observations (by chance in 5 %), most "
-            f"of all for a second moment of {' and '.join(names)} of {most['moment']:.2g} +- "
-            f"{most['error']:.2g}: r may be biased"
+            f"of all for {_departure(most)} of {most['moment']:.2g} +- {most['error']:.2g}: r may "
+            "be biased"
         )
     return warnings
+
+
+def _departure(row: Mapping) -> str:
+    """What a row of the tests is about, in words."""
+    names = list(dict.fromkeys((row["parameter"], row["with_parameter"])))
+    if names[0] in OF_BANDS:
+        unit = OF_BANDS[names[0]]
+        return f"another {names[0]} of {names[1]}{f', in {unit},' if unit else ''}"
+    if names[0] == SPINNING:
+        return f"spinning dust, over {names[1]},"
+    return f"a second moment of {' and '.join(names)}"
 
 
 def summary_text(

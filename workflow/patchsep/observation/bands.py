@@ -125,13 +125,19 @@ def whiten(data, bands):
         P⊥ N^(-1/2) data, with P⊥ the projector orthogonal to the whitened CMB column. That
         column does not depend on the parameters, so this is done to the data only once.
     """
-    # Of bands, or of bands and pixels.
-    white, cmb = (
-        a.reshape(a.shape[:1] + (1,) * (data.ndim - 2) + (a.shape[1:] or (1,)))
-        for a in (bands.white, bands.cmb)
-    )
-    seen = white * (data if bands.relative is None else data / bands.relative)
+    seen, cmb = over_noise(data, bands), _beside(bands.cmb, data)
     return seen - cmb * jnp.sum(cmb * seen, axis=0)
+
+
+def over_noise(data, bands):
+    """Data (n_bands, ..., n_pixels) over the noise rms."""
+    return _beside(bands.white, data) * (data if bands.relative is None else data / bands.relative)
+
+
+def _beside(of_bands, data):
+    """What bands have, or bands and pixels, as it broadcasts with data."""
+    shape = of_bands.shape[:1] + (1,) * (data.ndim - 2) + (of_bands.shape[1:] or (1,))
+    return of_bands.reshape(shape)
 
 
 def cmb_noise(bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel):
