@@ -210,7 +210,8 @@ def model_warnings(model: pd.DataFrame) -> list[str]:
     warnings = []
     for (name, method), own in together.groupby(["set", "method"], sort=False):
         is_joint = own["parameter"].isin(["all", ANY])
-        joint = own[is_joint & (own["by_chance"].round(6) <= UNLIKELY)]
+        # Several joint tests raise an alarm together as seldom as one.
+        joint = own[is_joint & (own["by_chance"].round(6) <= UNLIKELY / max(is_joint.sum(), 1))]
         if joint.empty:
             continue
         single, row = own[~is_joint], joint.loc[joint["n_unlikely"].idxmax()]

@@ -170,7 +170,9 @@ def mixing(parameters, bands):
     def of_component(component, constants, own):
         # Pixels are the last axis of constants that have them.
         shaped = [c if bands.is_by_pixel else c[..., None] for c in constants]
-        column = component.column(shaped, *own).sum(axis=1)
+        nodes = component.column(shaped, *own)
+        # A sum over one is a loop of its own for XLA.
+        column = nodes[:, 0] if nodes.shape[1] == 1 else nodes.sum(axis=1)
         return jnp.broadcast_to(column, (*column.shape[:1], n_pixels))
 
     # All bands at once: written out band by band it takes seconds to compile.
