@@ -62,10 +62,11 @@ class Bands:
         ValueError
             For frequencies or noise that are not plausible, see `plausible.check_bands`.
         """
-        if not isinstance(bandpasses, Bandpasses):
-            bandpasses = Bandpasses.narrow(unmasked(bandpasses, "frequencies", float))
+        is_plain = not isinstance(bandpasses, Bandpasses)
+        centre = unmasked(bandpasses, "frequencies", float) if is_plain else bandpasses.centre
         sigma = unmasked(noise.sigma, "sigma", float)
-        check_bands(bandpasses.centre, sigma)
+        check_bands(centre, sigma)
+        bandpasses = Bandpasses.of(centre if is_plain else bandpasses)
         sigma, relative = WhiteNoise(sigma).factors()
         by_pixel = sigma.ndim == 2
         shape = bandpasses.nodes.shape + (1,) * by_pixel
