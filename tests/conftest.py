@@ -189,7 +189,7 @@ def bright_sky(dense) -> SimpleNamespace:
         maps=maps,
         data=dense.sky(parameters, maps),
         model=DUST_AND_SYNCHROTRON,
-        bandpasses=Bandpasses.narrow(dense.frequency),
+        bandpasses=dense.frequency,
         noise=WhiteNoise(dense.sigma),
     )
 

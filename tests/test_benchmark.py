@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from patchsep.instrument.bandpass import Bandpasses
 from patchsep.observation.region_sky import RegionSky
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.studies.benchmark import machine, time_fits, trace_fits
@@ -19,7 +20,7 @@ def sky(bright_sky):
         region="low",
         nside=8,
         pixels=np.arange(100, 164),
-        bandpasses=bright_sky.bandpasses,
+        bandpasses=Bandpasses.narrow(bright_sky.bandpasses),
         noise=bright_sky.noise,
         foregrounds=bright_sky.data,
         cmb=np.zeros((2, 64)),

@@ -27,7 +27,7 @@ TO_ROUNDING = 1e-7
 
 def fit(sky, data, **changes):
     """`separate` with the settings of the sky and some `changes`."""
-    names = ("noise", "frequencies", "patches", "model")
+    names = ("noise", "bandpasses", "patches", "model")
     settings = {name: getattr(sky, name) for name in names}
     return separate(data, **settings | changes)
 
@@ -136,7 +136,7 @@ def scipy_minima(sky, data, patches, errors):
     kind = np.repeat(PARAMETERS, counts)
     lower, upper = np.array([sky.model.bounds[name] for name in kind]).T
     start = np.array([sky.model.start[name] for name in kind])
-    sigma, nu = sky.noise.sigma[:, None], sky.bandpasses.nodes
+    sigma, nu = sky.noise.sigma[:, None], sky.bandpasses[:, None]
     dust, synch = sky.model.components
     photon, to_rj = PLANCK_OVER_BOLTZMANN * nu, rj_per_cmb(nu)
 
@@ -412,17 +412,17 @@ def spoiled(array, index, value):
             ("sigma must be in µK_CMB, from 1e-09", lambda sky, bad=bad: sigma(sky, in_band_2(bad)))
             for bad in (0, -1, 1e-30, 1e30, np.inf, np.nan)
         ),
-        ("frequencies has shape", lambda sky: {"frequencies": sky.bandpasses[:-1]}),
+        ("bandpasses are", lambda sky: {"bandpasses": sky.bandpasses[:-1]}),
         *(
             (
                 "frequencies must be in GHz, from 1 to 10000",
-                lambda sky, bad=bad: {"frequencies": spoiled(sky.bandpasses, 0, bad)},
+                lambda sky, bad=bad: {"bandpasses": spoiled(sky.bandpasses, 0, bad)},
             )
             for bad in (-1, 0, np.nan, np.inf, 40e3)
         ),
         # Hz, MHz, THz.
         *(
-            ("must be in GHz", lambda sky, unit=unit: {"frequencies": sky.bandpasses * unit})
+            ("must be in GHz", lambda sky, unit=unit: {"bandpasses": sky.bandpasses * unit})
             for unit in (1e9, 1e3, 1e-3)
         ),
         ("not finite in 1 pixels, the first 7", lambda sky: {"data": at_7(sky, np.nan)}),
@@ -433,7 +433,7 @@ def spoiled(array, index, value):
         ),
         ("data is a masked array: cut", lambda sky: {"data": masked(sky.data[None])}),
         ("sigma is a masked array", lambda sky: sigma(sky, masked)),
-        ("frequencies is a masked", lambda sky: {"frequencies": masked(sky.bandpasses)}),
+        ("frequencies is a masked", lambda sky: {"bandpasses": masked(sky.bandpasses)}),
         ("patches of beta_synch is a masked", lambda sky: beta_synch(sky, masked)),
         ("patches are given for", lambda sky: {"patches": without(sky.patches, "temp_dust")}),
         ("patches are given for", lambda sky: {"patches": sky.patches | {"beta": 0}}),

@@ -19,7 +19,7 @@ def fitted(sky, data, **options):
 def propagated(sky, fits, data, **options):
     """Predicted parameters and CMB, from the fit to the sky without noise."""
     parameters = {name: values[0] for name, values in fits.parameters.items()}
-    known = {"noise": sky.noise, "frequencies": sky.bandpasses, "model": sky.model}
+    known = {"noise": sky.noise, "bandpasses": sky.bandpasses, "model": sky.model}
     return propagate(parameters, sky.patches, sky.data, data, **known | options)
 
 
