@@ -127,7 +127,10 @@ def whiten(data, bands):
         column does not depend on the parameters, so this is done to the data only once.
     """
     seen, cmb = over_noise(data, bands), _beside(bands.cmb, data)
-    return seen - cmb * jnp.sum(cmb * seen, axis=0)
+    if bands.is_by_pixel:
+        return seen - cmb * jnp.sum(cmb * seen, axis=0)
+    # Its rounding is the same for one realisation and for many.
+    return seen - cmb * jnp.tensordot(bands.cmb, seen, axes=1)
 
 
 def over_noise(data, bands):
