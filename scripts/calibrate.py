@@ -10,7 +10,7 @@ from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.bandpass import FITTED_NODES
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
-from patchsep.observation.bands import cmb_noise
+from patchsep.observation.bands import cmb_noise, rms
 from patchsep.running.jobs import begin
 from patchsep.sky.foregrounds import amplitudes, foreground_sky
 from patchsep.sky.regions import COMBINED, Regions
@@ -32,11 +32,12 @@ def main(snakemake):
     regions = Regions.read(snakemake.input.regions)
     nside, pixels = regions.nside, regions.pixels(COMBINED)
     instrument = read_instrument(snakemake.input.instrument)
-    noise, bandpasses = WhiteNoise.of(instrument, nside), instrument.bandpasses(FITTED_NODES)
+    noise = WhiteNoise.of(instrument, nside).of_pixels(pixels)
+    bandpasses = instrument.bandpasses(FITTED_NODES)
     settings = params.foregrounds
     sky = foreground_sky(settings["model"], nside, settings["seed"])
     maps = {name: qu[:, pixels] for name, qu in amplitudes(sky, model).items()}
-    level = NOISE_FACTOR * cmb_noise(bandpasses, noise, model)
+    level = NOISE_FACTOR * rms(cmb_noise(bandpasses, noise, model))
     estimator = Estimator.of(pixels, nside, **params.spectra)
     bins = Bins.of(estimator, theory, level, skies["realizations"], skies["seed"])
     fields = params.fields | {"kinds": kinds_of(model)}

@@ -8,7 +8,7 @@ from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.bandpass import FITTED_NODES
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
-from patchsep.observation.bands import cmb_noise
+from patchsep.observation.bands import cmb_noise, rms
 from patchsep.running.jobs import begin
 from patchsep.sky.regions import COMBINED, Regions
 from patchsep.sky.spectral_model import spectral_model
@@ -25,7 +25,8 @@ def main(snakemake):
     nside, pixels = regions.nside, regions.pixels(COMBINED)
     instrument = read_instrument(snakemake.input.instrument)
     model = spectral_model(**params.model)
-    noise = cmb_noise(instrument.bandpasses(FITTED_NODES), WhiteNoise.of(instrument, nside), model)
+    of_pixels = WhiteNoise.of(instrument, nside).of_pixels(pixels)
+    noise = rms(cmb_noise(instrument.bandpasses(FITTED_NODES), of_pixels, model))
     leaked, found = [], []
     for name in ESTIMATORS:
         settings = params.spectra | {"estimator": name}

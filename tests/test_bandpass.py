@@ -4,7 +4,6 @@ import numpy as np
 import pysm3
 import pysm3.units as u
 import pytest
-import yaml
 from workflows import ROOT
 
 from patchsep.instrument.bandpass import (
@@ -140,19 +139,13 @@ def test_the_cmb_is_the_same_in_all_bands():
 
 
 @pytest.fixture
-def described(tmp_path):
-    """LiteBIRD with bandpasses in files."""
-    content = yaml.safe_load((ROOT / "config/instruments/litebird.yaml").read_text())
-    n_bands = len(content["frequency"])
+def described(tmp_path, instrument):
+    """LiteBIRD with the bandpass of one band in a file."""
 
-    def write(table, place=3, **changes):
-        files = [None] * n_bands
-        files[place] = "band.txt"
+    def write(table):
         (tmp_path / "band.txt").write_text(table)
-        described = {"bandpass_files": files, "bandpass_response": "intensity", "bandwidth": 0.2}
-        path = tmp_path / "instrument.yaml"
-        path.write_text(yaml.safe_dump(content | described | changes))
-        return path
+        files = [None, None, None, "band.txt", *11 * [None]]
+        return instrument(bandpass_files=files, bandpass_response="intensity", bandwidth=0.2)
 
     return write
 

@@ -5,6 +5,7 @@ import re
 import jax
 import numpy as np
 import pytest
+import yaml
 from astropy.modeling.physical_models import BlackBody
 from refusals import SOURCE, config_with, problems_of
 from workflows import ROOT
@@ -160,24 +161,25 @@ def test_components_that_cannot_be_are_refused(components, said):
     assert said in line
 
 
+def instrument_at(folder, *frequencies) -> str:
+    """The path of the description of an instrument with bands of one depth."""
+    ones = [1.0] * len(frequencies)
+    content = {"frequency": list(frequencies), "depth_p": ones, "beam": ones}
+    path = folder / "instrument.yaml"
+    path.write_text(yaml.safe_dump({"name": "test", "source": "none"} | content))
+    return str(path)
+
+
 def test_a_parameter_that_no_band_constrains_is_named(tmp_path):
     """Below 30 GHz dust is a power law whatever its temperature."""
-    path = tmp_path / "low.yaml"
-    path.write_text(
-        "name: low\nsource: none\nfrequency: [1, 1.2, 1.5, 2, 2.5]\n"
-        "depth_p: [1, 1, 1, 1, 1]\nbeam: [1, 1, 1, 1, 1]\n"
-    )
-    (line,) = problems_of(FIELDS | {"instrument": str(path)})
+    low = instrument_at(tmp_path, 1.0, 1.2, 1.5, 2.0, 2.5)
+    (line,) = problems_of(FIELDS | {"instrument": low})
     assert "components.dust: no band of" in line and "constrains temp_dust; fix it with" in line
 
 
 def test_more_components_than_bands_can_tell_are_refused(tmp_path):
-    path = tmp_path / "three.yaml"
-    path.write_text(
-        "name: three\nsource: none\nfrequency: [30, 100, 300]\n"
-        "depth_p: [1, 1, 1]\nbeam: [1, 1, 1]\n"
-    )
-    (line,) = problems_of(FIELDS | {"instrument": str(path)})
+    three = instrument_at(tmp_path, 30.0, 100.0, 300.0)
+    (line,) = problems_of(FIELDS | {"instrument": three})
     assert "has 3 bands for 3 components with the CMB; 4 or more can constrain" in line
 
 
@@ -199,10 +201,7 @@ def test_a_component_is_added_as_the_page_says(monkeypatch):
     bands = bandpasses(frequencies, hats, 3)
     maps = np.array([1000.0, 1e5])[:, None, None] * rng.standard_normal((2, 2, 40))
     data = sum(
-        np.array([one.in_band(*band, *own) for band in zip(bands.nodes, bands.weights)])[
-            :, None, None
-        ]
-        * amplitude
+        one.in_bands(bands, *own)[:, None, None] * amplitude
         for one, own, amplitude in zip(model.components, model.of_component(truth), maps)
     )
     patches = dict.fromkeys(model.names, np.zeros(40, int))

@@ -3,14 +3,14 @@
 import healpy as hp
 import numpy as np
 import pytest
-import yaml
 from refusals import problems_of
-from workflows import ROOT
 
 from patchsep.files.foreign_maps import UnusableMap
 from patchsep.instrument.instrument import named_files, read_instrument
 from patchsep.instrument.noise import WhiteNoise, read_noise_map
+from patchsep.observation.bands import Bands
 from patchsep.sky.regions import draw_regions
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 pytestmark = pytest.mark.usefixtures("repository")
 
@@ -23,15 +23,12 @@ HITS = np.clip(np.cos(hp.pix2ang(NSIDE, np.arange(N_PIXELS))[0]), 0, None)
 
 
 @pytest.fixture
-def described(tmp_path):
-    """LiteBIRD's description with maps of its noise beside it."""
-    content = yaml.safe_load((ROOT / "config/instruments/litebird.yaml").read_text())
+def described(tmp_path, instrument):
+    """LiteBIRD's description with a map of hits beside it."""
 
     def write(hits=HITS, **changes):
         hp.write_map(tmp_path / "hits.fits", hits, dtype=np.float64, overwrite=True)
-        path = tmp_path / "instrument.yaml"
-        path.write_text(yaml.safe_dump(content | {"hits": "hits.fits"} | changes))
-        return path
+        return instrument(hits="hits.fits", **changes)
 
     return write
 
@@ -53,13 +50,10 @@ def test_hits_that_all_bands_share_cost_nothing(described):
     assert sigma.shape == (N_BANDS,) and relative.shape == (np.sum(HITS > 0),)
 
 
-def test_variance_of_finer_pixels_is_shared(described, tmp_path, litebird):
+def test_variance_of_finer_pixels_is_shared(instrument, tmp_path, litebird):
     fine = np.random.default_rng(0).uniform(1.0, 3.0, 4 * N_PIXELS)
     hp.write_map(tmp_path / "variance.fits", fine, dtype=np.float64)
-    path = described(hits=HITS, variance=[None] * 14 + ["variance.fits"])
-    content = yaml.safe_load(path.read_text())
-    del content["hits"]
-    path.write_text(yaml.safe_dump(content))
+    path = instrument(variance=[None] * 14 + ["variance.fits"])
     noise = WhiteNoise.of(read_instrument(path), NSIDE)
     # A pixel of four finer ones: the mean of four values that are independent.
     expected = hp.ud_grade(fine, NSIDE) / 4
@@ -107,7 +101,7 @@ def test_values_that_no_noise_has_are_refused(tmp_path, kind, changed, said):
 def test_the_configuration_is_refused_with_the_file_before_the_first_job(described):
     def refused(nside, **changes):
         path = described(**changes)
-        (line,) = problems_of({"instrument": str(path), "nside": nside, "methods": METHODS})
+        (line,) = problems_of({"instrument": path, "nside": nside, "methods": METHODS})
         return line
 
     assert "instrument: hits:" in refused(NSIDE, hits=0 * HITS)
@@ -115,3 +109,21 @@ def test_the_configuration_is_refused_with_the_file_before_the_first_job(describ
     said = "variance: 1 values for 15 bands in frequency; give one per band"
     assert said in refused(NSIDE, variance=["a.fits"])
     assert "none.fits" in refused(NSIDE, variance=15 * ["none.fits"])
+
+
+def test_methods_that_know_uniform_noise_only_are_refused_with_maps_of_it(described, monkeypatch):
+    monkeypatch.setattr("patchsep.running.checks.find_spec", lambda name: True)
+    methods = METHODS | {"ilc": {"strategy": "nilc"}}
+    changes = {"nside": NSIDE, "methods": methods, "figures.drawn": []}
+    (line,) = problems_of(changes | {"instrument": described()})
+    assert "methods.ilc.strategy: nilc knows uniform noise only" in line and "remove" in line
+
+
+def test_samples_and_checks_know_bands_that_see_nothing(dense):
+    """Neither infinite noise nor a division by zero where a band has no hits."""
+    sigma = dense.sigma[:, None] * np.ones(6)
+    sigma[2, :3] = np.inf
+    noise = WhiteNoise(sigma)
+    bands = Bands.of(dense.frequency, noise, DUST_AND_SYNCHROTRON)
+    np.testing.assert_allclose(bands.sigma, sigma)
+    assert np.isfinite(noise.by_pixel).all() and np.all(noise.by_pixel[2, 0, :3] == 0)

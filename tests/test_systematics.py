@@ -9,7 +9,7 @@ from patchsep.fields.systematics import (
     ANY,
     OF_BANDS,
     SPINNING,
-    departures,
+    Departures,
     systematic_scores,
     systematic_table,
 )
@@ -47,16 +47,14 @@ def sky_of(bands, maps):
     """Data (n_bands, 2, n_pixels) without noise."""
     columns = [np.ones(len(bands))]
     for one, own in zip(MODEL.components, MODEL.of_component(VALUES), strict=True):
-        columns.append(
-            [one.in_band(*band, *own) for band in zip(bands.nodes, bands.weights, strict=True)]
-        )
+        columns.append(one.in_bands(bands, *own))
     return np.einsum("cb,csp->bsp", np.array(columns), maps)
 
 
 def table_of(data, bands, noise):
     parameters = np.tile(np.array(VALUES)[:, None], N_PIXELS)
-    scores = systematic_scores(parameters, data, bands, noise, MODEL)
-    return systematic_table(*scores, departures(bands, MODEL))
+    departures = Departures.of(bands, noise, MODEL)
+    return systematic_table(*systematic_scores(parameters, data, departures), departures.names)
 
 
 def row_of(table, kind, name):
@@ -112,9 +110,7 @@ def test_a_band_that_is_not_as_described_is_named(bands, noise, maps, place, kin
 
 def test_spinning_dust_that_is_polarised_as_dust_is_found(bands, noise, maps):
     spin = component("spin", "spinning_dust")
-    start = [one.start for one in spin.parameters]
-    of_bands = zip(bands.nodes, bands.weights, strict=True)
-    column = np.array([spin.in_band(*band, *start) for band in of_bands])
+    column = spin.in_bands(bands, *spin.start)
     size = 0.5
     data = sky_of(bands, maps) + size * column[:, None, None] * maps[1]
     table = table_of(data + noise.draw(N_PIXELS, 7, 0, ""), bands, noise)

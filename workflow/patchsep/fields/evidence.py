@@ -124,7 +124,7 @@ def measure_fields(
         See `batches.device`.
     """
     device()
-    check_maps(unmasked(data, "data"), 1 / bands.white)
+    check_maps(unmasked(data, "data"), bands.sigma)
     white, names = whitened(data, bands), bands.model.names
     priors = list(priors)
     where = pixels, nside

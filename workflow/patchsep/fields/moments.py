@@ -58,30 +58,64 @@ def moment_scores(
 @partial(jax.jit, static_argnames="at_once")
 def _moment_scores(parameters, data, bands, at_once):
     def of_pixel(own, white, bands):
-        columns, first, second = columns_and_derivatives(own, bands)
-        owners = bands.model.owners
-        explained = jnp.stack([bands.cmb, *map(jnp.stack, columns)], axis=-1)
-        basis, triangle = jnp.linalg.qr(explained)
-        maps = jnp.linalg.solve(triangle, basis.T @ white)[1:]
-
-        def of_both_stokes(vector, component):
-            """Derivative of Q and U in all bands, less what other amplitudes explain."""
-            vector = jnp.stack(vector)
-            vector = vector - basis @ (basis.T @ vector)
-            return (vector[:, None] * maps[component]).ravel()
-
-        by_parameter = [of_both_stokes(v, owners[k]) for k, v in enumerate(first)]
+        fit, owners = PixelFit(own, white, bands), bands.model.owners
         by_moment = [
-            of_both_stokes(v, owners[k]) * (0.5 if k == m else 1.0) for (k, m), v in second.items()
+            jnp.stack(v)[:, None] * fit.maps[1 + owners[k]] * (0.5 if k == m else 1.0)
+            for (k, m), v in fit.second.items()
         ]
-        basis_of_parameters, _ = jnp.linalg.qr(jnp.stack(by_parameter, axis=-1))
-        moments = jnp.stack(by_moment, axis=-1)
-        moments = moments - basis_of_parameters @ (basis_of_parameters.T @ moments)
-        residual = white - basis @ (basis.T @ white)
-        return moments.T @ residual.ravel(), moments.T @ moments
+        left = fit.unexplained(jnp.stack(by_moment, axis=-1))
+        return left.T @ fit.residual, left.T @ left
 
     white = whiten(jnp.asarray(data), bands)
     return of_pixels(of_pixel, parameters, white, at_once, bands)
+
+
+class PixelFit:
+    """What amplitudes and spectral parameters of one pixel make of its data, for score tests.
+
+    Parameters
+    ----------
+    parameters : array (n_parameters,)
+    white : array (n_bands, 2)
+        Data over the noise rms.
+    bands : Bands
+        Of the pixel.
+
+    Attributes
+    ----------
+    columns : array (n_bands, 1 + n_components)
+        Whitened, the CMB's first.
+    maps : array (1 + n_components, 2)
+        Amplitudes of the columns.
+    second : dict
+        Second derivatives, see `likelihood.columns_and_derivatives`.
+    residual : array (2 n_bands,)
+    """
+
+    def __init__(self, parameters, white, bands):
+        columns, first, self.second = columns_and_derivatives(parameters, bands)
+        self.columns = jnp.stack([bands.cmb, *map(jnp.stack, columns)], axis=-1)
+        self._basis, triangle = jnp.linalg.qr(self.columns)
+        self.maps = jnp.linalg.solve(triangle, self._basis.T @ white)
+        self.residual = self._without_amplitudes(white).ravel()
+        by_parameter = [
+            self._without_amplitudes(jnp.stack(v)[:, None] * self.maps[1 + owner]).ravel()
+            for v, owner in zip(first, bands.model.owners, strict=True)
+        ]
+        self._of_parameters, _ = jnp.linalg.qr(jnp.stack(by_parameter, axis=-1))
+
+    def _without_amplitudes(self, vectors):
+        return vectors - jnp.tensordot(self._basis, jnp.tensordot(self._basis.T, vectors, 1), 1)
+
+    def unexplained(self, vectors):
+        """What amplitudes and parameters could not make of changes (n_bands, 2, n) of the data.
+
+        Returns
+        -------
+        array (2 n_bands, n)
+        """
+        left = self._without_amplitudes(vectors).reshape(-1, vectors.shape[-1])
+        return left - self._of_parameters @ (self._of_parameters.T @ left)
 
 
 def of_pixels(function, parameters, white, at_once: int, *bands: Bands):
@@ -119,6 +153,25 @@ def moment_names(model) -> list[tuple[str, str]]:
     ]
 
 
+def single_tests(
+    names: list[tuple[str, str]], score: np.ndarray, information: np.ndarray
+) -> pd.DataFrame:
+    """A row for the test of every departure by itself, of its score and information.
+
+    Returns
+    -------
+    DataFrame
+        `parameter` and `with_parameter`, the names; the `moment` that the data ask for and its
+        `error` (1 σ); `chi2`, and the `probability` of a larger one where the model holds.
+    """
+    return pd.DataFrame(names, columns=["parameter", "with_parameter"]).assign(
+        moment=score / information,
+        error=information**-0.5,
+        chi2=score**2 / information,
+        probability=2 * norm.sf(np.abs(score) / np.sqrt(information)),
+    )
+
+
 def moment_table(score: np.ndarray, information: np.ndarray, model) -> pd.DataFrame:
     """The tests of one region, a row for every moment and a last one for all together.
 
@@ -137,13 +190,7 @@ def moment_table(score: np.ndarray, information: np.ndarray, model) -> pd.DataFr
     """
     total, matrix = np.asarray(score).sum(axis=0), np.asarray(information).sum(axis=0)
     alone = np.diag(matrix)
-    names = moment_names(model)
-    table = pd.DataFrame(names, columns=["parameter", "with_parameter"]).assign(
-        moment=total / alone,
-        error=alone**-0.5,
-        chi2=total**2 / alone,
-        probability=2 * norm.sf(np.abs(total) / np.sqrt(alone)),
-    )
+    table = single_tests(moment_names(model), total, alone)
     # Moments of one component are nearly alike: what is the same within rounding counts once.
     scale = np.sqrt(np.outer(alone, alone))
     together = (total / np.sqrt(alone)) @ np.linalg.pinv(matrix / scale, rcond=1e-8, hermitian=True)

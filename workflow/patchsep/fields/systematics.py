@@ -12,13 +12,13 @@ make of it. With m the fitted sky in a band, the CMB among it, the departures ar
 
 """
 
+from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from ..instrument.bandpass import Bandpasses
 from ..instrument.instrument import band_labels
@@ -26,7 +26,7 @@ from ..instrument.noise import WhiteNoise
 from ..observation.bands import Bands, over_noise
 from ..separation.likelihood import columns_and_derivatives, double_precision
 from ..sky.spectral_model import SpectralModel, component
-from .moments import AT_ONCE, of_pixels
+from .moments import AT_ONCE, PixelFit, of_pixels, single_tests
 
 # Relative shift of a band of which derivatives are taken.
 SHIFT = 1e-4
@@ -37,25 +37,48 @@ OF_BANDS = {"gain": "", "centre": "GHz", "angle": "deg"}
 SPINNING = "spinning dust"
 
 
-def departures(bandpasses: Bandpasses, model: SpectralModel) -> list[tuple[str, str]]:
-    """What is tested, with its band or component, in the order of `systematic_scores`."""
-    names = band_labels(bandpasses.centre)
-    dust = [(SPINNING, one.name) for one in _dusts(model)]
-    return [(kind, name) for kind in OF_BANDS for name in names] + dust
+@dataclass(frozen=True)
+class Departures:
+    """What is tested, of one instrument and model.
 
+    Attributes
+    ----------
+    names : list of (str, str)
+        Each departure and its band or component, in the order of scores.
+    bands, shifted : Bands
+        As described, and with all bands at higher frequencies.
+    spinning : array (n_bands,)
+        Spinning dust's µK_CMB per µK_RJ at its reference.
+    centre : array (n_bands,), GHz
+    dusts : tuple of int
+        Numbers of the components that spinning dust may follow.
+    """
 
-def _dusts(model):
-    return [one for one in model.components if one.kind == "modified_black_body"]
+    names: list[tuple[str, str]]
+    bands: Bands
+    shifted: Bands
+    spinning: np.ndarray
+    centre: np.ndarray
+    dusts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel) -> "Departures":
+        labels, spin = band_labels(bandpasses.centre), component("spin", "spinning_dust")
+        dusts = [n for n, one in enumerate(model.components) if one.kind == "modified_black_body"]
+        of_bands = [(kind, label) for kind in OF_BANDS for label in labels]
+        return cls(
+            names=of_bands + [(SPINNING, model.components[n].name) for n in dusts],
+            bands=Bands.of(bandpasses, noise, model),
+            shifted=Bands.of(bandpasses.shifted(SHIFT), noise, model),
+            spinning=spin.in_bands(bandpasses, *spin.start),
+            centre=bandpasses.centre,
+            dusts=tuple(dusts),
+        )
 
 
 @double_precision
 def systematic_scores(
-    parameters: np.ndarray,
-    data: np.ndarray,
-    bandpasses: Bandpasses,
-    noise: WhiteNoise,
-    model: SpectralModel,
-    at_once: int = AT_ONCE,
+    parameters: np.ndarray, data: np.ndarray, departures: Departures, at_once: int = AT_ONCE
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores of every pixel, and their information.
 
@@ -64,66 +87,36 @@ def systematic_scores(
     parameters : array (n_parameters, n_pixels)
         That were fitted to the data.
     data : array (n_bands, 2, n_pixels), µK_CMB
-    bandpasses : Bandpasses
-    noise : WhiteNoise
-    model : SpectralModel
+    departures : Departures
     at_once : int
         Pixels that are held in memory at a time.
 
     Returns
     -------
     score, information : arrays (n_pixels, n_departures)
-        Of the `departures`: relative gains, GHz, degrees, and amplitude per µK_RJ of dust.
+        Of relative gains, GHz, degrees, and amplitude per µK_RJ of dust.
     """
-    bands, shifted = (
-        Bands.of(one, noise, model) for one in (bandpasses, bandpasses.shifted(SHIFT))
-    )
-    spin = component("spin", "spinning_dust")
-    start = [one.start for one in spin.parameters]
-    of_bands = zip(bandpasses.nodes, bandpasses.weights, strict=True)
-    spinning = np.array([spin.in_band(*band, *start) for band in of_bands])
-    owners = [model.components.index(one) for one in _dusts(model)]
-    found = _scores(
-        parameters, data, bands, shifted, spinning, bandpasses.centre, tuple(owners), at_once
-    )
-    return tuple(map(np.asarray, found))
+    one = departures
+    known = one.bands, one.shifted, one.spinning, one.centre, one.dusts
+    return tuple(map(np.asarray, _scores(parameters, data, *known, at_once)))
 
 
 @partial(jax.jit, static_argnames=("dusts", "at_once"))
 def _scores(parameters, data, bands, shifted, spinning, centre, dusts, at_once):
-    n_bands = len(data)
-
     def of_pixel(own, white, bands, shifted):
-        columns, first, _ = columns_and_derivatives(own, bands)
+        fit = PixelFit(own, white, bands)
         elsewhere, _, _ = columns_and_derivatives(own, shifted)
-        explained = jnp.stack([bands.cmb, *map(jnp.stack, columns)], axis=-1)
-        basis, triangle = jnp.linalg.qr(explained)
-        maps = jnp.linalg.solve(triangle, basis.T @ white)
-
-        def unexplained(vector):
-            return vector - jnp.tensordot(basis, jnp.tensordot(basis, vector, (0, 0)), 1)
-
-        owners = bands.model.owners
-        by_parameter = [
-            unexplained(jnp.stack(v)[:, None] * maps[1 + owners[k]]).ravel()
-            for k, v in enumerate(first)
-        ]
-        of_parameters, _ = jnp.linalg.qr(jnp.stack(by_parameter, axis=-1))
-
-        sky = explained @ maps
-        change = jnp.stack([jnp.stack(c) for c in elsewhere], axis=-1) - explained[:, 1:]
-        moved = change @ maps[1:] / (SHIFT * centre[:, None])
+        change = jnp.stack([jnp.stack(c) for c in elsewhere], axis=-1) - fit.columns[:, 1:]
+        sky = fit.columns @ fit.maps
+        moved = change @ fit.maps[1:] / (SHIFT * centre[:, None])
         turned = 2 * jnp.radians(jnp.stack([-sky[:, 1], sky[:, 0]], axis=-1))
         # One band at a time.
-        alone = jnp.eye(n_bands)[:, :, None]
-        single = [alone * of_band for of_band in (sky, moved, turned)]
-        column = bands.white * spinning
-        several = [(column[:, None] * maps[1 + one])[None] for one in dusts]
-        vectors = jnp.moveaxis(jnp.concatenate(single + several), 0, -1)
-        left = unexplained(vectors.reshape(n_bands, -1)).reshape(2 * n_bands, -1)
-        left = left - of_parameters @ (of_parameters.T @ left)
-        residual = unexplained(white).ravel()
-        return left.T @ residual, jnp.sum(left**2, axis=0)
+        alone = jnp.eye(len(centre))[:, None]
+        single = [alone * of_band[:, :, None] for of_band in (sky, moved, turned)]
+        column = (bands.white * spinning)[:, None]
+        several = [(column * fit.maps[1 + one])[:, :, None] for one in dusts]
+        left = fit.unexplained(jnp.concatenate(single + several, axis=-1))
+        return left.T @ fit.residual, jnp.sum(left**2, axis=0)
 
     # With its CMB: that of a band has the band's gain and angle.
     white = over_noise(jnp.asarray(data), bands)
@@ -139,22 +132,16 @@ def systematic_table(
     ----------
     score, information : arrays (n_pixels, n_departures)
     names : list of (str, str)
-        See `departures`.
+        See `Departures`.
 
     Returns
     -------
     DataFrame
-        As `moments.moment_table`: `moment` is the departure that the data ask for. The last row's
+        As `moments.single_tests`: `moment` is the departure that the data ask for. The last row's
         probability is that of so small a one among as many independent tests.
     """
     total, alone = np.asarray(score).sum(axis=0), np.asarray(information).sum(axis=0)
-    alone = np.where(alone > 0, alone, np.nan)
-    table = pd.DataFrame(names, columns=["parameter", "with_parameter"]).assign(
-        moment=total / alone,
-        error=alone**-0.5,
-        chi2=total**2 / alone,
-        probability=2 * norm.sf(np.abs(total) / np.sqrt(alone)),
-    )
+    table = single_tests(names, total, np.where(alone > 0, alone, np.nan))
     least = -np.expm1(len(table) * np.log1p(-table["probability"].min()))
     table.loc[len(table)] = [ANY, ANY, np.nan, np.nan, table["chi2"].max(), least]
     return table

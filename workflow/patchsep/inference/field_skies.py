@@ -16,7 +16,7 @@ from ..fields.evidence import MeasuredFields
 from ..fields.fit import fit_fields, recover_cmb
 from ..fields.moments import moment_scores, moment_table
 from ..fields.prior import FieldPrior, variance_of
-from ..fields.systematics import departures, systematic_scores, systematic_table
+from ..fields.systematics import Departures, systematic_scores, systematic_table
 from ..instrument.bandpass import Bandpasses
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..observation.bands import Bands
@@ -223,16 +223,15 @@ def moment_tests(
         With columns `realization` and `region` before those of `systematics.systematic_table`, and
         below these of `moments.moment_table`.
     """
-    tables, names = [], departures(sky.bandpasses, sky.model)
+    tables, departures = [], Departures.of(sky.bandpasses, sky.noise, sky.model)
     parts = sky.parts() | {COMBINED: slice(None)}
     for number, fitted, observed in zip(realizations, parameters, data, strict=True):
         score, information = moment_scores(fitted, observed, sky.bands)
-        known = sky.bandpasses, sky.noise, sky.model
-        of_systematics = systematic_scores(fitted, observed, *known)
+        of_systematics = systematic_scores(fitted, observed, departures)
         for region, part in parts.items():
             table = pd.concat(
                 [
-                    systematic_table(*(values[part] for values in of_systematics), names),
+                    systematic_table(*(one[part] for one in of_systematics), departures.names),
                     moment_table(score[part], information[part], sky.model),
                 ],
                 ignore_index=True,

@@ -11,7 +11,7 @@ polynomials of degree 2n - 1 in it (Golub & Welsch 1969): three nodes do for a b
 PySM does with hundreds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,20 @@ class Bandpasses:
 
     def __len__(self) -> int:
         return len(self.centre)
+
+
+def over_band(brightness: Callable, nodes: np.ndarray, weights: np.ndarray):
+    """µK_CMB in one band of what is some µK_RJ at a frequency in GHz.
+
+    Parameters
+    ----------
+    brightness : callable
+        Of a frequency; nodes without weight are not asked for.
+    nodes, weights : arrays (n_nodes,)
+        Of one of `Bandpasses`.
+    """
+    with_weight = [(nu, weight) for nu, weight in zip(nodes, weights, strict=True) if weight]
+    return sum(weight * brightness(nu) for nu, weight in with_weight)
 
 
 @dataclass(frozen=True)

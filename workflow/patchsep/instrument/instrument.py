@@ -42,6 +42,11 @@ class Instrument:
     hits: tuple[str | None, ...]
     variance: tuple[str | None, ...]
 
+    @property
+    def has_noise_maps(self) -> bool:
+        """Whether its noise is not the same in all pixels."""
+        return any(self.hits) or any(self.variance)
+
     def bandpasses(self, n_nodes: int) -> Bandpasses:
         """Bandpasses of so many nodes, see `bandpass.FITTED_NODES` and `SIMULATED_NODES`."""
         return bandpasses(self.frequency, self.transmissions, n_nodes)

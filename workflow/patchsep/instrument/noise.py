@@ -44,7 +44,7 @@ class WhiteNoise:
             See `read_noise_map`.
         """
         depth = instrument.depth_p / hp.nside2resol(nside, arcmin=True)
-        if not any(instrument.hits) and not any(instrument.variance):
+        if not instrument.has_noise_maps:
             return cls(depth)
         # Bands often share their hits.
         maps = {
@@ -72,12 +72,16 @@ class WhiteNoise:
 
     @property
     def by_pixel(self) -> np.ndarray:
-        """rms in µK_CMB, array (n_bands, 1, n_pixels or 1) that broadcasts with maps."""
-        return self.sigma.reshape(len(self.sigma), 1, -1)
+        """rms of maps in µK_CMB, array (n_bands, 1, n_pixels or 1) that broadcasts with them.
+
+        What is not seen has no noise: it has no weight.
+        """
+        level = np.where(np.isfinite(self.sigma), self.sigma, 0.0)
+        return level.reshape(len(level), 1, -1)
 
     def n_seen(self, n_pixels: int) -> np.ndarray:
         """Number of bands that see each pixel, array (n_pixels,)."""
-        return np.broadcast_to(np.isfinite(self.by_pixel[:, 0]).sum(axis=0), n_pixels)
+        return np.broadcast_to(np.isfinite(self.sigma).sum(axis=0), n_pixels)
 
     def factors(self) -> tuple[np.ndarray, np.ndarray | None]:
         """rms as that of bands times that of pixels, where it is such a product.
@@ -87,9 +91,7 @@ class WhiteNoise:
         sigma : array (n_bands,), or (n_bands, n_pixels) where it is not
         relative : array (n_pixels,), or None where all are 1
         """
-        if self.sigma.ndim == 1:
-            return self.sigma, None
-        if not np.isfinite(self.sigma).all():
+        if self.sigma.ndim == 1 or not np.isfinite(self.sigma).all():
             return self.sigma, None
         relative = self.sigma[0] / self.sigma[0, 0]
         of_bands = self.sigma[:, 0]
@@ -114,9 +116,7 @@ class WhiteNoise:
         array (n_bands, 2, n_pixels), µK_CMB
         """
         rng = np.random.default_rng([seed, realization, *region.encode()])
-        # What is not seen has no noise: it has no weight.
-        level = np.where(np.isfinite(self.by_pixel), self.by_pixel, 0.0)
-        return level * rng.standard_normal((len(self.sigma), 2, n_pixels))
+        return self.by_pixel * rng.standard_normal((len(self.sigma), 2, n_pixels))
 
 
 def read_noise_map(path: str | Path, kind: str, nside: int) -> np.ndarray:

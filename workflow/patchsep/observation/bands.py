@@ -92,24 +92,21 @@ class Bands:
         """Noise rms of the CMB in µK if there were nothing else, but for `relative`."""
         return 1 / jnp.sqrt(jnp.sum(self.white**2, axis=0))
 
-    def map_pixels(self, function, *others: "Bands") -> "Bands":
-        """Bands with a function of everything that has pixels, which are its last axis."""
-        if not self.is_by_pixel:
-            return self
-
-        def of_leaf(leaf, *likewise):
-            return function(leaf, *likewise) if leaf.shape[-1] > 1 else leaf
-
-        return jax.tree.map(of_leaf, self, *others)
+    @property
+    def sigma(self) -> np.ndarray:
+        """Noise rms in µK_CMB, infinite where a band sees nothing; but for `relative`."""
+        return np.divide(1, self.white, out=np.full(self.white.shape, np.inf), where=self.white > 0)
 
     def of_cells(self, n_cells: int) -> "Bands":
         """Bands for cells that are pixels, and some more without data."""
+        if not self.is_by_pixel:
+            return self
 
         def padded(leaf):
-            missing = n_cells - leaf.shape[-1]
+            missing = n_cells - leaf.shape[-1] if leaf.shape[-1] > 1 else 0
             return np.pad(leaf, (*(leaf.ndim - 1) * ((0, 0),), (0, missing)), "edge")
 
-        return self.map_pixels(padded)
+        return jax.tree.map(padded, self)
 
 
 def whiten(data, bands):
@@ -155,10 +152,12 @@ def cmb_noise(bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel):
     float, or array (n_pixels,) where noise is not the same in all pixels
     """
     bandpasses = Bandpasses.of(bandpasses)
-    columns = [np.ones(len(bandpasses))]
-    for component in model.components:
-        start = [parameter.start for parameter in component.parameters]
-        of_bands = zip(bandpasses.nodes, bandpasses.weights, strict=True)
-        columns.append([component.in_band(*band, *start) for band in of_bands])
+    columns = [one.in_bands(bandpasses, *one.start) for one in model.components]
+    columns = [np.ones(len(bandpasses)), *columns]
     white = np.stack(columns) / np.moveaxis(noise.sigma[..., None], 0, -1)
     return np.sqrt(np.linalg.inv(white @ np.swapaxes(white, -1, -2))[..., 0, 0])[()]
+
+
+def rms(levels) -> float:
+    """Root mean square over pixels of a level (n_pixels,), or of one for all."""
+    return float(np.sqrt(np.mean(np.square(levels))))

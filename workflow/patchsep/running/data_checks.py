@@ -232,14 +232,12 @@ def model_problems(model: SpectralModel, instrument: Instrument, files: str) -> 
             "components"
         ]
     bandpasses = instrument.bandpasses(FITTED_NODES)
-    by_component = model.of_component(parameter.start for parameter in model.parameters)
     white = 1 / instrument.depth_p
 
     def column(component, values):
-        bands = zip(bandpasses.nodes, bandpasses.weights, strict=True)
-        return white * np.array([component.in_band(*band, *values) for band in bands])
+        return white * component.in_bands(bandpasses, *values)
 
-    columns = [white, *map(column, model.components, by_component)]
+    columns = [white, *(column(one, one.start) for one in model.components)]
     columns = np.stack([one / np.linalg.norm(one) for one in columns], axis=1)
     names = ("cmb", *model.component_names)
     alike = np.abs(np.triu(columns.T @ columns, 1)) > 1 - ALIKE
@@ -251,10 +249,10 @@ def model_problems(model: SpectralModel, instrument: Instrument, files: str) -> 
     if problems:
         return problems
     basis, _ = np.linalg.qr(columns)
-    for component, values in zip(model.components, by_component, strict=True):
-        here = column(component, values)
+    for component in model.components:
+        here = column(component, component.start)
         for place, parameter in enumerate(component.parameters):
-            moved = list(values)
+            moved = list(component.start)
             moved[place] += STEP * parameter.reach
             change = (column(component, moved) - here) / STEP / np.linalg.norm(here)
             if np.linalg.norm(change - basis @ (basis.T @ change)) < UNSEEN_CHANGE:

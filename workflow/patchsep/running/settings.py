@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..instrument.instrument import read_instrument
-from ..separation.ilc import FEWEST_BANDS
+from ..separation.ilc import FEWEST_BANDS, ILC
 from ..sky.components import Tabulated
 from ..sky.regions import region_names
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, component, spectral_model
@@ -36,8 +36,8 @@ def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
     source : str
         Name of the file(s), for messages.
     with_data : bool
-        Whether masks and templates are read to see if they can be used, which takes seconds where
-        they are fine: once for a run is enough.
+        Whether masks, templates and maps of noise are read, and spectra computed, to see if they
+        can be used, which takes seconds where they are fine: once for a run is enough.
 
     Returns
     -------
@@ -163,8 +163,16 @@ def _check_instruments(settings: Mapping, source, with_data):
         for name, one in settings["methods"].items()
         if (fewest := FEWEST_BANDS.get(one["strategy"], 0)) > n_bands
     ]
-    model = spectral_model(settings["components"], **{k: settings["fit"][k] for k in LIMITS})
-    problems += model_problems(model, instrument, files)
+    if instrument.has_noise_maps:
+        problems += [
+            f"methods.{name}.strategy: {one['strategy']} knows uniform noise only, and {files} has "
+            "maps of it; remove this method, or the maps of hits and variance"
+            for name, one in settings["methods"].items()
+            if one["strategy"] in ILC
+        ]
+    if with_data:
+        model = spectral_model(settings["components"], **{k: settings["fit"][k] for k in LIMITS})
+        problems += model_problems(model, instrument, files)
     if with_data and not problems:
         problems = noise_problems(instrument, settings["nside"])
     raise_problems(problems, source)

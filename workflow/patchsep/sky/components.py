@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..instrument.bandpass import Bandpasses, over_band
 from ..instrument.units import PLANCK_OVER_BOLTZMANN, rj_per_cmb
 from ..lazy import jax, jnp
 
@@ -101,6 +102,11 @@ class Component(ABC):
     kind: str = ""
 
     @property
+    def start(self) -> list[float]:
+        """Where fits of its parameters start."""
+        return [parameter.start for parameter in self.parameters]
+
+    @property
     def numbers(self) -> tuple:
         """What its spectrum depends on beside its parameters."""
         return ()
@@ -144,8 +150,12 @@ class Component(ABC):
         nodes, weights : arrays (n_nodes,)
             Of one of `Bandpasses`.
         """
-        with_weight = [(nu, weight) for nu, weight in zip(nodes, weights, strict=True) if weight]
-        return sum(weight * self.brightness(nu, *parameters) for nu, weight in with_weight)
+        return over_band(lambda nu: self.brightness(nu, *parameters), nodes, weights)
+
+    def in_bands(self, bandpasses: Bandpasses, *parameters) -> np.ndarray:
+        """`in_band` of all bands, array (n_bands, ...)."""
+        bands = zip(bandpasses.nodes, bandpasses.weights, strict=True)
+        return np.array([self.in_band(*band, *parameters) for band in bands])
 
     def column(self, constants, *parameters):
         """Whitened column; constants (..., 1) broadcast with parameters."""

@@ -12,6 +12,7 @@ import pysm3
 import pysm3.units as u
 from astropy.utils.data import conf
 
+from ..instrument.bandpass import over_band
 from ..lazy import healpy as hp
 from .embedded import embedded_sky
 from .presets import templates, templates_in_code
@@ -150,14 +151,11 @@ def polarization(sky: pysm3.Sky, nodes: np.ndarray, weights: np.ndarray) -> np.n
         Of `instrument.bandpass.Bandpasses`.
     """
 
-    def in_band(nodes, weights):
-        with_weight = [(nu, weight) for nu, weight in zip(nodes, weights, strict=True) if weight]
-        return sum(
-            weight * sky.get_emission(nu * u.GHz)[1:].to_value(u.uK_RJ)
-            for nu, weight in with_weight
-        )
+    def brightness(frequency):
+        return sky.get_emission(frequency * u.GHz)[1:].to_value(u.uK_RJ)
 
-    return np.stack(list(map(in_band, nodes, weights)))
+    bands = zip(nodes, weights, strict=True)
+    return np.stack([over_band(brightness, *band) for band in bands])
 
 
 def amplitudes(sky: pysm3.Sky, model: SpectralModel) -> dict[str, np.ndarray]:

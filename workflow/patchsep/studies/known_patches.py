@@ -98,7 +98,7 @@ def make_sky(
         nside=galaxy.nside,
         pixels=pixels,
         bandpasses=instrument.bandpasses(FITTED_NODES),
-        noise=WhiteNoise.of(instrument, galaxy.nside),
+        noise=WhiteNoise.of(instrument, galaxy.nside).of_pixels(pixels),
         foregrounds=polarization(galaxy, simulated.nodes, simulated.weights)[:, :, pixels],
         cmb=np.zeros((2, len(pixels))),
         noise_seed=seed,
