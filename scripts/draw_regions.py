@@ -5,7 +5,7 @@ from pathlib import Path
 
 from patchsep.files.maps import read_maps
 from patchsep.instrument.instrument import read_instrument
-from patchsep.instrument.noise import WhiteNoise
+from patchsep.instrument.noise_maps import bands_that_see
 from patchsep.running.jobs import begin
 from patchsep.sky.regions import draw_regions, dust_intensity_masks, planck_masks
 
@@ -21,8 +21,8 @@ def main(snakemake):
         masks = dust_intensity_masks(intensity, settings["sky_fractions"], settings["smoothing"])
     seen = None
     if snakemake.input.instrument:
-        noise = WhiteNoise.of(read_instrument(snakemake.input.instrument), nside)
-        seen = noise.n_seen(masks.shape[1]) >= snakemake.params.fewest_bands
+        instrument = read_instrument(snakemake.input.instrument)
+        seen = bands_that_see(instrument, nside) >= snakemake.params.fewest_bands
         log.info("%d pixels are seen by %d bands", seen.sum(), snakemake.params.fewest_bands)
     regions = draw_regions(masks, settings["rings"], settings["split_hemispheres"], seen)
     names = ", ".join(f"{index} = {name}" for index, name in enumerate(regions.names, start=1))

@@ -7,7 +7,8 @@ from refusals import problems_of
 
 from patchsep.files.foreign_maps import UnusableMap
 from patchsep.instrument.instrument import named_files, read_instrument
-from patchsep.instrument.noise import WhiteNoise, read_noise_map
+from patchsep.instrument.noise import WhiteNoise
+from patchsep.instrument.noise_maps import bands_that_see, read_noise_map
 from patchsep.observation.bands import Bands
 from patchsep.sky.regions import draw_regions
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
@@ -73,9 +74,9 @@ def test_noise_has_the_rms_of_its_pixel_and_none_where_nothing_is_seen(described
 
 
 def test_regions_have_what_enough_bands_see(described):
-    noise = WhiteNoise.of(read_instrument(described(hits=HITS)), NSIDE)
-    assert list(np.unique(noise.n_seen(N_PIXELS))) == [0, N_BANDS]
-    regions = draw_regions(np.ones((1, N_PIXELS), bool), ["hi"], seen=noise.n_seen(N_PIXELS) >= 4)
+    n_bands = bands_that_see(read_instrument(described(hits=HITS)), NSIDE)
+    assert list(np.unique(n_bands)) == [0, N_BANDS]
+    regions = draw_regions(np.ones((1, N_PIXELS), bool), ["hi"], seen=n_bands >= 4)
     np.testing.assert_array_equal(regions.pixels("hi"), np.flatnonzero(HITS > 0))
     with pytest.raises(UnusableMap, match="hi has no pixel that enough bands see"):
         draw_regions(np.ones((1, N_PIXELS), bool), ["hi"], seen=np.zeros(N_PIXELS, bool))

@@ -11,7 +11,7 @@ import numpy as np
 from ..files.foreign_maps import UnusableMap, find_parameter_map, map_names
 from ..instrument.bandpass import FITTED_NODES
 from ..instrument.instrument import Instrument
-from ..instrument.noise import NOISE_MAPS, read_noise_map
+from ..instrument.noise_maps import NOISE_MAPS, read_noise_map
 from ..sky import presets
 from ..sky.regions import draw_regions, find_mask_file, planck_masks
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel

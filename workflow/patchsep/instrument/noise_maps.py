@@ -1,0 +1,69 @@
+"""Maps of hits and of noise variance that an instrument's description names."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..files.foreign_maps import UnusableMap, find_parameter_map
+from .instrument import Instrument
+
+# What an instrument may have maps of.
+NOISE_MAPS = ("hits", "variance")
+
+
+def read_noise_maps(instrument: Instrument, nside: int) -> list[tuple]:
+    """Hits and variance of every band, each an array (12 nside²,) or None; see `read_noise_map`."""
+    # Bands often share their hits.
+    maps = {
+        (kind, path): read_noise_map(path, kind, nside) if path else None
+        for kind in NOISE_MAPS
+        for path in set(getattr(instrument, kind))
+    }
+    return [
+        (maps["hits", hits], maps["variance", variance])
+        for hits, variance in zip(instrument.hits, instrument.variance, strict=True)
+    ]
+
+
+def bands_that_see(instrument: Instrument, nside: int) -> np.ndarray:
+    """Number of bands whose noise is finite in every pixel: int array (12 nside²,)."""
+
+    def sees(hits, variance):
+        if variance is not None:
+            return np.isfinite(variance)
+        return True if hits is None else hits > 0
+
+    return sum(
+        np.ones(12 * nside**2, int) * sees(*of_band)
+        for of_band in read_noise_maps(instrument, nside)
+    )
+
+
+def read_noise_map(path: str | Path, kind: str, nside: int) -> np.ndarray:
+    """A map of `hits`, or of the `variance` of Q and U in µK²_CMB: array (12 nside²,).
+
+    Pixels that are unseen have no hits and an infinite variance.
+
+    Raises
+    ------
+    UnusableMap
+        If it cannot be read, is coarser than `nside` or has values that neither may have.
+    """
+    found = find_parameter_map(path, kind)
+    if found.nside < nside:
+        raise UnusableMap(
+            f"{path} has nside {found.nside}, and the run {nside}; use nside {found.nside} or "
+            f"less, or a finer map of {kind}"
+        )
+    known = found.values[~np.isnan(found.values)]
+    wrong = known < 0 if kind == "hits" else known <= 0
+    if wrong.any() or not np.any(known > 0):
+        needed = "0 or more" if kind == "hits" else "above 0"
+        raise UnusableMap(
+            f"{path}: {kind} is not {needed} in {wrong.sum()} of {len(known)} pixels, and above 0 "
+            f"in {np.sum(known > 0)}; mark pixels that are not observed as UNSEEN"
+        )
+    values = found.at(nside)
+    if kind == "hits":
+        return np.where(np.isnan(values), 0.0, values)
+    return np.where(np.isnan(values), np.inf, values * (nside / found.nside) ** 2)
