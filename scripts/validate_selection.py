@@ -23,7 +23,8 @@ def main(snakemake):
     model = spectral_model(**params.model)
     regions = Regions.read(snakemake.input.regions)
     nside, pixels = regions.nside, regions.pixels(params.region)
-    galaxy = foreground_sky(params.foregrounds["model"], nside, params.foregrounds["seed"])
+    settings = dict(params.foregrounds)
+    galaxy = foreground_sky(settings.pop("model"), nside, **settings)
     measured_with = {
         "estimator": Estimator.of(pixels, nside, **params.spectra),
         "theory": read_table(snakemake.input.theory),

@@ -219,8 +219,7 @@ def known_foregrounds(wildcards):
     WorkflowError
         If not. In params, before the first job, and only where such skies are asked for.
     """
-    model = SETTINGS["foregrounds"]["model"]
-    unknown = unknown_parameters(model, PLAN.model)
+    unknown = unknown_parameters(SETTINGS["foregrounds"], PLAN.model)
     if unknown:
         why = "; ".join(f"{name}: {reason}" for name, reason in unknown.items())
         raise WorkflowError(

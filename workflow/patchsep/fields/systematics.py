@@ -22,6 +22,7 @@ import pandas as pd
 
 from ..instrument.bandpass import Bandpasses
 from ..instrument.instrument import band_labels
+from ..instrument.miscalibration import OF_BANDS
 from ..instrument.noise import WhiteNoise
 from ..observation.bands import Bands, over_noise
 from ..separation.likelihood import columns_and_derivatives, double_precision
@@ -32,8 +33,6 @@ from .moments import AT_ONCE, PixelFit, of_pixels, single_tests
 SHIFT = 1e-4
 # Of all departures of an observation together: the least probable of so many.
 ANY = "any"
-# Departures of single bands, and their units.
-OF_BANDS = {"gain": "", "centre": "GHz", "angle": "deg"}
 SPINNING = "spinning dust"
 
 

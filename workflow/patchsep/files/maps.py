@@ -95,14 +95,44 @@ def read_maps(path: str | Path) -> dict[str, np.ndarray]:
     }
 
 
-def write_polarization(path: str | Path, maps: np.ndarray, names: list[str], about: str):
-    """Write Q, U maps (n_maps, 2, n_pixels) in µK_CMB as columns `name`_Q, `name`_U."""
+def write_polarization(
+    path: str | Path,
+    maps: np.ndarray,
+    names: list[str],
+    about: str,
+    response: np.ndarray | None = None,
+):
+    """Write Q, U maps (n_maps, 2, n_pixels) in µK_CMB as columns `name`_Q, `name`_U.
+
+    `response` (n_maps, 2, 2), what bands make of a sky's Q, U, goes to the header.
+    """
     columns = {
         f"{name}_{stokes}": component
         for name, qu in zip(names, maps, strict=True)
         for stokes, component in zip("QU", qu, strict=True)
     }
-    write_maps(path, columns, "uK_CMB", about)
+    entries = {} if response is None else _response_keywords(response)
+    write_maps(path, columns, "uK_CMB", about, {key: f"{x!r}" for key, x in entries.items()})
+
+
+def read_response(path: str | Path) -> np.ndarray | None:
+    """The response of `write_polarization`, or None if the file has none."""
+    header = fits.getheader(path, 1)
+    n_maps = header["TFIELDS"] // 2
+    keywords = _response_keywords(np.zeros((n_maps, 2, 2)))
+    if next(iter(keywords)) not in header:
+        return None
+    return np.reshape([float(header[key]) for key in keywords], (n_maps, 2, 2))
+
+
+def _response_keywords(response) -> dict[str, float]:
+    """Entries by header keyword: `R12_QU` is what U of the sky adds to Q of the twelfth map."""
+    return {
+        f"R{number}_{into}{of}": float(response[number - 1, row, column])
+        for number in range(1, 1 + len(response))
+        for row, into in enumerate("QU")
+        for column, of in enumerate("QU")
+    }
 
 
 def read_polarization(path: str | Path) -> np.ndarray:

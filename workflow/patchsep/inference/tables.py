@@ -7,8 +7,9 @@ import pandas as pd
 from scipy.stats import binom
 
 from ..fields.moments import UNLIKELY
-from ..fields.systematics import ANY, OF_BANDS, SPINNING
+from ..fields.systematics import ANY, SPINNING
 from ..files.columns import in_columns
+from ..instrument.miscalibration import OF_BANDS
 from ..separation.partitions import COUNT, patch_count_columns
 from ..sky.regions import COMBINED
 from .r_likelihood import bias_and_width

@@ -55,9 +55,9 @@ class Bandpasses:
         """Bandpasses themselves, or narrow ones of frequencies (n_bands,) in GHz."""
         return bands if isinstance(bands, cls) else cls.narrow(bands)
 
-    def shifted(self, relative: float) -> "Bandpasses":
-        """Bands at so much higher frequencies, and calibrated on the CMB there."""
-        nodes = (1 + relative) * self.nodes
+    def shifted(self, relative: float | np.ndarray) -> "Bandpasses":
+        """Bands at so much higher frequencies, all or each (n_bands,), calibrated on the CMB."""
+        nodes = ((1 + relative) * self.nodes.T).T
         cmb = np.sum(self.weights * rj_per_cmb(nodes), axis=1, keepdims=True)
         was = np.sum(self.weights * rj_per_cmb(self.nodes), axis=1, keepdims=True)
         return Bandpasses((1 + relative) * self.centre, nodes, self.weights * was / cmb)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..files.maps import read_polarization
+from ..files.maps import read_polarization, read_response
 from ..instrument.bandpass import FITTED_NODES, Bandpasses
 from ..instrument.instrument import read_instrument
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
@@ -26,6 +26,8 @@ class RegionSky:
     foregrounds : array (n_bands, 2, n_pixels), µK_CMB
     cmb : array (2, n_pixels), µK_CMB
     noise_seed : int
+    response : array (n_bands, 2, 2), or None
+        What bands make of the CMB's Q, U where they are not as described; foregrounds have it.
     """
 
     region: str
@@ -36,6 +38,7 @@ class RegionSky:
     foregrounds: np.ndarray
     cmb: np.ndarray
     noise_seed: int
+    response: np.ndarray | None = None
 
     @classmethod
     def read(cls, region: str, noise_seed: int, files: Mapping) -> "RegionSky":
@@ -55,6 +58,7 @@ class RegionSky:
         bands = read_instrument(files["instrument"])
         regions = Regions.read(files["regions"])
         foregrounds = read_polarization(files["foregrounds"])
+        response = read_response(files["foregrounds"])
         cmb = files.get("cmb")
         cmb = read_polarization(cmb)[0] if cmb else np.zeros((2, len(regions.labels)))
         noise, seen = WhiteNoise.of(bands, regions.nside), bands.bandpasses(FITTED_NODES)
@@ -70,6 +74,7 @@ class RegionSky:
                 foregrounds=foregrounds[:, :, pixels],
                 cmb=cmb[:, pixels],
                 noise_seed=noise_seed,
+                response=response,
             )
 
         return [part(name) for name in names or regions.names]
@@ -82,7 +87,8 @@ class RegionSky:
         if realization == FOREGROUNDS_ONLY:
             return self.foregrounds
         noise = self.noise.draw(len(self.pixels), self.noise_seed, realization, self.region)
-        return self.foregrounds + self.cmb + noise
+        cmb = self.cmb if self.response is None else self.response @ self.cmb
+        return self.foregrounds + cmb + noise
 
     def halves(self, realization: int) -> np.ndarray:
         """Two splits (2, n_bands, 2, n_pixels) whose mean is the realisation, as `observe` has it.

@@ -64,8 +64,7 @@ def cross_check(settings: dict) -> list[str]:
     problems += _figure_problems(settings)
     for key, sky in {"": settings, **_test_sets(settings)}.items():
         if "foregrounds" in sky:
-            presets = sky["foregrounds"]["model"]
-            problems += foreground_problems(f"{key}foregrounds", presets, nside)
+            problems += foreground_problems(f"{key}foregrounds", sky["foregrounds"], nside)
     # Of skies that can be made.
     problems = problems or _true_map_problems(settings, model)
     return problems + region_problems(regions, nside)
@@ -221,9 +220,7 @@ def _patch_values(patches):
 def _true_map_problems(settings, model) -> list[str]:
     """What follows true parameters needs a sky that has one map of each."""
     skies = {"": settings, **_test_sets(settings)}
-    presets = {
-        key: sky["foregrounds"]["model"] for key, sky in skies.items() if "foregrounds" in sky
-    }
+    simulated = {key: sky["foregrounds"] for key, sky in skies.items() if "foregrounds" in sky}
     problems = []
     for name, method in settings["methods"].items():
         if _maps_from(method) == "true":
@@ -235,9 +232,9 @@ def _true_map_problems(settings, model) -> list[str]:
             f"{key}: {prefix}foregrounds.model has no one true map of {parameter} ({why}); remove "
             "the key or the method, or choose presets such as [d1, s1]"
             for key, parameters in following.items()
-            for prefix, simulated in presets.items()
+            for prefix, foregrounds in simulated.items()
             if name in skies[prefix].get("methods", [name])
-            for parameter, why in unknown_parameters(simulated, model).items()
+            for parameter, why in unknown_parameters(foregrounds, model).items()
             if parameter in parameters
         ]
     return problems

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from ..instrument.bandpass import FITTED_NODES
 from ..instrument.instrument import Instrument
 from ..instrument.noise_maps import NOISE_MAPS, read_noise_map
 from ..sky import presets
+from ..sky.complexity import Complexity
 from ..sky.regions import draw_regions, find_mask_file, planck_masks
-from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
+from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 from .schema import all_of, as_list, suggest
 
@@ -79,9 +81,16 @@ def _mask_problems(regions, nside, spectra) -> list[str]:
     ]
 
 
-def foreground_problems(key, model, nside) -> list[str]:
+def foreground_problems(key, foregrounds, nside) -> list[str]:
+    model = foregrounds["model"]
     if model == "embedded":
         return []
+    if given := complexity_of(foregrounds):
+        return [
+            f"{key}.{name}: only of the embedded sky; remove this key, or choose presets that "
+            "are more or less complex"
+            for name in given
+        ]
     unknown = [preset for preset in model if preset not in presets.presets()]
     if unknown:
         return [
@@ -157,16 +166,24 @@ def file_content(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def unknown_parameters(sky: str | list[str], model: SpectralModel) -> dict[str, str]:
-    """Why a sky has no true map of some of a model's spectral parameters, by their name."""
-    attributes = [one.pysm for one in model.parameters]
+def complexity_of(foregrounds: Mapping) -> dict[str, float]:
+    """What settings of an embedded sky say of its complexity, as `Complexity.of` takes it."""
+    return {name: one for name, one in foregrounds.items() if name not in ("model", "seed")}
+
+
+def unknown_parameters(foregrounds: Mapping, model: SpectralModel) -> dict[str, str]:
+    """Why a sky has no true map of some of a model's spectral parameters, by their name.
+
+    `foregrounds` are settings: a `model`, and how complex that of an embedded sky is.
+    """
+    sky, attributes = foregrounds["model"], [one.pysm for one in model.parameters]
     unknown = {}
     for one in model.parameters:
         if attributes.count(one.pysm) > 1:
             unknown[one.name] = "several components of the model have one"
         elif sky == "embedded":
-            if one.pysm not in [known.pysm for known in DUST_AND_SYNCHROTRON.parameters]:
-                unknown[one.name] = "the embedded sky has none"
+            if not one.pysm or one.pysm in Complexity.of(**complexity_of(foregrounds)).unknown:
+                unknown[one.name] = "this embedded sky has not one map of it"
         else:
             found = [preset for preset in sky if presets.owns(preset, one.pysm)]
             if len(found) > 1:

@@ -164,11 +164,12 @@ class Plan(Shards):
     @cached_property
     def galaxies(self) -> dict[str, dict]:
         """Settings of simulated foregrounds, by folder: the skies of a test set share them."""
-        return {"": self.settings["foregrounds"]} | {
-            f"test/{name}/": one["foregrounds"]
-            for name, one in self.settings["test_sets"].items()
-            if "foregrounds" in one
-        }
+        galaxies = {"": self.settings["foregrounds"]}
+        for name, one in self.settings["test_sets"].items():
+            as_built = {key: one[key] for key in ("miscalibration",) if key in one}
+            if as_built or "foregrounds" in one:
+                galaxies[f"test/{name}/"] = one.get("foregrounds", galaxies[""]) | as_built
+        return galaxies
 
     def galaxy_of(self, sky: str) -> str:
         """Folder of the foregrounds of a sky: its set's, or that of the training sky."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..instrument.instrument import read_instrument
+from ..instrument.miscalibration import OF_BANDS, Miscalibration
 from ..separation.ilc import FEWEST_BANDS, ILC
 from ..sky.components import Tabulated
 from ..sky.regions import region_names
@@ -170,6 +171,12 @@ def _check_instruments(settings: Mapping, source, with_data):
             for name, one in settings["methods"].items()
             if one["strategy"] in ILC
         ]
+    for name, one in settings["test_sets"].items():
+        errors = {k: v for k, v in one.get("miscalibration", {}).items() if k in OF_BANDS}
+        try:
+            Miscalibration.of(instrument.labels, **errors)
+        except ValueError as error:
+            problems.append(f"test_sets.{name}.miscalibration.{error}")
     if with_data:
         model = spectral_model(settings["components"], **{k: settings["fit"][k] for k in LIMITS})
         problems += model_problems(model, instrument, files)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +49,10 @@ class Parameter:
     pysm: str = ""
     unit: str = ""
     inverse: bool = False
+
+    def scattered(self, factor: float) -> "Parameter":
+        """The same with another scatter, by a factor."""
+        return replace(self, scatter=factor * self.scatter)
 
     @property
     def label(self) -> str:

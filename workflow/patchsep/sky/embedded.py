@@ -5,9 +5,11 @@ import pysm3
 import pysm3.units as u
 
 from ..lazy import healpy as hp
+from .complexity import Complexity
+from .components import Component
 from .harmonics import gaussian_qu, power_law
 from .parameter_fields import gaussian_field, parameter_field
-from .spectral_model import DUST_AND_SYNCHROTRON
+from .spectral_model import CURVATURE, DUST_AND_SYNCHROTRON, component
 
 # Embedded sky. Amplitudes are D_80^EE over the 60 % of the sky with the faintest dust.
 #
@@ -21,65 +23,136 @@ DUST_SPECTRUM = dict(d80_ee=160.0, alpha_ee=-2.42, alpha_bb=-2.54, b_to_e=0.5)
 SYNCH_SPECTRUM = dict(d80_ee=10.6, alpha_ee=-3.15, alpha_bb=-3.15, b_to_e=0.5)
 # Below this multipole the spectra are flat: the largest scales come from the brightness.
 EMISSION_KNEE = 10
+POLARIZATION_OF_DUST = 0.05
+
+# Spinning dust: its intensity over that of dust, (8.3 ± 0.8) 10⁶ µK per optical depth at 353 GHz
+# (Planck 2015 XXV, arXiv:1506.06660), of dust of 20 K.
+SPINNING_FREQUENCY = 22.8
+SPINNING_PER_DUST = 8.3e6 / 12.7e6
+# One modified black body and one power law, whose spectra vary as published maps do.
+AS_PUBLISHED = Complexity()
 
 
-def embedded_sky(nside: int, seed: int) -> pysm3.Sky:
+class AnalyticEmission(pysm3.Model):
+    """Polarized emission of a component whose spectrum is the same everywhere.
+
+    Parameters
+    ----------
+    component : Component
+    parameters : list of float
+    maps : array (2, 12 nside²)
+        Q, U at the component's reference frequency, µK_RJ.
+    nside : int
+    """
+
+    def __init__(self, component: Component, parameters: list[float], maps, nside: int):
+        super().__init__(nside=nside)
+        self.component, self.parameters, self.maps = component, parameters, maps
+
+    def get_emission(self, freqs, weights=None):
+        """I (zero), Q, U at one frequency, µK_RJ."""
+        factor = self.component.brightness(u.Quantity(freqs).to_value(u.GHz), *self.parameters)
+        return np.stack([np.zeros_like(self.maps[0]), *(factor * self.maps)]) << u.uK_RJ
+
+
+def embedded_sky(nside: int, seed: int, complexity: Complexity = AS_PUBLISHED) -> pysm3.Sky:
     """A seeded dust and synchrotron sky for runs without templates.
 
     A stand-in for PySM's templates, not a model of our Galaxy: Gaussian Q, U with the
     published E/B spectra, multiplied by a brightness that grows towards the plane, and
     Gaussian maps of beta_dust, temp_dust and beta_synch with the scatter and the coherence
-    of those templates. Every field has a random stream of its own.
+    of those templates. Every field has a random stream of its own; skies of one seed and number of
+    layers have the same fields, whatever else their complexity is.
 
     Returns
     -------
     pysm3.Sky
-        One `ModifiedBlackBody` and one `PowerLaw`, both with spatially varying spectra.
+        A `ModifiedBlackBody` per layer, one `PowerLaw` or `CurvedPowerLaw`, and spinning dust if
+        there is any.
     """
     parameters = DUST_AND_SYNCHROTRON.parameters
-    dust_stream, synch_stream, texture_stream, *parameter_streams = map(
-        np.random.default_rng, np.random.SeedSequence(seed).spawn(3 + len(parameters))
+    dust_stream, synch_stream, texture_stream, *others = map(
+        np.random.default_rng,
+        np.random.SeedSequence(seed).spawn(3 + len(parameters) + 1 + 3 * complexity.layers),
     )
+    parameter_streams, curvature_stream = others[: len(parameters)], others[len(parameters)]
+    layer_streams = np.reshape(others[len(parameters) + 1 :], (complexity.layers, 3))
     field = {
-        one.name: parameter_field(nside, rng, one)
+        one.name: parameter_field(nside, rng, one.scattered(complexity.scatter))
         for one, rng in zip(parameters, parameter_streams, strict=True)
     }
     brightness = galactic_brightness(nside, texture_stream)
     to_rj = (1 * u.uK_CMB).to_value(
         u.uK_RJ, equivalencies=u.cmb_equivalencies(DUST_FREQUENCY * u.GHz)
     )
-    dust = to_rj * brightness * polarized_emission(nside, dust_stream, **DUST_SPECTRUM)
+    emission_streams = [dust_stream, *(streams[0] for streams in layer_streams[1:])]
+    layers = [
+        to_rj * brightness * polarized_emission(nside, rng, **DUST_SPECTRUM)
+        for rng in emission_streams
+    ] / np.sqrt(complexity.layers)
+    dust = layers.sum(axis=0)
     # Synchrotron rises less towards the plane than dust does.
     synch_brightness = on_faint_sky(np.sqrt(brightness))
     synch = synch_brightness * polarized_emission(nside, synch_stream, **SYNCH_SPECTRUM)
-    # Regions are drawn from the intensity, polarized at 5 %; nothing else uses it.
-    total = brightness * np.std(dust) / 0.05
+    # Regions are drawn from the intensity; nothing else uses it.
+    total = brightness * np.std(dust) / POLARIZATION_OF_DUST
 
-    return pysm3.Sky(
-        nside=nside,
-        component_objects=[
+    places = layer_places(complexity.layers)
+    sky = []
+    for number, (place, streams) in enumerate(zip(places, layer_streams, strict=True)):
+        own = {
+            # Warmer layers have flatter spectra, as of maps of both.
+            one.name: complexity.layer_scatter
+            * _layer_departure(nside, rng, one, -place if one.inverse else place)
+            for one, rng in zip(parameters[:2], streams[1:], strict=True)
+        }
+        sky.append(
             pysm3.ModifiedBlackBody(
-                map_I=total << u.uK_RJ,
-                map_Q=dust[0] << u.uK_RJ,
-                map_U=dust[1] << u.uK_RJ,
+                map_I=(total if number == 0 else np.zeros_like(total)) << u.uK_RJ,
+                map_Q=layers[number][0] << u.uK_RJ,
+                map_U=layers[number][1] << u.uK_RJ,
                 freq_ref_I=DUST_FREQUENCY * u.GHz,
                 freq_ref_P=DUST_FREQUENCY * u.GHz,
-                map_mbb_index=field["beta_dust"],
-                map_mbb_temperature=field["temp_dust"],
+                map_mbb_index=field["beta_dust"] + own["beta_dust"],
+                map_mbb_temperature=field["temp_dust"] + own["temp_dust"],
                 unit_mbb_temperature=u.K,
                 nside=nside,
-            ),
-            pysm3.PowerLaw(
-                map_I=np.zeros_like(total) << u.uK_RJ,
-                map_Q=synch[0] << u.uK_RJ,
-                map_U=synch[1] << u.uK_RJ,
-                freq_ref_I=SYNCH_FREQUENCY * u.GHz,
-                freq_ref_P=SYNCH_FREQUENCY * u.GHz,
-                map_pl_index=field["beta_synch"],
-                nside=nside,
-            ),
-        ],
+            )
+        )
+    synchrotron = dict(
+        map_I=np.zeros_like(total) << u.uK_RJ,
+        map_Q=synch[0] << u.uK_RJ,
+        map_U=synch[1] << u.uK_RJ,
+        freq_ref_I=SYNCH_FREQUENCY * u.GHz,
+        freq_ref_P=SYNCH_FREQUENCY * u.GHz,
+        map_pl_index=field["beta_synch"],
+        nside=nside,
     )
+    if complexity.curvature:
+        curvature = parameter_field(nside, curvature_stream, CURVATURE) / CURVATURE.mean
+        synchrotron |= dict(
+            spectral_curvature=complexity.curvature * curvature,
+            freq_curve=SYNCH_FREQUENCY * u.GHz,
+        )
+    kind = pysm3.CurvedPowerLaw if complexity.curvature else pysm3.PowerLaw
+    sky.append(kind(**synchrotron))
+    if complexity.spinning_dust:
+        relative = complexity.spinning_dust * SPINNING_PER_DUST / POLARIZATION_OF_DUST
+        spinning = component("spinning", "spinning_dust", reference=SPINNING_FREQUENCY)
+        sky.append(AnalyticEmission(spinning, spinning.start, relative * dust, nside))
+    return pysm3.Sky(nside=nside, component_objects=sky)
+
+
+def layer_places(n_layers: int) -> np.ndarray:
+    """Where the means of layers' parameters are, (n_layers,): evenly spaced, of unit variance."""
+    even = np.arange(n_layers) - (n_layers - 1) / 2
+    return even / even.std() if n_layers > 1 else even
+
+
+def _layer_departure(nside, rng, parameter, place) -> np.ndarray:
+    """Of one layer's parameter from that of all: map (n_pixels,) of the published scatter."""
+    field = gaussian_field(nside, rng, 0.0, parameter.scatter, parameter.slope)
+    return (place * parameter.scatter + field) / np.sqrt(2)
 
 
 def galactic_brightness(nside: int, rng: np.random.Generator) -> np.ndarray:

@@ -14,6 +14,7 @@ from astropy.utils.data import conf
 
 from ..instrument.bandpass import over_band
 from ..lazy import healpy as hp
+from .complexity import Complexity
 from .embedded import embedded_sky
 from .presets import templates, templates_in_code
 from .spectral_model import SpectralModel
@@ -51,7 +52,7 @@ def simulate_foregrounds(
     weights: np.ndarray,
     nside: int,
     model: SpectralModel,
-    seed: int = 0,
+    **embedded,
 ) -> Foregrounds:
     """Simulate dust and synchrotron in every band.
 
@@ -64,10 +65,10 @@ def simulate_foregrounds(
         Of `instrument.bandpass.Bandpasses`.
     model : SpectralModel
         Whose parameters are told.
-    seed : int
-        Seed of the embedded sky; PySM presets have none.
+    embedded :
+        `seed` and complexity of the embedded sky, see `foreground_sky`.
     """
-    sky = foreground_sky(presets, nside, seed)
+    sky = foreground_sky(presets, nside, **embedded)
     # Some components read what they need for a frequency only when asked for it.
     with _downloads_told(presets, nside):
         intensity = sky.get_emission(INTENSITY_FREQUENCY * u.GHz)[0].to_value(u.uK_RJ)
@@ -79,8 +80,17 @@ def simulate_foregrounds(
     )
 
 
-def foreground_sky(presets: str | list[str], nside: int, seed: int = 0) -> pysm3.Sky:
+def foreground_sky(presets: str | list[str], nside: int, seed: int = 0, **complexity) -> pysm3.Sky:
     """PySM's sky of presets, see `simulate_foregrounds`.
+
+    Parameters
+    ----------
+    presets, nside :
+        See `simulate_foregrounds`.
+    seed : int
+        Of the embedded sky; PySM presets have none.
+    complexity :
+        Of the embedded sky, see `Complexity.of`.
 
     Raises
     ------
@@ -88,7 +98,7 @@ def foreground_sky(presets: str | list[str], nside: int, seed: int = 0) -> pysm3
         If PySM cannot download what they need.
     """
     if presets == "embedded":
-        return embedded_sky(nside, seed)
+        return embedded_sky(nside, seed, Complexity.of(**complexity))
     with _downloads_told(presets, nside):
         return pysm3.Sky(nside=nside, preset_strings=list(presets))
 

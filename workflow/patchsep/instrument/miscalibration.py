@@ -1,0 +1,65 @@
+"""Bands that are not as described: their gain, centre, polarization angle and width."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .bandpass import Bandpasses, Transmission
+from .instrument import Instrument
+
+# Errors of single bands, and their units.
+OF_BANDS = {"gain": "", "centre": "GHz", "angle": "deg"}
+
+
+@dataclass(frozen=True)
+class Miscalibration:
+    """What the bands are, other than described.
+
+    Attributes
+    ----------
+    gain : array (n_bands,)
+        Relative error: maps are larger by 1 + gain.
+    centre : array (n_bands,), GHz
+        By which the whole bandpass is at higher frequencies; maps stay calibrated on the CMB.
+    angle : array (n_bands,), degrees
+        By which the polarization angle of maps is larger.
+    """
+
+    gain: np.ndarray
+    centre: np.ndarray
+    angle: np.ndarray
+
+    @classmethod
+    def of(cls, labels: Sequence[str], **errors: Mapping[str, float]) -> "Miscalibration":
+        """Of errors by kind and the label of the band; what is not given has none.
+
+        Raises
+        ------
+        ValueError
+            For a label that no band has.
+        """
+        for kind, by_band in errors.items():
+            if unknown := sorted(set(by_band) - set(labels)):
+                raise ValueError(
+                    f"{kind}.{unknown[0]}: there is no such band; known are {', '.join(labels)}"
+                )
+        given = {kind: errors.get(kind, {}) for kind in OF_BANDS}
+        return cls(*(np.array([one.get(k, 0.0) for k in labels]) for one in given.values()))
+
+    def shift(self, bandpasses: Bandpasses) -> Bandpasses:
+        """Bandpasses as the bands have them."""
+        return bandpasses.shifted(self.centre / bandpasses.centre)
+
+    @property
+    def response(self) -> np.ndarray:
+        """What bands make of Q, U: matrices (n_bands, 2, 2)."""
+        turn = np.radians(2 * self.angle)
+        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        return np.moveaxis((1 + self.gain) * rotation, -1, 0)
+
+
+def with_bandwidth(instrument: Instrument, bandwidth: float) -> Instrument:
+    """The instrument with top hats of this width over their centre for all bands."""
+    hats = tuple(Transmission.top_hat(centre, bandwidth) for centre in instrument.frequency)
+    return replace(instrument, transmissions=hats)
