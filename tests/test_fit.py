@@ -300,10 +300,14 @@ def test_the_numbering_of_patches_does_not_matter(bright_sky, noisy, reference):
     np.testing.assert_allclose(result.cmb, reference.cmb, atol=1e-3)
 
 
-def test_realizations_do_not_influence_each_other(bright_sky, noisy, fitted):
-    alone = fit(bright_sky, noisy[5:6])
+def test_realizations_do_not_influence_each_other(bright_sky, noisy):
+    """To the last bit among as many others; XLA may round one by itself differently."""
+    beside = [fit(bright_sky, noisy[[5, *others]]).parameters for others in ((0, 1), (7, 8))]
+    alone = fit(bright_sky, noisy[5:6], tolerance=TO_ROUNDING).parameters
+    together = fit(bright_sky, noisy[:10], tolerance=TO_ROUNDING).parameters
     for name in PARAMETERS:
-        np.testing.assert_array_equal(alone.parameters[name][0], fitted.parameters[name][5])
+        np.testing.assert_array_equal(beside[0][name][0], beside[1][name][0])
+        np.testing.assert_allclose(alone[name][0], together[name][5], rtol=1e-9)
 
 
 @pytest.mark.parametrize("memory", [1e-6, 10.0], ids=["one by one", "all at once"])
@@ -497,10 +501,10 @@ def beta_synch(sky, change):
 
 
 @pytest.mark.parametrize("double", [False, True])
-def test_fits_are_in_double_precision_whatever_jax_is_set_to(bright_sky, noisy, fitted, double):
+def test_fits_are_in_double_precision_whatever_jax_is_set_to(bright_sky, noisy, reference, double):
     """The minimum is not resolved in single: NLL differences of 1e-3 in 1e8."""
     with jax.enable_x64(double):
-        result = fit(bright_sky, noisy[:1])
+        result = fit(bright_sky, noisy[:1], tolerance=1e-3)
         assert jax.config.jax_enable_x64 is double
     assert result.cmb.dtype == result.nll.dtype == float
-    np.testing.assert_allclose(result.nll, fitted.nll[:1], rtol=1e-12)
+    np.testing.assert_array_equal(result.nll, reference.nll)

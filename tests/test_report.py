@@ -6,6 +6,10 @@ from itertools import count
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 from workflows import FIGURES, snakemake, tiny
@@ -65,10 +69,24 @@ class Page:
         self.browser = browser
 
     def until(self, condition):
-        return WebDriverWait(self.browser, PATIENCE).until(lambda _: condition())
+        """What a condition gives once it is true; the page may still be moving."""
+        moving = StaleElementReferenceException, ElementClickInterceptedException
+        waiting = WebDriverWait(self.browser, PATIENCE, ignored_exceptions=moving)
+        return waiting.until(lambda _: condition())
 
-    def click(self, text):
-        self.until(lambda: [one for one in self.all("a") if one.text == text])[0].click()
+    def click(self, found, number=0):
+        """Click on one of what is found, when it is there and nothing is in front of it."""
+
+        def clicked():
+            there = found()
+            if len(there) > number:
+                there[number].click()
+                return True
+
+        self.until(clicked)
+
+    def links(self, text):
+        return [one for one in self.all("a") if one.text == text]
 
     def all(self, selector):
         return self.browser.find_elements(By.CSS_SELECTOR, selector)
@@ -77,12 +95,14 @@ class Page:
         """Open the results of a folder one after the other."""
         for number in count():
             self.browser.refresh()
-            self.click(folder)
-            eyes = self.until(lambda: self.all("a[iconname=eye]"))
-            if number == len(eyes):
+            self.click(lambda: self.links(folder))
+            if number == len(self.until(self.eyes)):
                 return
-            eyes[number].click()
+            self.click(self.eyes, number)
             yield number
+
+    def eyes(self):
+        return self.all("a[iconname=eye]")
 
     def width_of(self, image):
         return self.browser.execute_script("return arguments[0].naturalWidth", image)
