@@ -1,11 +1,13 @@
 """Measure the fields of a sky on one observation, and clean the whole sky with them."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from patchsep.fields.evidence import measure_fields
+from patchsep.fields.nuisance import fit_nuisance, nuisance_table, priors_of
 from patchsep.fields.prior import Freedom, expected_prior, literature_of
 from patchsep.fields.samples import posterior_samples
 from patchsep.files.maps import read_templates, write_maps
@@ -31,18 +33,21 @@ def main(snakemake):
     model = spectral_model(**params.model)
     sky = WholeSky(RegionSky.read_all(params.noise_seed, snakemake.input), model)
     templates = read_templates(snakemake.input.get("templates"))
-    observation = sky.observe([0])[1]
-    measured = measure_fields(
-        observation,
-        [prior_of(name, sky, templates, options, params.patch_seed) for name in model.names],
-        sky.pixels,
-        sky.nside,
-        sky.bands,
-        Freedom(**options["freedom"]),
-        options["remainder"],
-        options["seed"],
-        **params.fit,
-    )
+    priors = [prior_of(name, sky, templates, options, params.patch_seed) for name in model.names]
+
+    def measure(sky):
+        data = sky.observe([0])[1]
+        freedom = Freedom(**options["freedom"])
+        how = freedom, options["remainder"], options["seed"]
+        return data, measure_fields(
+            data, priors, sky.pixels, sky.nside, sky.bands, *how, **params.fit
+        )
+
+    observation, measured = measure(sky)
+    if options["nuisance"]:
+        sky = with_nuisance(sky, measured, observation, options["nuisance"])
+        observation, measured = measure(sky)
+    write_table(output.nuisance, nuisance_table(sky.nuisance))
     warn_of_templates(measured, templates, model)
     write_table(output.spectra_of_parameters, measured.spectra)
     write_table(output.parameters, parameter_summary(measured, model))
@@ -72,6 +77,19 @@ def main(snakemake):
     about = f"patchsep, method {snakemake.wildcards.method}, realisation 0"
     write_maps(output.maps, maps, units, about)
     write_table(output.spectra, pd.concat(tables, ignore_index=True))
+
+
+def with_nuisance(sky, measured, observation, settings):
+    """The sky with errors of the bands fitted to one observation."""
+    found = fit_nuisance(
+        observation,
+        np.asarray(measured.maximum.at.parameters),
+        sky.bandpasses,
+        sky.noise,
+        sky.model,
+        priors_of(settings, sky.bandpasses.labels),
+    )
+    return replace(sky, nuisance=found)
 
 
 def prior_of(name, sky, templates, options, seed):

@@ -9,7 +9,8 @@ from jsonschema import validate
 
 from patchsep.files.maps import read_polarization, write_polarization
 from patchsep.inference.mocks import emission
-from patchsep.instrument.instrument import band_labels, read_instrument
+from patchsep.instrument.bandpass import band_labels
+from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.running.schema import read_schema
 from patchsep.separation.fit import separate

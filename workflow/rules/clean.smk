@@ -56,6 +56,7 @@ rule clean_sky_with_fields:
         parameters=f"{RESULTS}/{{sky}}fields/{{method}}.csv",
         spectra_of_parameters=f"{RESULTS}/{{sky}}fields/{{method}}_spectra.csv",
         moments=f"{RESULTS}/{{sky}}fields/{{method}}_moments.csv",
+        nuisance=f"{RESULTS}/{{sky}}fields/{{method}}_nuisance.csv",
     log:
         f"{LOGS}/{{sky}}clean_sky/{{method}}.log",
     benchmark:

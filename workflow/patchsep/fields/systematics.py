@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 
 from ..instrument.bandpass import Bandpasses
-from ..instrument.instrument import band_labels
 from ..instrument.miscalibration import OF_BANDS
 from ..instrument.noise import WhiteNoise
 from ..observation.bands import Bands, over_noise
@@ -62,9 +61,9 @@ class Departures:
 
     @classmethod
     def of(cls, bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel) -> "Departures":
-        labels, spin = band_labels(bandpasses.centre), component("spin", "spinning_dust")
+        spin = component("spin", "spinning_dust")
         dusts = [n for n, one in enumerate(model.components) if one.kind == "modified_black_body"]
-        of_bands = [(kind, label) for kind in OF_BANDS for label in labels]
+        of_bands = [(kind, label) for kind in OF_BANDS for label in bandpasses.labels]
         return cls(
             names=of_bands + [(SPINNING, model.components[n].name) for n in dusts],
             bands=Bands.of(bandpasses, noise, model),
@@ -103,23 +102,42 @@ def systematic_scores(
 @partial(jax.jit, static_argnames=("dusts", "at_once"))
 def _scores(parameters, data, bands, shifted, spinning, centre, dusts, at_once):
     def of_pixel(own, white, bands, shifted):
-        fit = PixelFit(own, white, bands)
-        elsewhere, _, _ = columns_and_derivatives(own, shifted)
-        change = jnp.stack([jnp.stack(c) for c in elsewhere], axis=-1) - fit.columns[:, 1:]
-        sky = fit.columns @ fit.maps
-        moved = change @ fit.maps[1:] / (SHIFT * centre[:, None])
-        turned = 2 * jnp.radians(jnp.stack([-sky[:, 1], sky[:, 0]], axis=-1))
-        # One band at a time.
-        alone = jnp.eye(len(centre))[:, None]
-        single = [alone * of_band[:, :, None] for of_band in (sky, moved, turned)]
-        column = (bands.white * spinning)[:, None]
-        several = [(column * fit.maps[1 + one])[:, :, None] for one in dusts]
-        left = fit.unexplained(jnp.concatenate(single + several, axis=-1))
-        return left.T @ fit.residual, jnp.sum(left**2, axis=0)
+        residual, left = departing(own, white, bands, shifted, spinning, centre, dusts)
+        return left.T @ residual, jnp.sum(left**2, axis=0)
 
-    # With its CMB: that of a band has the band's gain and angle.
     white = over_noise(jnp.asarray(data), bands)
     return of_pixels(of_pixel, parameters, white, at_once, bands, shifted)
+
+
+def departing(own, white, bands, shifted, spinning, centre, dusts):
+    """What one pixel tells of departures.
+
+    Parameters
+    ----------
+    own : array (n_parameters,)
+    white : array (n_bands, 2)
+        Data over the noise, with their CMB: that of a band has the band's gain and angle.
+    bands, shifted, spinning, centre, dusts :
+        See `Departures`.
+
+    Returns
+    -------
+    residual : array (2 n_bands,)
+    left : array (2 n_bands, n_departures)
+        What amplitudes and parameters could not make of each departure.
+    """
+    fit = PixelFit(own, white, bands)
+    elsewhere, _, _ = columns_and_derivatives(own, shifted)
+    change = jnp.stack([jnp.stack(c) for c in elsewhere], axis=-1) - fit.columns[:, 1:]
+    sky = fit.columns @ fit.maps
+    moved = change @ fit.maps[1:] / (SHIFT * centre[:, None])
+    turned = 2 * jnp.radians(jnp.stack([-sky[:, 1], sky[:, 0]], axis=-1))
+    # One band at a time.
+    alone = jnp.eye(len(centre))[:, None]
+    single = [alone * of_band[:, :, None] for of_band in (sky, moved, turned)]
+    column = (bands.white * spinning)[:, None]
+    several = [(column * fit.maps[1 + one])[:, :, None] for one in dusts]
+    return fit.residual, fit.unexplained(jnp.concatenate(single + several, axis=-1))
 
 
 def systematic_table(

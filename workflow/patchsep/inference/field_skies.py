@@ -15,6 +15,7 @@ from ..fields.basis import Basis
 from ..fields.evidence import MeasuredFields
 from ..fields.fit import fit_fields, recover_cmb
 from ..fields.moments import moment_scores, moment_table
+from ..fields.nuisance import Nuisance
 from ..fields.prior import FieldPrior, variance_of
 from ..fields.systematics import Departures, systematic_scores, systematic_table
 from ..instrument.bandpass import Bandpasses
@@ -36,10 +37,13 @@ class WholeSky:
     ----------
     regions : list of RegionSky
     model : SpectralModel
+    nuisance : Nuisance, or None
+        Errors of the bands, for which bandpasses and data are corrected.
     """
 
     regions: list[RegionSky]
     model: SpectralModel
+    nuisance: Nuisance | None = None
 
     @cached_property
     def pixels(self) -> np.ndarray:
@@ -52,13 +56,16 @@ class WholeSky:
 
     @property
     def bandpasses(self) -> Bandpasses:
-        return self.regions[0].bandpasses
+        """As they are known: described, or corrected."""
+        described = self.regions[0].bandpasses
+        return self.nuisance.miscalibration.shift(described) if self.nuisance else described
 
     @cached_property
     def noise(self) -> WhiteNoise:
         """Of all pixels."""
         levels = [sky.noise.sigma for sky in self.regions]
-        return WhiteNoise(np.concatenate(levels, axis=1) if levels[0].ndim == 2 else levels[0])
+        noise = WhiteNoise(np.concatenate(levels, axis=1) if levels[0].ndim == 2 else levels[0])
+        return self.nuisance.miscalibration.scale(noise) if self.nuisance else noise
 
     @cached_property
     def bands(self) -> Bands:
@@ -71,7 +78,8 @@ class WholeSky:
     def observe(self, realizations: Sequence[int]) -> np.ndarray:
         """As `region_sky.observe`, of all pixels: foregrounds alone come first."""
         parts = [observe(sky, list(realizations)) for sky in self.regions]
-        return np.concatenate(parts, axis=-1)
+        data = np.concatenate(parts, axis=-1)
+        return self.nuisance.miscalibration.correct(data) if self.nuisance else data
 
     def with_noise(self, foregrounds: np.ndarray, seed: int) -> np.ndarray:
         """Foregrounds (n_skies, n_bands, 2, n_pixels) of mock skies, each with noise of its own."""
@@ -134,12 +142,15 @@ def mock_foregrounds_of_fields(
             maps.append(np.clip(drawn, *sky.model.parameters[k].bounds))
         return np.stack(maps)
 
-    return np.stack(
-        [
-            emission(sky.bandpasses, parameters(number), amplitudes, sky.model)
-            for number in range(n_skies)
-        ]
-    )
+    def observed(number):
+        """With errors of the bands as large as the data leave them."""
+        if not sky.nuisance:
+            return emission(sky.bandpasses, parameters(number), amplitudes, sky.model)
+        left = sky.nuisance.draw(np.random.default_rng([seed, number, len(measured.priors)]))
+        bandpasses = left.shift(sky.bandpasses)
+        return left.response @ emission(bandpasses, parameters(number), amplitudes, sky.model)
+
+    return np.stack([observed(number) for number in range(n_skies)])
 
 
 def clean_with_fields(
@@ -224,6 +235,10 @@ def moment_tests(
         below these of `moments.moment_table`.
     """
     tables, departures = [], Departures.of(sky.bandpasses, sky.noise, sky.model)
+    # What is fitted is not tested.
+    known = sky.nuisance.names if sky.nuisance else []
+    tested = [k for k, name in enumerate(departures.names) if name not in known]
+    names = [departures.names[k] for k in tested]
     parts = sky.parts() | {COMBINED: slice(None)}
     for number, fitted, observed in zip(realizations, parameters, data, strict=True):
         score, information = moment_scores(fitted, observed, sky.bands)
@@ -231,7 +246,7 @@ def moment_tests(
         for region, part in parts.items():
             table = pd.concat(
                 [
-                    systematic_table(*(one[part] for one in of_systematics), departures.names),
+                    systematic_table(*(one[part][:, tested] for one in of_systematics), names),
                     moment_table(score[part], information[part], sky.model),
                 ],
                 ignore_index=True,

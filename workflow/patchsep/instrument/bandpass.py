@@ -12,7 +12,7 @@ PySM does with hundreds.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,15 +34,21 @@ class Bandpasses:
     Attributes
     ----------
     centre : array (n_bands,), GHz
-        What a band is called by.
     nodes : array (n_bands, n_nodes), GHz
     weights : array (n_bands, n_nodes)
         A component's µK_CMB in a band is the sum over nodes of weight times its µK_RJ there.
+    labels : tuple of str
+        Names of the bands; by their centres if they are not given.
     """
 
     centre: np.ndarray
     nodes: np.ndarray
     weights: np.ndarray
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not self.labels:
+            object.__setattr__(self, "labels", tuple(band_labels(self.centre)))
 
     @classmethod
     def narrow(cls, frequencies) -> "Bandpasses":
@@ -56,14 +62,30 @@ class Bandpasses:
         return bands if isinstance(bands, cls) else cls.narrow(bands)
 
     def shifted(self, relative: float | np.ndarray) -> "Bandpasses":
-        """Bands at so much higher frequencies, all or each (n_bands,), calibrated on the CMB."""
+        """The bands at so much higher frequencies, all or each (n_bands,), calibrated on the CMB.
+
+        They keep their names and centres.
+        """
         nodes = ((1 + relative) * self.nodes.T).T
         cmb = np.sum(self.weights * rj_per_cmb(nodes), axis=1, keepdims=True)
         was = np.sum(self.weights * rj_per_cmb(self.nodes), axis=1, keepdims=True)
-        return Bandpasses((1 + relative) * self.centre, nodes, self.weights * was / cmb)
+        return replace(self, nodes=nodes, weights=self.weights * was / cmb)
 
     def __len__(self) -> int:
         return len(self.centre)
+
+
+def band_labels(frequencies: np.ndarray) -> list[str]:
+    """A name for each band: its frequency, and a number where others have the same name."""
+    return distinct([f"{frequency:g}GHZ".replace(".", "P") for frequency in frequencies])
+
+
+def distinct(names: list[str]) -> list[str]:
+    """The names, with a number where several are the same."""
+    return [
+        name if names.count(name) == 1 else f"{name}_{names[: place + 1].count(name)}"
+        for place, name in enumerate(names)
+    ]
 
 
 def over_band(brightness: Callable, nodes: np.ndarray, weights: np.ndarray):

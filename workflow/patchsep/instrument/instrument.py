@@ -1,13 +1,13 @@
 """The instrument: bands with their bandpasses, polarization depths and beams."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from .bandpass import Bandpasses, Transmission, bandpasses
+from .bandpass import Bandpasses, Transmission, band_labels, bandpasses, distinct
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,8 @@ class Instrument:
 
     def bandpasses(self, n_nodes: int) -> Bandpasses:
         """Bandpasses of so many nodes, see `bandpass.FITTED_NODES` and `SIMULATED_NODES`."""
-        return bandpasses(self.frequency, self.transmissions, n_nodes)
-
-
-def band_labels(frequencies: np.ndarray) -> list[str]:
-    """A name for each band: its frequency, and a number where others have the same name."""
-    return distinct([f"{frequency:g}GHZ".replace(".", "P") for frequency in frequencies])
-
-
-def distinct(names: list[str]) -> list[str]:
-    """The names, with a number where several are the same."""
-    return [
-        name if names.count(name) == 1 else f"{name}_{names[: place + 1].count(name)}"
-        for place, name in enumerate(names)
-    ]
+        found = bandpasses(self.frequency, self.transmissions, n_nodes)
+        return replace(found, labels=tuple(self.labels))
 
 
 def read_instrument(paths: str | Path | Sequence[str | Path]) -> Instrument:

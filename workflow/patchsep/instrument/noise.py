@@ -52,9 +52,9 @@ class WhiteNoise:
                 sigma[band] = np.sqrt(variance)
         return cls(sigma)
 
-    def scaled(self, factor: float) -> "WhiteNoise":
-        """Noise that is so many times as large."""
-        return WhiteNoise(factor * self.sigma)
+    def scaled(self, factor: float | np.ndarray) -> "WhiteNoise":
+        """Noise that is so many times as large, in all bands or in each (n_bands,)."""
+        return WhiteNoise((factor * self.sigma.T).T)
 
     def of_pixels(self, pixels: np.ndarray) -> "WhiteNoise":
         """Noise of some of the pixels."""

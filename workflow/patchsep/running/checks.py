@@ -24,6 +24,7 @@ UNSET = {
     "independent_patches": False,
     "parameters": None,
     "n_patches": None,
+    "nuisance": None,
     "maps": {},
     "smoothing": 0.0,
     "errors": {},
@@ -88,7 +89,7 @@ def _method_problems(key, method, rings, nside, model) -> list[str]:
         return _ilc_problems(key, method)
     only_fields = [
         f"{key}.{name}: only for {FIELDS}; remove this key"
-        for name in ("parameters", "n_patches")
+        for name in ("parameters", "n_patches", "nuisance")
         if name in method
     ]
     return only_fields + _patch_problems(key, method, rings, nside)

@@ -284,6 +284,7 @@ class Plan(Shards):
             "n_patches": method.get("n_patches", {}),
             "errors": method["errors"] if method["maps"] else {},
             "coherence": method["coherence"],
+            "nuisance": method.get("nuisance", {}),
             **self.settings["fields"],
         }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..instrument.instrument import read_instrument
-from ..instrument.miscalibration import OF_BANDS, Miscalibration
+from ..instrument.miscalibration import Miscalibration
 from ..separation.ilc import FEWEST_BANDS, ILC
 from ..sky.components import Tabulated
 from ..sky.regions import region_names
@@ -171,12 +171,17 @@ def _check_instruments(settings: Mapping, source, with_data):
             for name, one in settings["methods"].items()
             if one["strategy"] in ILC
         ]
-    for name, one in settings["test_sets"].items():
-        errors = {k: v for k, v in one.get("miscalibration", {}).items() if k in OF_BANDS}
+    by_band = {
+        f"{key}.{name}.{section}": one.get(section, {})
+        for key, section in (("test_sets", "miscalibration"), ("methods", "nuisance"))
+        for name, one in settings[key].items()
+    }
+    for key, errors in by_band.items():
+        named = {kind: one for kind, one in errors.items() if isinstance(one, Mapping)}
         try:
-            Miscalibration.of(instrument.labels, **errors)
+            Miscalibration.of(instrument.labels, **named)
         except ValueError as error:
-            problems.append(f"test_sets.{name}.miscalibration.{error}")
+            problems.append(f"{key}.{error}")
     if with_data:
         model = spectral_model(settings["components"], **{k: settings["fit"][k] for k in LIMITS})
         problems += model_problems(model, instrument, files)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..instrument.instrument import band_labels
+from ..instrument.bandpass import band_labels
 from ..instrument.noise import WhiteNoise
 from ..lazy import healpy as hp
 from ..sky.harmonics import analyze, gaussian_alm, n_cores, synthesize
