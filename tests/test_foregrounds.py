@@ -127,7 +127,7 @@ def test_sky_scales_between_bands_as_the_fitted_model_does(embedded, frequency):
 @pytest.mark.parametrize("nside", [16, 32])
 def test_embedded_sky_is_fixed_by_its_seed(bands, nside):
     first, again, other = (
-        simulate_foregrounds("embedded", bands.nodes, bands.weights, nside, MODEL, seed)
+        simulate_foregrounds("embedded", bands.nodes, bands.weights, nside, MODEL, seed=seed)
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first.polarization, again.polarization)
