@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from patchsep.running.schema import read_schema
 from patchsep.running.settings import load_settings
@@ -12,6 +13,7 @@ from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 ROOT = Path(__file__).parents[1]
 CONFIG_FILES = sorted((ROOT / "config").glob("*.yaml"))
+MODEL_FILES = sorted((ROOT / "config/models").glob("*.yaml"))
 # In these sections of a method all parameters have the same row.
 BY_PARAMETER = {"patches", "maps", "errors", "parameters", "n_patches"}
 FREE = dict.fromkeys(DUST_AND_SYNCHROTRON.names, "<parameter>")
@@ -89,3 +91,13 @@ def test_every_shipped_configuration_can_be_used(path, monkeypatch, request):
 @pytest.mark.parametrize("path", CONFIG_FILES, ids=lambda path: path.name)
 def test_every_shipped_configuration_is_named_in_the_readme(path):
     assert f"`{path.name}`" in (ROOT / "config/README.md").read_text()
+
+
+@pytest.mark.parametrize("path", MODEL_FILES, ids=lambda path: path.name)
+def test_every_shipped_model_can_be_laid_over_its_configuration(path, monkeypatch):
+    """As Snakemake merges files: the first word of the model's name is its configuration's."""
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load((ROOT / f"config/{path.stem.split('_')[0]}.yaml").read_text())
+    update_config(config, yaml.safe_load(path.read_text()))
+    assert load_settings(config, str(path))["run"] == path.stem
+    assert f"`models/{path.name}`" in (ROOT / "config/README.md").read_text()
