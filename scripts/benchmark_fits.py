@@ -1,10 +1,15 @@
 """Time optimisers on one region's data, and follow them through their iterations."""
 
 from patchsep.files.tables import write_table
+from patchsep.instrument.instrument import read_instrument
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
 from patchsep.sky.spectral_model import spectral_model
 from patchsep.studies.benchmark import time_fits, trace_fits
+from patchsep.studies.model_costs import time_models
+
+# Of every model, fitted in one call.
+N_REALIZATIONS = 10
 
 
 def main(snakemake):
@@ -13,6 +18,9 @@ def main(snakemake):
     with_all = settings["optimizers"], settings["seed"], spectral_model(**params.model)
     write_table(snakemake.output.times, time_fits(sky, settings["patches"], *with_all))
     write_table(snakemake.output.traces, trace_fits(sky, settings["traced"], *with_all))
+    instrument = read_instrument(snakemake.input.instrument)
+    models = time_models(sky, instrument, settings["traced"], N_REALIZATIONS, settings["seed"])
+    write_table(snakemake.output.models, models)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ rule benchmark_fits:
     output:
         times=f"{RESULTS}/benchmark/run_times.csv",
         traces=f"{RESULTS}/benchmark/optimizers.csv",
+        models=f"{RESULTS}/benchmark/models.csv",
     log:
         f"{LOGS}/benchmark_fits.log",
     # Before long jobs have begun, for which it would have to wait.
