@@ -58,7 +58,7 @@ class WholeSky:
     def noise(self) -> WhiteNoise:
         """Of all pixels."""
         levels = [sky.noise.sigma for sky in self.regions]
-        return WhiteNoise(np.concatenate(levels, axis=1) if levels[0].ndim == 2 else levels[0])
+        return WhiteNoise(np.concatenate(levels, axis=-1) if levels[0].ndim > 1 else levels[0])
 
     @cached_property
     def bands(self) -> Bands:
