@@ -276,7 +276,7 @@ def columns_and_derivatives(parameters, bands):
     """Whitened columns, and their derivatives.
 
     Each is a list over bands of (n_pixels,), or (2, n_pixels) where Q and U have noise of their
-    own; of single pixels, without these last axes, of numbers or (2,). The first derivatives are along the parameters, the
+    own; of a single pixel, of numbers or (2,). The first derivatives are along the parameters, the
     second along those pairs of them where they are not zero.
     """
     model, shape = bands.model, jnp.shape(parameters[0])
