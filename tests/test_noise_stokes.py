@@ -1,6 +1,9 @@
 """Noise that is not alike in Q and U: its files, its draws, fields and score tests."""
 
+from dataclasses import replace
+
 import healpy as hp
+import jax
 import numpy as np
 import pytest
 from refusals import problems_of
@@ -12,12 +15,15 @@ from patchsep.fields.moments import moment_names, moment_scores
 from patchsep.fields.prior import field_spectrum
 from patchsep.fields.samples import posterior_samples
 from patchsep.fields.systematics import Departures, systematic_scores
+from patchsep.inference.field_skies import WholeSky
 from patchsep.instrument.bandpass import Bandpasses
 from patchsep.instrument.instrument import band_labels, named_files, read_instrument
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.instrument.noise_maps import bands_that_see
-from patchsep.observation.bands import Bands
+from patchsep.observation.bands import Bands, whiten
 from patchsep.separation.fit import misfit, parameter_maps, separate
+from patchsep.separation.likelihood import expand, sum_over_stokes
+from patchsep.separation.propagation import expected_moments
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
 
 pytestmark = pytest.mark.usefixtures("repository", "double_precision")
@@ -246,6 +252,37 @@ def test_scores_are_those_of_the_dense_likelihood(dense):
         np.testing.assert_allclose(found / scale, expected / scale, atol=1e-3)
         found = [*information[pixel, places], of_moment[pixel, place, place]]
         np.testing.assert_allclose(found, expected_information, rtol=1e-3)
+
+
+def test_the_whole_sky_has_the_noise_of_its_regions(few_pixels):
+    rng = np.random.default_rng(13)
+    regions = [
+        replace(few_pixels(pixels), noise=WhiteNoise(rng.uniform(0.5, 2.0, (N_BANDS, 2, n))))
+        for pixels, n in ((np.arange(5), 5), (np.arange(8, 16), 8))
+    ]
+    sky = WholeSky(regions, MODEL)
+    together = np.concatenate([one.noise.sigma for one in regions], axis=-1)
+    np.testing.assert_array_equal(sky.noise.sigma, together)
+    np.testing.assert_allclose(sky.bands.sigma, together)
+
+
+def test_moments_to_expect_with_noise_are_the_mean_of_many(dense):
+    """Of prediction: noise adds to what Q and U seem to emit, to each its own."""
+    noise = unlike(dense, 14, 0.3, 3.0).of_pixels(np.arange(3))
+    bands = Bands.of(dense.frequency, noise, MODEL)
+    parameters = np.tile([[1.6], [19.0], [-3.1]], 3)
+    clean = dense.sky(parameters, np.array([0.0, 1.0, 10.0])[:, None, None] * np.ones((3, 2, 3)))
+
+    def with_noise(data, bands):
+        return expand(parameters, expected_moments(data, np.ones(3), bands), bands).gauss_newton
+
+    expected = sum_over_stokes(with_noise, whitened(clean, bands), bands)
+    draws = np.stack([clean + noise.draw(3, 15, number, "") for number in range(20_000)])
+    whitened_draws = jax.vmap(whiten, (0, None))(draws, bands)
+    curvature = jax.jit(jax.vmap(lambda white: expand(parameters, white, bands).gauss_newton))
+    for one, many in zip(expected, curvature(whitened_draws), strict=True):
+        error = np.std(many, axis=0) / np.sqrt(len(many))
+        assert np.all(np.abs(np.mean(many, axis=0) - one) < 4.5 * error)
 
 
 def test_score_tests_know_a_band_that_one_pixel_lacks(dense):
