@@ -1,4 +1,4 @@
-"""Noise of every pixel, many components and wide bands, against a dense computation."""
+"""Noise of every pixel, Q and U alike or not, and wide bands, against a dense computation."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +10,8 @@ from patchsep.fields.basis import Basis
 from patchsep.fields.fit import fit_fields
 from patchsep.fields.moments import moment_scores
 from patchsep.fields.prior import expected_prior
-from patchsep.instrument.bandpass import Transmission, bandpasses
+from patchsep.fields.systematics import Departures, systematic_scores
+from patchsep.instrument.bandpass import Bandpasses, Transmission, bandpasses
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.observation.bands import Bands, cmb_noise, whiten
 from patchsep.separation.fit import parameter_maps, separate
@@ -78,8 +79,19 @@ def dense_mixing(beta_dust, temp_dust, beta_synch, curvature, peak):
     return np.array(columns)
 
 
+@pytest.fixture(scope="module", params=[(), (2,)], ids=["alike", "unlike"])
+def stokes(request):
+    """Axis of what noise has of Q and U: none where they are alike."""
+    return request.param
+
+
+def scattered(rng, sigma, low, high, *shape):
+    """Noise of bands, times numbers of this shape beside that of bands."""
+    return (sigma * rng.uniform(low, high, (len(sigma), *shape)).T).T
+
+
 @pytest.fixture(scope="module")
-def pixels():
+def pixels(stokes):
     """Parameters, data and the noise of every band in every pixel, no two bands alike."""
     rng = np.random.default_rng(3)
     truth = np.array(list(TRUTH.values()))
@@ -87,23 +99,26 @@ def pixels():
     maps = np.array([3.0, 30.0, 300.0, 100.0])[:, None, None] * rng.standard_normal(
         (4, 2, N_PIXELS)
     )
-    sigma = 0.3 * rng.uniform(0.5, 2.0, (len(FREQUENCIES), N_PIXELS))
+    sigma = scattered(rng, np.full(len(FREQUENCIES), 0.3), 0.5, 2.0, *stokes, N_PIXELS)
     clean = np.stack([dense_mixing(*p) @ maps[..., n] for n, p in enumerate(parameters.T)], axis=-1)
-    data = clean + sigma[:, None] * rng.standard_normal(clean.shape)
+    data = clean + WhiteNoise(sigma).by_pixel * rng.standard_normal(clean.shape)
     return parameters, maps, sigma, clean, data
 
 
 def dense_misfit(values, data, sigma):
-    """Half the misfit of generalised least squares in one pixel, and the maps."""
-    matrix, seen = dense_mixing(*values) / sigma[:, None], data / sigma[:, None]
-    maps = np.linalg.lstsq(matrix, seen)[0]
-    return np.sum((seen - matrix @ maps) ** 2) / 2, maps
+    """Half the misfit of generalised least squares in one pixel, and the maps (4, 2)."""
+    mixing, misfit, maps = dense_mixing(*values), 0.0, []
+    for seen, level in zip(data.T, np.broadcast_to(sigma.T, data.T.shape), strict=True):
+        matrix = mixing / level[:, None]
+        maps.append(np.linalg.lstsq(matrix, seen / level)[0])
+        misfit += np.sum((seen / level - matrix @ maps[-1]) ** 2) / 2
+    return misfit, np.stack(maps, axis=-1)
 
 
-def test_value_gradient_and_curvature_are_those_of_the_dense_likelihood(pixels):
+def test_value_gradient_and_curvature_are_those_of_the_dense_likelihood(pixels, stokes):
     parameters, _, sigma, _, data = pixels
     bands = Bands.of(BANDS, WhiteNoise(sigma), MODEL)
-    assert bands.is_by_pixel
+    assert bands.is_by_pixel and bands.is_by_stokes == bool(stokes)
     white = whiten(jnp.asarray(data), bands)
     found = expand(parameters, white, bands)
     steps = np.array([1e-3 * one.reach for one in MODEL.parameters])
@@ -114,7 +129,7 @@ def test_value_gradient_and_curvature_are_those_of_the_dense_likelihood(pixels):
             at = values.copy()
             for place, size in moves:
                 at[place] += size * steps[place]
-            return dense_misfit(at, data[..., pixel], sigma[:, pixel])[0]
+            return dense_misfit(at, data[..., pixel], sigma[..., pixel])[0]
 
         half = 0.5 * np.sum(np.asarray(white)[..., pixel] ** 2)
         assert found.value[pixel] + half == pytest.approx(value(), rel=1e-7)
@@ -142,7 +157,7 @@ def test_fitted_maps_are_those_of_the_dense_likelihood(pixels):
     recovered = np.stack([found.cmb, *found.components])
     misfit = 0.0
     for pixel, values in enumerate(parameters.T):
-        value, maps = dense_misfit(values, data[..., pixel], sigma[:, pixel])
+        value, maps = dense_misfit(values, data[..., pixel], sigma[..., pixel])
         misfit += value
         np.testing.assert_allclose(recovered[..., pixel], maps, rtol=1e-6, atol=1e-5)
     assert found.nll == pytest.approx(misfit, rel=1e-7)
@@ -182,27 +197,32 @@ def test_noise_that_is_proportional_gives_what_scaled_data_do(region, dense):
     assert found.nll == pytest.approx(scaled.nll)
 
 
-def test_noise_that_is_nearly_proportional_is_as_good_as_proportional(region, dense):
-    """The two ways of the likelihood, of pixels' ratios and of one for all, agree."""
+def nearly(sigma, rng, stokes):
+    """Noise (n_bands, n_pixels) that is as good as the same, but for the way that it takes."""
+    level = np.stack([sigma] * 2, axis=1) if stokes else sigma
+    return WhiteNoise(level * (1 + 1e-5 * rng.standard_normal(level.shape)))
+
+
+def test_noise_that_is_nearly_proportional_is_as_good_as_proportional(region, dense, stokes):
+    """The ways of the likelihood agree: of pixels' ratios, Q's and U's own or not, or one ratio."""
     patches, _, _, clean, hits = region
     sigma = dense.sigma[:, None] * hits**-0.5
-    nearly = sigma * (1 + 1e-5 * np.random.default_rng(5).standard_normal(sigma.shape))
-    data = (clean + WhiteNoise(sigma).draw(SKY_PIXELS, 0, 0, ""))[None]
-    one, other = (
-        separate(data, WhiteNoise(level), dense.frequency, patches) for level in (sigma, nearly)
-    )
-    assert Bands.of(dense.frequency, WhiteNoise(nearly), DUST_AND_SYNCHROTRON).is_by_pixel
+    noises = WhiteNoise(sigma), nearly(sigma, np.random.default_rng(5), stokes)
+    data = (clean + noises[0].draw(SKY_PIXELS, 0, 0, ""))[None]
+    one, other = (separate(data, noise, dense.frequency, patches) for noise in noises)
+    bands = Bands.of(dense.frequency, noises[1], DUST_AND_SYNCHROTRON)
+    assert bands.is_by_pixel and bands.is_by_stokes == bool(stokes)
     assert one.converged.all() and other.converged.all()
     for name in patches:
         off = (one.parameters[name] - other.parameters[name]) / one.errors[name]
         assert np.abs(off).max() < 5e-3
 
 
-def test_parameters_and_errors_are_right_where_bands_have_hits_of_their_own(region, dense):
+def test_parameters_and_errors_are_right_where_bands_have_hits_of_their_own(region, dense, stokes):
     """Pulls of 40 realisations: hits scatter by a factor of five in every band."""
     patches, truth, maps, clean, _ = region
     rng = np.random.default_rng(6)
-    noise = WhiteNoise(dense.sigma[:, None] * rng.uniform(0.4, 2.0, (len(dense.sigma), SKY_PIXELS)))
+    noise = WhiteNoise(scattered(rng, dense.sigma, 0.4, 2.0, *stokes, SKY_PIXELS))
     data = np.stack([clean + noise.draw(SKY_PIXELS, 1, number, "") for number in range(40)])
     fits = separate(data, noise, dense.frequency, patches)
     assert fits.converged.all()
@@ -213,7 +233,7 @@ def test_parameters_and_errors_are_right_where_bands_have_hits_of_their_own(regi
         # Errors are with all others fixed: the scatter is no less.
         assert np.all(scatter > 0.7 * fits.errors[name].mean(axis=0))
     expected = cmb_noise(dense.frequency, noise, DUST_AND_SYNCHROTRON)
-    measured = np.std(fits.cmb - maps[0], axis=(0, 1))
+    measured = np.std(fits.cmb - maps[0], axis=0)
     assert np.median(measured / expected) == pytest.approx(1, abs=0.1)
     # Propagated to first order they are where fits find them.
     start = {name: values.mean(axis=0) for name, values in fits.parameters.items()}
@@ -227,7 +247,7 @@ def test_ignoring_what_hits_do_costs_what_theory_says(region, dense):
     """Weights of uniform noise are not the best ones: the CMB is noisier than with hits known."""
     patches, _, maps, clean, _ = region
     rng = np.random.default_rng(7)
-    noise = WhiteNoise(dense.sigma[:, None] * rng.uniform(0.3, 3.0, (len(dense.sigma), SKY_PIXELS)))
+    noise = WhiteNoise(scattered(rng, dense.sigma, 0.3, 3.0, SKY_PIXELS))
     data = np.stack([clean + noise.draw(SKY_PIXELS, 2, number, "") for number in range(10)])
     known, ignored = (
         separate(data, level, dense.frequency, patches).cmb - maps[0]
@@ -236,14 +256,13 @@ def test_ignoring_what_hits_do_costs_what_theory_says(region, dense):
     assert np.std(known) < 0.9 * np.std(ignored)
 
 
-def test_fields_and_score_tests_take_noise_of_every_pixel(dense):
-    """The same in both ways of the likelihood, of a field of nside 4."""
+def test_fields_and_score_tests_take_noise_of_every_pixel(dense, stokes):
+    """The same in all ways of the likelihood, of a field of nside 4."""
     nside, pixels = 4, np.arange(192)
     rng = np.random.default_rng(8)
     maps = np.array([1.0, 100.0, 1000.0])[:, None, None] * rng.standard_normal((3, 2, 192))
     parameters = np.tile([[1.6], [19.0], [-3.1]], 192)
     sigma = dense.sigma[:, None] * rng.uniform(0.4, 2.0, 192)
-    nearly = sigma * (1 + 1e-5 * rng.standard_normal(sigma.shape))
     data = dense.sky(parameters, maps) + WhiteNoise(sigma).draw(192, 3, 0, "")
     priors = [
         expected_prior(
@@ -256,12 +275,14 @@ def test_fields_and_score_tests_take_noise_of_every_pixel(dense):
     ]
     basis = Basis(tuple(prior.variation() for prior in priors), pixels, nside)
     fits, scores = [], []
-    for level in (sigma, nearly):
-        noise = WhiteNoise(level)
+    for noise in (WhiteNoise(sigma), nearly(sigma, rng, stokes)):
         fits.append(fit_fields(data[None], basis, noise, dense.frequency, DUST_AND_SYNCHROTRON))
         bands = Bands.of(dense.frequency, noise, DUST_AND_SYNCHROTRON)
-        scores.append(moment_scores(fits[0].parameters[0], data, bands)[0])
+        departures = Departures.of(Bandpasses.narrow(dense.frequency), noise, DUST_AND_SYNCHROTRON)
+        at = fits[0].parameters[0], data
+        scores.append((moment_scores(*at, bands)[0], systematic_scores(*at, departures)[0]))
     assert fits[0].converged.all() and fits[1].converged.all()
     np.testing.assert_allclose(fits[0].parameters, fits[1].parameters, rtol=1e-4)
     np.testing.assert_allclose(fits[0].cmb, fits[1].cmb, atol=1e-2 * dense.sigma.min())
-    np.testing.assert_allclose(*scores, rtol=1e-2, atol=1e-2 * np.abs(scores[0]).max())
+    for one, other in zip(*scores, strict=True):
+        assert np.all(np.abs(one - other) < 1e-2 * np.abs(one).max(axis=0))

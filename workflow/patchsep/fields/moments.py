@@ -57,21 +57,23 @@ def moment_scores(
 
 @partial(jax.jit, static_argnames="at_once")
 def _moment_scores(parameters, data, bands, at_once):
-    def of_pixel(own, white, bands):
+    def scores(own, white, bands):
         fit, owners = PixelFit(own, white, bands), bands.model.owners
         by_moment = [
-            jnp.stack(v)[:, None] * fit.maps[1 + owners[k]] * (0.5 if k == m else 1.0)
+            v * fit.maps[1 + owners[k]] * (0.5 if k == m else 1.0)
             for (k, m), v in fit.second.items()
         ]
         left = fit.unexplained(jnp.stack(by_moment, axis=-1))
         return left.T @ fit.residual, left.T @ left
 
     white = whiten(jnp.asarray(data), bands)
-    return of_pixels(of_pixel, parameters, white, at_once, bands)
+    return of_pixels(scores, parameters, white, at_once, bands)
 
 
 class PixelFit:
     """What amplitudes and spectral parameters of one pixel make of its data, for score tests.
+
+    Columns are those of Q and U, n_noise = 1, or of each where their noise is not alike, 2.
 
     Parameters
     ----------
@@ -83,29 +85,38 @@ class PixelFit:
 
     Attributes
     ----------
-    columns : array (n_bands, 1 + n_components)
+    columns : array (n_bands, n_noise, 1 + n_components)
         Whitened, the CMB's first.
     maps : array (1 + n_components, 2)
         Amplitudes of the columns.
-    second : dict
+    second : dict of (int, int) to array (n_bands, n_noise)
         Second derivatives, see `likelihood.columns_and_derivatives`.
     residual : array (2 n_bands,)
     """
 
     def __init__(self, parameters, white, bands):
-        columns, first, self.second = columns_and_derivatives(parameters, bands)
-        self.columns = jnp.stack([bands.cmb, *map(jnp.stack, columns)], axis=-1)
-        self._basis, triangle = jnp.linalg.qr(self.columns)
-        self.maps = jnp.linalg.solve(triangle, self._basis.T @ white)
+        columns, first, second = columns_and_derivatives(parameters, bands)
+        self.columns = jnp.stack([of_pixel(c) for c in (bands.cmb, *columns)], axis=-1)
+        self.second = {pair: of_pixel(v) for pair, v in second.items()}
+        self._bases, triangles = jnp.linalg.qr(jnp.moveaxis(self.columns, 1, 0))
+        amplitudes = jnp.linalg.solve(triangles, self._along(white))
+        self.maps = jnp.moveaxis(amplitudes, 0, 1).reshape(-1, 2)
         self.residual = self._without_amplitudes(white).ravel()
         by_parameter = [
-            self._without_amplitudes(jnp.stack(v)[:, None] * self.maps[1 + owner]).ravel()
+            self._without_amplitudes(of_pixel(v) * self.maps[1 + owner]).ravel()
             for v, owner in zip(first, bands.model.owners, strict=True)
         ]
         self._of_parameters, _ = jnp.linalg.qr(jnp.stack(by_parameter, axis=-1))
 
+    def _along(self, vectors):
+        """Of vectors (n_bands, 2, ...) along each base: array (n_noise, 1 + n_components, -1)."""
+        n_noise, n_bands, _ = self._bases.shape
+        by_noise = jnp.moveaxis(vectors.reshape(n_bands, n_noise, -1), 1, 0)
+        return jnp.matrix_transpose(self._bases) @ by_noise
+
     def _without_amplitudes(self, vectors):
-        return vectors - jnp.tensordot(self._basis, jnp.tensordot(self._basis.T, vectors, 1), 1)
+        explained = jnp.moveaxis(self._bases @ self._along(vectors), 0, 1)
+        return vectors - explained.reshape(vectors.shape)
 
     def unexplained(self, vectors):
         """What amplitudes and parameters could not make of changes (n_bands, 2, n) of the data.
@@ -116,6 +127,11 @@ class PixelFit:
         """
         left = self._without_amplitudes(vectors).reshape(-1, vectors.shape[-1])
         return left - self._of_parameters @ (self._of_parameters.T @ left)
+
+
+def of_pixel(of_bands):
+    """What bands have in one pixel, (n_bands,) or (n_bands, 2) or a list, as (n_bands, n_noise)."""
+    return jnp.stack(of_bands).reshape(len(of_bands), -1)
 
 
 def of_pixels(function, parameters, white, at_once: int, *bands: Bands):

@@ -135,12 +135,12 @@ def _sums(parameters, data, departures, fitted):
 
 @partial(jax.jit, static_argnames=("dusts", "fitted"))
 def _summed(parameters, data, bands, shifted, spinning, centre, dusts, fitted):
-    def of_pixel(own, white, bands, shifted):
+    def one_pixel(own, white, bands, shifted):
         residual, left = departing(own, white, bands, shifted, spinning, centre, dusts)
         some = left[:, list(fitted)]
         return some.T @ residual, some.T @ some
 
     score, information = of_pixels(
-        of_pixel, parameters, over_noise(data, bands), AT_ONCE, bands, shifted
+        one_pixel, parameters, over_noise(data, bands), AT_ONCE, bands, shifted
     )
     return score.sum(axis=0), information.sum(axis=0)

@@ -26,7 +26,7 @@ from ..instrument.noise import WhiteNoise
 from ..observation.bands import Bands, over_noise
 from ..separation.likelihood import columns_and_derivatives, double_precision
 from ..sky.spectral_model import SpectralModel, component
-from .moments import AT_ONCE, PixelFit, of_pixels, single_tests
+from .moments import AT_ONCE, PixelFit, of_pixel, of_pixels, single_tests
 
 # Relative shift of a band of which derivatives are taken.
 SHIFT = 1e-4
@@ -101,12 +101,12 @@ def systematic_scores(
 
 @partial(jax.jit, static_argnames=("dusts", "at_once"))
 def _scores(parameters, data, bands, shifted, spinning, centre, dusts, at_once):
-    def of_pixel(own, white, bands, shifted):
+    def one_pixel(own, white, bands, shifted):
         residual, left = departing(own, white, bands, shifted, spinning, centre, dusts)
         return left.T @ residual, jnp.sum(left**2, axis=0)
 
     white = over_noise(jnp.asarray(data), bands)
-    return of_pixels(of_pixel, parameters, white, at_once, bands, shifted)
+    return of_pixels(one_pixel, parameters, white, at_once, bands, shifted)
 
 
 def departing(own, white, bands, shifted, spinning, centre, dusts):
@@ -128,14 +128,17 @@ def departing(own, white, bands, shifted, spinning, centre, dusts):
     """
     fit = PixelFit(own, white, bands)
     elsewhere, _, _ = columns_and_derivatives(own, shifted)
-    change = jnp.stack([jnp.stack(c) for c in elsewhere], axis=-1) - fit.columns[:, 1:]
-    sky = fit.columns @ fit.maps
-    moved = change @ fit.maps[1:] / (SHIFT * centre[:, None])
-    turned = 2 * jnp.radians(jnp.stack([-sky[:, 1], sky[:, 0]], axis=-1))
+    change = jnp.stack([of_pixel(c) for c in elsewhere], axis=-1) - fit.columns[..., 1:]
+    sky = jnp.sum(fit.columns * fit.maps.T, axis=-1)
+    moved = jnp.sum(change * fit.maps[1:].T, axis=-1) / (SHIFT * centre[:, None])
+    # What turns into the other is over the noise of that one.
+    level = of_pixel(bands.white)
+    ratio = level / jnp.where(level > 0, level, 1.0)[:, ::-1]
+    turned = 2 * jnp.radians(jnp.stack([-sky[:, 1], sky[:, 0]], axis=-1)) * ratio
     # One band at a time.
     alone = jnp.eye(len(centre))[:, None]
     single = [alone * of_band[:, :, None] for of_band in (sky, moved, turned)]
-    column = (bands.white * spinning)[:, None]
+    column = level * spinning[:, None]
     several = [(column * fit.maps[1 + one])[:, :, None] for one in dusts]
     return fit.residual, fit.unexplained(jnp.concatenate(single + several, axis=-1))
 

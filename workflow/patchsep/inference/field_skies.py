@@ -64,7 +64,7 @@ class WholeSky:
     def noise(self) -> WhiteNoise:
         """Of all pixels."""
         levels = [sky.noise.sigma for sky in self.regions]
-        noise = WhiteNoise(np.concatenate(levels, axis=1) if levels[0].ndim == 2 else levels[0])
+        noise = WhiteNoise(np.concatenate(levels, axis=-1) if levels[0].ndim > 1 else levels[0])
         return self.nuisance.miscalibration.scale(noise) if self.nuisance else noise
 
     @cached_property

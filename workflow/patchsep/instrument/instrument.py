@@ -28,8 +28,9 @@ class Instrument:
     transmissions : tuple of Transmission
     labels : list of str
         Names of the bands in map files.
-    hits, variance : tuples of str or None
-        Files of maps of hits, and of the noise variance, of every band that has one.
+    hits, variance : tuples of tuples of str
+        Files of maps of hits, and of the noise variance, of every band: none, or one, or of the
+        variance of Q and of U.
     """
 
     name: str
@@ -39,8 +40,8 @@ class Instrument:
     beam: np.ndarray
     transmissions: tuple[Transmission, ...]
     labels: list[str]
-    hits: tuple[str | None, ...]
-    variance: tuple[str | None, ...]
+    hits: tuple[tuple[str, ...], ...]
+    variance: tuple[tuple[str, ...], ...]
 
     @property
     def has_noise_maps(self) -> bool:
@@ -89,7 +90,7 @@ def named_files(paths: Sequence[str | Path], *keys: str) -> list[str]:
     for path in map(Path, paths):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         for key in keys:
-            names |= set(_files(path, content.get(key), 1)) - {None}
+            names.update(*_files(path, content.get(key), 1))
     return sorted(names)
 
 
@@ -121,10 +122,11 @@ def _read_one(path):
     )
 
 
-def _files(path, names, n_bands) -> tuple[str | None, ...]:
-    """Files beside a description: one for all bands, or one per band."""
+def _files(path, names, n_bands) -> tuple[tuple[str, ...], ...]:
+    """Files of each band, beside a description that has one for all bands, or some per band."""
     names = names if isinstance(names, list) else n_bands * [names]
-    return tuple(str(path.parent / name) if name else None for name in names)
+    of_bands = [own if isinstance(own, list) else [own] for own in names]
+    return tuple(tuple(str(path.parent / name) for name in own if name) for own in of_bands)
 
 
 def _tabulated(path, number, centre, name, convention):

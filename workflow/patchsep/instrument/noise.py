@@ -14,14 +14,20 @@ FOREGROUNDS_ONLY = -1
 PROPORTIONAL = 1e-6
 
 
+def beside_maps(sigma: np.ndarray) -> np.ndarray:
+    """rms of `WhiteNoise` as it broadcasts with maps (n_bands, 2, n_pixels)."""
+    return sigma.reshape(len(sigma), *(1, 1, *sigma.shape[1:])[-2:])
+
+
 @dataclass(frozen=True)
 class WhiteNoise:
     """Noise without correlations between pixels, bands, Q and U.
 
     Attributes
     ----------
-    sigma : array (n_bands,) or (n_bands, n_pixels)
-        rms per pixel in µK_CMB, the same for Q and U; infinite where a band sees nothing.
+    sigma : array (n_bands,), (n_bands, n_pixels) or (n_bands, 2, n_pixels)
+        rms per pixel in µK_CMB, of Q and of U if they are not alike; infinite where a band sees
+        nothing.
     """
 
     sigma: np.ndarray
@@ -43,14 +49,15 @@ class WhiteNoise:
         depth = instrument.depth_p / hp.nside2resol(nside, arcmin=True)
         if not instrument.has_noise_maps:
             return cls(depth)
-        sigma = np.tile(depth[:, None], hp.nside2npix(nside))
+        n_stokes = max(1, *map(len, instrument.variance))
+        sigma = np.tile(depth[:, None, None], (n_stokes, hp.nside2npix(nside)))
         for band, (hits, variance) in enumerate(read_noise_maps(instrument, nside)):
             if hits is not None:
                 with np.errstate(divide="ignore"):
                     sigma[band] *= np.sqrt(hits[hits > 0].mean() / hits)
             if variance is not None:
                 sigma[band] = np.sqrt(variance)
-        return cls(sigma)
+        return cls(sigma if n_stokes == 2 else sigma[:, 0])
 
     def scaled(self, factor: float | np.ndarray) -> "WhiteNoise":
         """Noise that is so many times as large, in all bands or in each (n_bands,)."""
@@ -58,25 +65,28 @@ class WhiteNoise:
 
     def of_pixels(self, pixels: np.ndarray) -> "WhiteNoise":
         """Noise of some of the pixels."""
-        return WhiteNoise(self.sigma[:, pixels]) if self.sigma.ndim == 2 else self
+        return WhiteNoise(self.sigma[..., pixels]) if self.sigma.ndim > 1 else self
 
     @property
     def by_pixel(self) -> np.ndarray:
-        """rms of maps in µK_CMB, array (n_bands, 1, n_pixels or 1) that broadcasts with them.
+        """rms of maps in µK_CMB, array (n_bands, 1 or 2, n_pixels or 1) that broadcasts with them.
 
         What is not seen has no noise: it has no weight.
         """
-        level = np.where(np.isfinite(self.sigma), self.sigma, 0.0)
-        return level.reshape(len(level), 1, -1)
+        return beside_maps(np.where(np.isfinite(self.sigma), self.sigma, 0.0))
 
     def factors(self) -> tuple[np.ndarray, np.ndarray | None]:
         """rms as that of bands times that of pixels, where it is such a product.
 
         Returns
         -------
-        sigma : array (n_bands,), or (n_bands, n_pixels) where it is not
+        sigma : array (n_bands,), or (n_bands, n_pixels) where it is not, or (n_bands, 2, n_pixels)
         relative : array (n_pixels,), or None where all are 1
         """
+        if self.sigma.ndim == 3:
+            of_q, of_u = np.moveaxis(self.sigma, 1, 0)
+            alike = np.allclose(of_q, of_u, rtol=PROPORTIONAL, atol=0)
+            return WhiteNoise(of_q).factors() if alike else (self.sigma, None)
         if self.sigma.ndim == 1 or not np.isfinite(self.sigma).all():
             return self.sigma, None
         relative = self.sigma[0] / self.sigma[0, 0]

@@ -12,17 +12,34 @@ NOISE_MAPS = ("hits", "variance")
 
 
 def read_noise_maps(instrument: Instrument, nside: int) -> list[tuple]:
-    """Hits and variance of every band, each an array (12 nside²,) or None; see `read_noise_map`."""
+    """Hits and variance of every band, each an array (1 or 2, 12 nside²) or None.
+
+    Two where Q and U have variances of their own; a pixel that one of them does not see is not seen
+    in the other. For values and what is raised see `read_noise_map`.
+    """
     # Bands often share their hits.
     maps = {
-        (kind, path): read_noise_map(path, kind, nside) if path else None
+        (kind, path): read_noise_map(path, kind, nside)
         for kind in NOISE_MAPS
-        for path in set(getattr(instrument, kind))
+        for path in paths_of(instrument, kind)
     }
-    return [
-        (maps["hits", hits], maps["variance", variance])
+
+    def of_band(kind, paths):
+        return np.stack([maps[kind, path] for path in paths]) if paths else None
+
+    bands = [
+        (of_band("hits", hits), of_band("variance", variance))
         for hits, variance in zip(instrument.hits, instrument.variance, strict=True)
     ]
+    for _, variance in bands:
+        if variance is not None:
+            variance[:, np.isinf(variance).any(axis=0)] = np.inf
+    return bands
+
+
+def paths_of(instrument: Instrument, kind: str) -> set[str]:
+    """All files of maps of a kind."""
+    return set().union(*getattr(instrument, kind))
 
 
 def bands_that_see(instrument: Instrument, nside: int) -> np.ndarray:
@@ -30,8 +47,8 @@ def bands_that_see(instrument: Instrument, nside: int) -> np.ndarray:
 
     def sees(hits, variance):
         if variance is not None:
-            return np.isfinite(variance)
-        return True if hits is None else hits > 0
+            return np.isfinite(variance[0])
+        return True if hits is None else hits[0] > 0
 
     return sum(
         np.ones(12 * nside**2, int) * sees(*of_band)
@@ -40,7 +57,7 @@ def bands_that_see(instrument: Instrument, nside: int) -> np.ndarray:
 
 
 def read_noise_map(path: str | Path, kind: str, nside: int) -> np.ndarray:
-    """A map of `hits`, or of the `variance` of Q and U in µK²_CMB: array (12 nside²,).
+    """A map of `hits`, or of the `variance` of Q, U or both in µK²_CMB: array (12 nside²,).
 
     Pixels that are unseen have no hits and an infinite variance.
 

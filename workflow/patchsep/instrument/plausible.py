@@ -6,6 +6,8 @@ these questions a fit goes through and ends somewhere.
 
 import numpy as np
 
+from .noise import beside_maps
+
 # GHz. Band centres in Hz, MHz or THz are outside.
 FREQUENCIES = 1.0, 1e4
 # µK_CMB, with room for maps in K.
@@ -33,21 +35,21 @@ def check_bands(frequencies: np.ndarray, sigma: np.ndarray):
     Parameters
     ----------
     frequencies : array (n_bands,), GHz
-    sigma : array (n_bands,) or (n_bands, n_pixels), µK_CMB
+    sigma : array (n_bands,), (n_bands, n_pixels) or (n_bands, 2, n_pixels), µK_CMB
 
     Raises
     ------
     ValueError
         For shapes that do not agree, and values that are not plausible.
     """
-    if sigma.shape[:1] != frequencies.shape or sigma.ndim > 2:
+    if sigma.shape[:1] != frequencies.shape or (sigma.ndim > 2 and sigma.shape[1:-1] != (2,)):
         raise ValueError(f"sigma has shape {sigma.shape}; frequencies have {frequencies.shape}")
     for name, values, (low, high), unit in (
         ("frequencies", frequencies, FREQUENCIES, "GHz"),
         ("sigma", sigma, NOISE, "µK_CMB"),
     ):
         # Noise of bands that do not see a pixel is infinite.
-        seen = values[np.isfinite(values)] if values.ndim == 2 else values
+        seen = values[np.isfinite(values)] if values.ndim > 1 else values
         if not np.all((seen >= low) & (seen <= high)):
             raise ValueError(
                 f"{name} must be in {unit}, from {low:g} to {high:g} in every band, not {values}"
@@ -60,7 +62,7 @@ def check_maps(data: np.ndarray, sigma: np.ndarray, name: str = "data"):
     Parameters
     ----------
     data : array (..., n_bands, 2, n_pixels), µK_CMB
-    sigma : array (n_bands,) or (n_bands, n_pixels), µK_CMB
+    sigma : array (n_bands,), (n_bands, n_pixels) or (n_bands, 2, n_pixels), µK_CMB
     name : str
         What messages call the data.
 
@@ -76,7 +78,7 @@ def check_maps(data: np.ndarray, sigma: np.ndarray, name: str = "data"):
     finite = np.isfinite(data)
     if not finite.all():
         raise ValueError(f"{name} is not finite {pixels(finite)}: mask them")
-    plausible = np.abs(data) <= LARGEST_SIGNAL * sigma.reshape(len(sigma), 1, -1)
+    plausible = np.abs(data) <= LARGEST_SIGNAL * beside_maps(sigma)
     if not plausible.all():
         raise ValueError(
             f"{name} is more than {LARGEST_SIGNAL:g} times the noise {pixels(plausible)}: mask "

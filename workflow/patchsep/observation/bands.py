@@ -24,15 +24,17 @@ class Bands:
 
     Where noise is not the same in all pixels, but its ratios between bands are, data over the
     relative noise of a pixel have the likelihood of uniform noise. Where ratios differ, `white`,
-    `cmb` and the units among the constants have pixels as their last axis.
+    `cmb` and the units among the constants have pixels as their last axis, and before it one of Q
+    and U where these are not alike.
 
     Attributes
     ----------
-    constants : tuple of tuples of arrays (n_bands, n_nodes) or (n_bands, n_nodes, n_pixels or 1)
+    constants : tuple of tuples of arrays (n_bands, n_nodes), (n_bands, n_nodes, n_pixels or 1) or
+        (n_bands, n_nodes, 2 or 1, n_pixels or 1)
         See `Component.constants`, of every component.
-    white : array (n_bands,) or (n_bands, n_pixels)
+    white : array (n_bands,), (n_bands, n_pixels) or (n_bands, 2, n_pixels)
         Noise rms per µK_CMB, 1 / sigma.
-    cmb : array (n_bands,) or (n_bands, n_pixels)
+    cmb : array of the shape of `white`
         The whitened CMB column, of unit length.
     relative : array (n_pixels,), or None
         Noise of every pixel relative to 1 / `white`.
@@ -68,8 +70,7 @@ class Bands:
         check_bands(centre, sigma)
         bandpasses = Bandpasses.of(centre if is_plain else bandpasses)
         sigma, relative = WhiteNoise(sigma).factors()
-        by_pixel = sigma.ndim == 2
-        shape = bandpasses.nodes.shape + (1,) * by_pixel
+        shape = bandpasses.nodes.shape + (1,) * (sigma.ndim - 1)
         nodes, weights = (
             values.reshape(shape) for values in (bandpasses.nodes, bandpasses.weights)
         )
@@ -85,7 +86,21 @@ class Bands:
     @property
     def is_by_pixel(self) -> bool:
         """Whether ratios of the noise between bands are pixels' own."""
-        return self.white.ndim == 2
+        return self.white.ndim > 1
+
+    @property
+    def is_by_stokes(self) -> bool:
+        """Whether Q and U have noise of their own."""
+        return self.white.ndim == 3
+
+    def by_stokes(self) -> "Bands":
+        """Bands whose arrays have Q and U as their first axis, for `jax.vmap` over it."""
+
+        def stokes_first(leaf):
+            both = jnp.broadcast_to(leaf, (*leaf.shape[:-2], 2, leaf.shape[-1]))
+            return jnp.moveaxis(both, -2, 0)
+
+        return jax.tree.map(stokes_first, self)
 
     @property
     def noise_of_cmb(self):
@@ -134,9 +149,9 @@ def over_noise(data, bands):
 
 
 def _beside(of_bands, data):
-    """What bands have, or bands and pixels, as it broadcasts with data."""
-    shape = of_bands.shape[:1] + (1,) * (data.ndim - 2) + (of_bands.shape[1:] or (1,))
-    return of_bands.reshape(shape)
+    """What bands have, or bands and pixels, or Q and U too, as it broadcasts with data."""
+    own = of_bands.shape[1:] or (1,)
+    return of_bands.reshape(of_bands.shape[:1] + (1,) * (data.ndim - 1 - len(own)) + own)
 
 
 def cmb_noise(bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel):
@@ -147,7 +162,7 @@ def cmb_noise(bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel):
 
     Returns
     -------
-    float, or array (n_pixels,) where noise is not the same in all pixels
+    float, or array (n_pixels,) where noise is not the same in all pixels, or (2, n_pixels)
     """
     bandpasses = Bandpasses.of(bandpasses)
     columns = [one.in_bands(bandpasses, *one.start) for one in model.components]
@@ -157,5 +172,5 @@ def cmb_noise(bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel):
 
 
 def rms(levels) -> float:
-    """Root mean square over pixels of a level (n_pixels,), or of one for all."""
+    """Root mean square over pixels of a level (..., n_pixels), or of one for all."""
     return float(np.sqrt(np.mean(np.square(levels))))

@@ -12,7 +12,7 @@ import numpy as np
 from ..files.foreign_maps import UnusableMap, find_parameter_map, map_names
 from ..instrument.bandpass import FITTED_NODES
 from ..instrument.instrument import Instrument
-from ..instrument.noise_maps import NOISE_MAPS, read_noise_map
+from ..instrument.noise_maps import NOISE_MAPS, paths_of, read_noise_map
 from ..sky import presets
 from ..sky.complexity import Complexity
 from ..sky.regions import draw_regions, find_mask_file, planck_masks
@@ -284,7 +284,7 @@ def noise_problems(instrument: Instrument, nside: int) -> list[str]:
     """What is wrong with maps of hits and variance, read as jobs will read them."""
     problems = []
     for kind in NOISE_MAPS:
-        for path in sorted(set(getattr(instrument, kind)) - {None}):
+        for path in sorted(paths_of(instrument, kind)):
             try:
                 read_noise_map(path, kind, nside)
             except UnusableMap as error:

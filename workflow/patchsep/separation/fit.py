@@ -130,7 +130,9 @@ def separate(
     def fit(batch):
         return _fit(batch, bands, problem, solve, max_iterations, tolerance, components)
 
-    batches = in_batches(fit, data, batch_size(data, problem.labels.shape[1], memory))
+    # Where Q and U have noise of their own, each has columns.
+    n_columns = problem.labels.shape[1] * (1 + bands.is_by_stokes)
+    batches = in_batches(fit, data, batch_size(data, n_columns, memory))
     stacked = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
     finite = stacked.pop("finite")
     return Separation(
@@ -186,7 +188,7 @@ def _check(data, noise, bandpasses, patches, model):
             f"{n_bands} bands cannot constrain {n_components} components; needed are "
             f"{n_components + 1} or more"
         )
-    if noise.sigma.shape not in ((n_bands,), (n_bands, n_pixels)):
+    if noise.sigma.shape not in ((n_bands,), (n_bands, n_pixels), (n_bands, 2, n_pixels)):
         raise ValueError(
             f"sigma has shape {noise.sigma.shape}; data has {n_bands} bands and {n_pixels} pixels"
         )

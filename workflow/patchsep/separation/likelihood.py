@@ -14,6 +14,7 @@ The minimum of the likelihood is not resolved in float32. What is called from ou
 `double_precision`, whatever JAX is set to; functions that only others call are in theirs.
 """
 
+from functools import partial
 from itertools import combinations_with_replacement
 from typing import NamedTuple
 
@@ -43,6 +44,11 @@ def second_moments(white_data):
     by_group = jnp.moveaxis(white_data, (0, 1), (-3, -2))
     vectors = by_group.reshape(*by_group.shape[:-2], -1)
     return vectors @ jnp.matrix_transpose(vectors)
+
+
+def are_maps(data):
+    """Whether they are maps, of Q and U or one of them, and not second moments of more bands."""
+    return data.shape[1] <= 2
 
 
 class Expansion(NamedTuple):
@@ -86,6 +92,28 @@ def expand(parameters, data, bands):
     -------
     Expansion
     """
+    return sum_over_stokes(partial(_expand, parameters), data, bands)
+
+
+def sum_over_stokes(function, data, bands):
+    """A function of data and their bands, summed over Q and U where these have noise of their own.
+
+    Parameters
+    ----------
+    function : callable
+        Of data (n_bands, 1, n_pixels) and `Bands` of Q or of U, to a tree of arrays; or of what is
+        given where Q and U are alike.
+    data : array (n_bands, 2, n_pixels), or any other where Q and U are alike
+    bands : Bands
+    """
+    if not bands.is_by_stokes:
+        return function(data, bands)
+    each = jax.vmap(function, in_axes=(1, 0))(data[:, :, None], bands.by_stokes())
+    return jax.tree.map(partial(jnp.sum, axis=0), each)
+
+
+def _expand(parameters, data, bands):
+    """`expand` of Q and U that are alike, or of one of them."""
     owners = bands.model.owners
     n, p = len(bands.model.components), len(owners)
     columns, first, second = columns_and_derivatives(parameters, bands)
@@ -158,12 +186,17 @@ class Recovery(NamedTuple):
 
 
 def mixing(parameters, bands):
-    """Whitened columns of A but for the CMB's, array (n_components, n_bands, n_pixels).
+    """Whitened columns of A but for the CMB's.
 
     Parameters
     ----------
     parameters : array (n_parameters, n_pixels), or as many arrays (n_pixels,)
     bands : Bands
+
+    Returns
+    -------
+    array (n_components, n_bands, n_pixels), or (n_components, n_bands, 2, n_pixels) where Q and U
+    have noise of their own
     """
     n_pixels = len(parameters[0])
 
@@ -173,7 +206,7 @@ def mixing(parameters, bands):
         nodes = component.column(shaped, *own)
         # A sum over one is a loop of its own for XLA.
         column = nodes[:, 0] if nodes.shape[1] == 1 else nodes.sum(axis=1)
-        return jnp.broadcast_to(column, (*column.shape[:1], n_pixels))
+        return jnp.broadcast_to(column, (*column.shape[:-1], n_pixels))
 
     # All bands at once: written out band by band it takes seconds to compile.
     return jnp.stack(
@@ -195,7 +228,7 @@ def recover(mixing, data, bands):
 
     Parameters
     ----------
-    mixing : array (n_components, n_bands, n_pixels)
+    mixing : array (n_components, n_bands, n_pixels) or (n_components, n_bands, 2, n_pixels)
         See `mixing`.
     data : array (n_bands, 2, n_pixels), µK_CMB
     bands : Bands
@@ -204,11 +237,23 @@ def recover(mixing, data, bands):
     -------
     Recovery
     """
+    if not bands.is_by_stokes:
+        return _recover(mixing, data, bands)
+    each = jax.vmap(_recover, in_axes=(2, 1, 0))(mixing, data[:, :, None], bands.by_stokes())
+    components = tuple(tuple(*maps) for maps in each.components)
+    return Recovery(tuple(*each.cmb), components, jnp.sum(each.nll))
+
+
+def _recover(mixing, data, bands):
+    """`recover` of Q and U that are alike, or of one of them."""
     columns = [list(column) for column in mixing]
     n = len(columns)
     if bands.relative is not None:
         data = data / bands.relative
-    whitened = [[data[b, stokes] * bands.white[b] for b in range(len(data))] for stokes in range(2)]
+    n_stokes = data.shape[1]
+    whitened = [
+        [data[b, stokes] * bands.white[b] for b in range(len(data))] for stokes in range(n_stokes)
+    ]
     inner = _inner_products([*columns, *whitened], bands)
     inverse = _inverse([[inner(a, b) for b in range(n)] for a in range(n)])
     cmb, components, misfit = [], [], 0.0
@@ -230,7 +275,8 @@ def recover(mixing, data, bands):
 def columns_and_derivatives(parameters, bands):
     """Whitened columns, and their derivatives.
 
-    Each is a list over bands of (n_pixels,). The first derivatives are along the parameters, the
+    Each is a list over bands of (n_pixels,), or (2, n_pixels) where Q and U have noise of their
+    own; of a single pixel, of numbers or (2,). The first derivatives are along the parameters, the
     second along those pairs of them where they are not zero.
     """
     model, shape = bands.model, jnp.shape(parameters[0])
@@ -251,13 +297,19 @@ def columns_and_derivatives(parameters, bands):
 
 
 def _in_bands(spectrum, constants, shape):
-    """The `Spectrum` in every band, of one at a node; arrays of the shape of parameters."""
+    """The `Spectrum` in every band, of one at a node; arrays of the shape of parameters.
+
+    That is if constants are those of Q and U alike; else they have both, before any pixels.
+    """
     n_bands, n_nodes = constants[0].shape[:2]
+    shape = jnp.broadcast_shapes(shape, *(values.shape[2:] for values in constants))
     if n_nodes == 1:
         # Apart from each other, what bands have is never an array by itself.
         narrow = [spectrum([values[band, 0] for values in constants]) for band in range(n_bands)]
         return jax.tree.map(lambda values: jnp.broadcast_to(values, shape), narrow)
-    by_node = [values.reshape(n_bands, n_nodes, -1) for values in constants]
+    by_node = [
+        values.reshape(n_bands, n_nodes, *(values.shape[2:] or (1,))) for values in constants
+    ]
 
     def in_band(values):
         return jnp.broadcast_to(values.sum(axis=1), (n_bands, *(shape or (1,))))
@@ -306,8 +358,9 @@ def _inner_products(vectors, bands):
 
 def _correlations(vectors, data, n_first):
     """Σ over Q, U of (aᵀy)(bᵀy): the first vectors by all, from maps or second moments."""
-    if data.shape[1] == 2:
-        products = [[_dot(vector, data[:, s]) for s in range(2)] for vector in vectors]
+    if are_maps(data):
+        n_stokes = data.shape[1]
+        products = [[_dot(vector, data[:, s]) for s in range(n_stokes)] for vector in vectors]
         return [[_dot(a, b) for b in products] for a in products[:n_first]]
     stacked = jnp.stack(
         [jnp.stack(vector) for vector in vectors], axis=-1

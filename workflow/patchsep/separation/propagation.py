@@ -19,7 +19,7 @@ from ..instrument.noise import WhiteNoise
 from ..observation.bands import Bands
 from ..sky.spectral_model import SpectralModel
 from .fit import prepare, recover_maps
-from .likelihood import double_precision, expand, pairs, second_moments
+from .likelihood import are_maps, double_precision, expand, pairs, second_moments, sum_over_stokes
 from .problem import Incidence, Problem
 
 # Part of the right-hand side that may be left of a linear system, and searches for less.
@@ -85,12 +85,15 @@ def propagate(
 def expected_moments(statistics, n_pixels, bands):
     """Second moments (n_cells, n_bands, n_bands) to expect where noise is added to `prepare`d data.
 
-    Noise of unit variance, less what the CMB column explains of it, in Q and U of every pixel.
+    Noise of unit variance, less what the CMB column explains of it, in every pixel of Q and U, or
+    of that one of them of which the data are.
     """
-    moments = second_moments(statistics[..., None]) if statistics.shape[1] == 2 else statistics
+    moments, n_stokes = statistics, 2
+    if are_maps(statistics):
+        moments, n_stokes = second_moments(statistics[..., None]), statistics.shape[1]
     cmb = jnp.moveaxis(bands.cmb, 0, -1)
     of_noise = jnp.eye(len(bands.cmb)) - cmb[..., :, None] * cmb[..., None, :]
-    return moments + 2 * n_pixels[:, None, None] * of_noise
+    return moments + n_stokes * n_pixels[:, None, None] * of_noise
 
 
 def _straight(unknowns, start, by_inverse):
@@ -109,7 +112,10 @@ def _propagate(statistics, n_pixels, start, by_inverse, labels, lower, upper, ba
     by_cell = patches.spread(start)
     lowest, highest = (_straight(ends, start, by_inverse) for ends in (lower, upper))
 
-    matrix = expand(by_cell, expected_moments(statistics[0], n_pixels, bands), bands).hessian
+    def expected_curvature(data, bands):
+        return expand(by_cell, expected_moments(data, n_pixels, bands), bands).hessian
+
+    matrix = sum_over_stokes(expected_curvature, statistics[0], bands)
     entry = {pair: values for (k, m), values in zip(pairs(n), matrix) for pair in ((k, m), (m, k))}
     precision = 1 / (WIDE * (upper - lower)) ** 2
     # Unknowns in units of their error: bright patches would hide what is left of faint ones.
