@@ -8,6 +8,7 @@ from patchsep.fields.residual_tests import CHI2
 from patchsep.fields.systematics import ANY
 from patchsep.figures.methods import selection_table as shown_selection
 from patchsep.files.tables import read_table, write_table
+from patchsep.files.versions import warnings_of
 from patchsep.inference.sets import KINDS
 from patchsep.inference.tables import (
     combined_rows,
@@ -142,13 +143,16 @@ def test_skies_that_the_model_does_not_describe_are_told():
     assert "of beta_dust of -0.1 +- 0.02" in warning
 
 
-def test_one_observation_is_enough_for_a_warning(selection):
+def test_one_observation_is_enough_for_a_warning(selection, tmp_path):
     warnings = model_warnings(model_table([("training", "fields", moment_test([0.01]))]))
     text = summary_text(summary_table(selection, "oracle"), **ABOUT, warnings=warnings)
     assert (
         "\nWARNING: training, fields: the data ask for more than the spectral model in 1 of 1"
         in text
     )
+    assert warnings_of(tmp_path / "summary.txt") == []
+    (tmp_path / "summary.txt").write_text(text, encoding="utf-8")
+    assert warnings_of(tmp_path / "summary.txt") == warnings
     assert model_warnings(model_table([("training", "fields", moment_test([0.06]))])) == []
 
 

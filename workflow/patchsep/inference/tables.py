@@ -10,6 +10,7 @@ from ..fields.moments import UNLIKELY
 from ..fields.residual_tests import CHI2
 from ..fields.systematics import ANY, OF_BANDS, SPINNING
 from ..files.columns import in_columns
+from ..files.versions import WARNING
 from ..separation.partitions import COUNT, patch_count_columns
 from ..sky.regions import COMBINED
 from .r_likelihood import bias_and_width
@@ -271,7 +272,7 @@ def summary_text(
         )
         lines += ["", f"*: {other}; without *: {first}"]
     for warning in warnings:
-        lines += ["", f"WARNING: {warning}"]
+        lines += ["", f"{WARNING}{warning}"]
     return "\n".join([*lines, "", _in_words(marked), f"figures: {figures}", ""])
 
 
