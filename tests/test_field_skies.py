@@ -6,6 +6,8 @@ import pytest
 
 from patchsep.fields.evidence import measure_fields
 from patchsep.fields.prior import Freedom, expected_prior
+from patchsep.fields.residual_tests import CHI2
+from patchsep.fields.systematics import ANY
 from patchsep.files.tables import read_table, write_table
 from patchsep.inference.field_skies import (
     WholeSky,
@@ -14,6 +16,7 @@ from patchsep.inference.field_skies import (
     parameter_summary,
 )
 from patchsep.inference.skies import measure, recovered_maps
+from patchsep.instrument.instrument import band_labels
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 NSIDE, LMAX = 16, 7
@@ -196,6 +199,24 @@ def test_the_summary_has_what_is_found_beside_what_was_expected(measured):
     assert table["effective_modes"].between(1, 3 * (LMAX + 1) ** 2).all()
     assert table["remainder"][0] == pytest.approx(10 * table["scatter"][0])
     assert list(table["remainder"][1:]) == [0, 0]
+
+
+def test_a_fit_of_fields_leaves_what_is_expected_in_every_band_and_region(sky, measured):
+    numbers = range(20)
+    _, tests = clean_with_fields("fields", sky, measured, numbers, **LIMITS)
+    own = tests[(tests["parameter"] == CHI2) & (tests["with_parameter"] != ANY)]
+    assert list(own["region"].unique()) == ["hi", "low", "combined"]
+    # All bands, bands, and four octaves below twice nside of each.
+    rows = 1 + 5 * len(sky.bandpasses)
+    assert len(own) == len(numbers) * 3 * rows
+    # Octaves share the noise of their bands.
+    bands = own[own["with_parameter"].isin(band_labels(sky.bandpasses.centre))]
+    pulls = bands["moment"] / bands["error"]
+    for _, of_region in pulls.groupby(bands["region"]):
+        assert of_region.mean() == pytest.approx(0, abs=4 / np.sqrt(len(of_region)))
+        assert of_region.std() == pytest.approx(1, abs=0.1)
+    joint = tests[(tests["parameter"] == CHI2) & (tests["with_parameter"] == ANY)]
+    assert np.mean(joint["probability"] < 0.05) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(joint))
 
 
 @pytest.mark.parametrize("first", ["patches", "value"])

@@ -1,10 +1,11 @@
 """Score tests of second moments: against dense algebra, their distribution, known mixtures."""
 
+import jax
 import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from patchsep.fields.moments import moment_names, moment_scores, moment_table
+from patchsep.fields.moments import moment_names, moment_scores, moment_table, of_pixels
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.observation.bands import Bands
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
@@ -144,3 +145,19 @@ def test_a_pixel_without_signal_has_finite_scores(dense, bands, sky):
     score, information = moment_scores(parameters, data, bands)
     assert np.isfinite(score).all() and np.isfinite(information).all()
     np.testing.assert_array_equal(score[0], 0.0)
+
+
+@pytest.mark.parametrize("n_pixels", [5, 10, 13])
+def test_all_batches_are_of_one_size(bands, n_pixels):
+    """A smaller last one would run beside the others: decompositions in both never ended."""
+    calls = []
+
+    def of_pixel(own, white, bands):
+        calls.append(white)
+        return own.sum() + white.sum()
+
+    parameters = np.arange(3.0 * n_pixels).reshape(3, n_pixels)
+    white = np.arange(2.0 * len(bands.cmb) * n_pixels).reshape(len(bands.cmb), 2, n_pixels)
+    found = jax.jit(lambda *of: of_pixels(of_pixel, *of, 5, bands))(parameters, white)
+    assert len(calls) == 1
+    np.testing.assert_allclose(found, parameters.sum(0) + white.sum((0, 1)), rtol=1e-6)

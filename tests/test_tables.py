@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from patchsep.fields.residual_tests import CHI2
+from patchsep.fields.systematics import ANY
 from patchsep.figures.methods import selection_table as shown_selection
 from patchsep.files.tables import read_table, write_table
+from patchsep.files.versions import warnings_of
 from patchsep.inference.sets import KINDS
 from patchsep.inference.tables import (
     combined_rows,
@@ -140,14 +143,39 @@ def test_skies_that_the_model_does_not_describe_are_told():
     assert "of beta_dust of -0.1 +- 0.02" in warning
 
 
-def test_one_observation_is_enough_for_a_warning(selection):
+def test_one_observation_is_enough_for_a_warning(selection, tmp_path):
     warnings = model_warnings(model_table([("training", "fields", moment_test([0.01]))]))
     text = summary_text(summary_table(selection, "oracle"), **ABOUT, warnings=warnings)
     assert (
         "\nWARNING: training, fields: the data ask for more than the spectral model in 1 of 1"
         in text
     )
+    assert warnings_of(tmp_path / "summary.txt") == []
+    (tmp_path / "summary.txt").write_text(text, encoding="utf-8")
+    assert warnings_of(tmp_path / "summary.txt") == warnings
     assert model_warnings(model_table([("training", "fields", moment_test([0.06]))])) == []
+
+
+def test_an_alarm_of_what_the_fit_leaves_names_band_and_multipoles():
+    """Of three kinds of joint tests, each raises an alarm as seldom as all together should."""
+    rows = [
+        ("gain", "140GHZ", 0.001, 0.01, 0.9),
+        (ANY, ANY, np.nan, np.nan, 0.9),
+        (CHI2, "140GHZ", 0.01, 0.02, 0.5),
+        (CHI2, "140GHZ ell 8-15", 0.4, 0.08, 1e-6),
+        (CHI2, ANY, np.nan, np.nan, 1e-4),
+        ("beta_dust", "beta_dust", 0.01, 0.02, 0.5),
+        ("all", "all", np.nan, np.nan, 0.5),
+    ]
+    columns = ["parameter", "with_parameter", "moment", "error", "probability"]
+    test = pd.DataFrame(rows, columns=columns).assign(region=COMBINED)
+    in_two = pd.concat([test, test.assign(probability=0.5), test])
+    (warning,) = model_warnings(model_table([("unseen", "fields", in_two)]))
+    assert "in 2 of 3 observations" in warning
+    assert "a relative excess of chi2 in 140GHZ at ell = 8-15 of 0.4 +- 0.08" in warning
+    # One observation in three is less rare than 5 % over three joint tests.
+    in_one = pd.concat([test, *2 * [test.assign(probability=0.5)]])
+    assert model_warnings(model_table([("unseen", "fields", in_one)])) == []
 
 
 def test_a_run_without_fields_has_an_empty_table_of_the_model():

@@ -42,7 +42,7 @@ from patchsep.figures.registry import (
     figure_problems,
     first_figure,
 )
-from patchsep.files.versions import describe_run
+from patchsep.files.versions import describe_run, warnings_of
 from patchsep.running.cost import describe_plan
 from patchsep.instrument.instrument import named_files
 from patchsep.running.data_checks import (
@@ -112,7 +112,9 @@ def all_given(paths):
 if workflow.is_main_process:
     # For the report's first page, which a module's caller has for itself.
     if not IS_MODULE:
-        config["about"] = describe_run(SETTINGS)
+        config["about"] = describe_run(SETTINGS) | {
+            "warnings": warnings_of(f"{RESULTS_HERE}/tables/summary.txt")
+        }
     cost = describe_plan(
         PLAN.n_fits, len(PLAN.planned_shards), SETTINGS["fit"].get("fits_per_second")
     )

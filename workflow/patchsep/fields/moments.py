@@ -126,7 +126,25 @@ class PixelFit:
         array (2 n_bands, n)
         """
         left = self._without_amplitudes(vectors).reshape(-1, vectors.shape[-1])
-        return left - self._of_parameters @ (self._of_parameters.T @ left)
+        return self._without_parameters(left)
+
+    def _without_parameters(self, vectors):
+        return vectors - self._of_parameters @ (self._of_parameters.T @ vectors)
+
+    def left_in_bands(self):
+        """What amplitudes and parameters leave of the data.
+
+        Returns
+        -------
+        left : array (n_bands, 2)
+        covariance : array (n_bands, 2, 2)
+            Of Q and U of each band, where the model holds and there is noise in all bands.
+        """
+        left = self._without_parameters(self.residual).reshape(-1, 2)
+        of_parameters = self._of_parameters.reshape(*left.shape, -1)
+        of_noise = 1 - jnp.sum(self._bases**2, axis=-1).T
+        explained = of_parameters @ jnp.matrix_transpose(of_parameters)
+        return left, of_noise[:, :, None] * jnp.eye(2) - explained
 
 
 def of_pixel(of_bands):
@@ -148,15 +166,27 @@ def of_pixels(function, parameters, white, at_once: int, *bands: Bands):
         Pixels that are held in memory at a time.
     bands : Bands
     """
-    pixels = jnp.asarray(parameters).T, jnp.moveaxis(white, -1, 0)
-    if not bands[0].is_by_pixel:
-        return jax.lax.map(lambda pixel: function(*pixel, *bands), pixels, batch_size=at_once)
+    n_pixels = white.shape[-1]
 
     def pixels_first(leaf):
-        return jnp.moveaxis(jnp.broadcast_to(leaf, (*leaf.shape[:-1], white.shape[-1])), -1, 0)
+        return jnp.moveaxis(jnp.broadcast_to(leaf, (*leaf.shape[:-1], n_pixels)), -1, 0)
 
-    pixels = (*pixels, *jax.tree.map(pixels_first, bands))
-    return jax.lax.map(lambda pixel: function(*pixel), pixels, batch_size=at_once)
+    pixels = jnp.asarray(parameters).T, jnp.moveaxis(white, -1, 0)
+    if bands[0].is_by_pixel:
+        pixels, bands = (*pixels, *jax.tree.map(pixels_first, bands)), ()
+    # XLA would work on a smaller last batch beside the others, and on two cores decompositions
+    # (QR) of both then wait for each other's threads without end: all batches are of one size.
+    n_batches = -(-n_pixels // at_once)
+    size = -(-n_pixels // n_batches)
+    missing = n_batches * size - n_pixels
+
+    def filled(leaf):
+        return jnp.pad(leaf, ((0, missing), *(leaf.ndim - 1) * ((0, 0),)), "edge")
+
+    found = jax.lax.map(
+        lambda pixel: function(*pixel, *bands), jax.tree.map(filled, pixels), batch_size=size
+    )
+    return jax.tree.map(lambda leaf: leaf[:n_pixels], found)
 
 
 def moment_names(model) -> list[tuple[str, str]]:

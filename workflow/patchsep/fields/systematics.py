@@ -157,11 +157,20 @@ def systematic_table(
     Returns
     -------
     DataFrame
-        As `moments.single_tests`: `moment` is the departure that the data ask for. The last row's
-        probability is that of so small a one among as many independent tests.
+        As `moments.single_tests`: `moment` is the departure that the data ask for. Of the last row
+        see `with_any`.
     """
     total, alone = np.asarray(score).sum(axis=0), np.asarray(information).sum(axis=0)
-    table = single_tests(names, total, np.where(alone > 0, alone, np.nan))
-    least = -np.expm1(len(table) * np.log1p(-table["probability"].min()))
-    table.loc[len(table)] = [ANY, ANY, np.nan, np.nan, table["chi2"].max(), least]
+    return with_any(single_tests(names, total, np.where(alone > 0, alone, np.nan)), ANY)
+
+
+def with_any(table: pd.DataFrame, parameter: str) -> pd.DataFrame:
+    """Single tests, and a last row of this name for any of them.
+
+    Its probability is that of so small a one among as many independent tests.
+    """
+    least = table["probability"].min()
+    joint = -np.expm1(len(table) * np.log1p(-least))
+    value = table["chi2"][table["probability"] == least].max()
+    table.loc[len(table)] = [parameter, ANY, np.nan, np.nan, value, joint]
     return table

@@ -1,12 +1,15 @@
-"""What a run was made with, for those who read its results."""
+"""What a run was made with and warns of, for those who read its results."""
 
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import yaml
 
 # What numbers depend on.
 COMPUTING = ("jax", "numpy", "healpy", "ducc0", "pysm3", "camb")
 PACKAGES = ("patchsep", "snakemake", *COMPUTING)
+# How lines of a run's summary begin that tell where r may be wrong.
+WARNING = "WARNING: "
 
 
 class _InFull(yaml.SafeDumper):
@@ -36,3 +39,11 @@ def describe_run(settings: dict) -> dict[str, str]:
         ),
         "versions": ", ".join(f"{name} {installed_version(name)}" for name in PACKAGES),
     }
+
+
+def warnings_of(summary: str | Path) -> list[str]:
+    """What the text of a run's summary warns of; nothing where there is none yet."""
+    if not Path(summary).is_file():
+        return []
+    lines = Path(summary).read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]

@@ -17,6 +17,7 @@ from ..fields.fit import fit_fields, recover_cmb
 from ..fields.moments import moment_scores, moment_table
 from ..fields.nuisance import Nuisance
 from ..fields.prior import FieldPrior, variance_of
+from ..fields.residual_tests import residual_table, residuals
 from ..fields.systematics import Departures, systematic_scores, systematic_table
 from ..instrument.bandpass import Bandpasses
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
@@ -219,7 +220,7 @@ def moment_tests(
     parameters: Sequence[np.ndarray],
     data: Sequence[np.ndarray],
 ) -> pd.DataFrame:
-    """Score tests of every region, and of all, for fits to noise realisations.
+    """Score tests and χ² of every region, and of all, for fits to noise realisations.
 
     Parameters
     ----------
@@ -232,7 +233,7 @@ def moment_tests(
     -------
     DataFrame
         With columns `realization` and `region` before those of `systematics.systematic_table`, and
-        below these of `moments.moment_table`.
+        below these of `residual_tests.residual_table` and `moments.moment_table`.
     """
     tables, departures = [], Departures.of(sky.bandpasses, sky.noise, sky.model)
     # What is fitted is not tested.
@@ -243,10 +244,18 @@ def moment_tests(
     for number, fitted, observed in zip(realizations, parameters, data, strict=True):
         score, information = moment_scores(fitted, observed, sky.bands)
         of_systematics = systematic_scores(fitted, observed, departures)
+        left, covariance = residuals(fitted, observed, sky.bands)
         for region, part in parts.items():
             table = pd.concat(
                 [
                     systematic_table(*(one[part][:, tested] for one in of_systematics), names),
+                    residual_table(
+                        left[part],
+                        covariance[part],
+                        sky.pixels[part],
+                        sky.nside,
+                        sky.bandpasses.labels,
+                    ),
                     moment_table(score[part], information[part], sky.model),
                 ],
                 ignore_index=True,

@@ -7,8 +7,10 @@ import pandas as pd
 from scipy.stats import binom
 
 from ..fields.moments import UNLIKELY
+from ..fields.residual_tests import CHI2
 from ..fields.systematics import ANY, SPINNING
 from ..files.columns import in_columns
+from ..files.versions import WARNING
 from ..instrument.miscalibration import OF_BANDS
 from ..separation.partitions import COUNT, patch_count_columns
 from ..sky.regions import COMBINED
@@ -210,7 +212,7 @@ def model_warnings(model: pd.DataFrame) -> list[str]:
     together = model[model["region"] == COMBINED]
     warnings = []
     for (name, method), own in together.groupby(["set", "method"], sort=False):
-        is_joint = own["parameter"].isin(["all", ANY])
+        is_joint = own["with_parameter"].isin(["all", ANY])
         # Several joint tests raise an alarm together as seldom as one.
         joint = own[is_joint & (own["by_chance"].round(6) <= UNLIKELY / max(is_joint.sum(), 1))]
         if joint.empty:
@@ -234,6 +236,9 @@ def _departure(row: Mapping) -> str:
         return f"another {names[0]} of {names[1]}{f', in {unit},' if unit else ''}"
     if names[0] == SPINNING:
         return f"spinning dust, over {names[1]},"
+    if names[0] == CHI2:
+        where = names[1].replace(" ell ", " at ell = ")
+        return f"a relative excess of chi2 in {where}"
     return f"a second moment of {' and '.join(names)}"
 
 
@@ -268,7 +273,7 @@ def summary_text(
         )
         lines += ["", f"*: {other}; without *: {first}"]
     for warning in warnings:
-        lines += ["", f"WARNING: {warning}"]
+        lines += ["", f"{WARNING}{warning}"]
     return "\n".join([*lines, "", _in_words(marked), f"figures: {figures}", ""])
 
 
