@@ -157,7 +157,7 @@ def test_one_observation_is_enough_for_a_warning(selection, tmp_path):
 
 
 def test_an_alarm_of_what_the_fit_leaves_names_band_and_multipoles():
-    """Of three kinds of joint tests, each raises an alarm as seldom as all together should."""
+    """Of three kinds of joint tests, which raise an alarm together as seldom as one."""
     rows = [
         ("gain", "140GHZ", 0.001, 0.01, 0.9),
         (ANY, ANY, np.nan, np.nan, 0.9),
@@ -169,13 +169,37 @@ def test_an_alarm_of_what_the_fit_leaves_names_band_and_multipoles():
     ]
     columns = ["parameter", "with_parameter", "moment", "error", "probability"]
     test = pd.DataFrame(rows, columns=columns).assign(region=COMBINED)
-    in_two = pd.concat([test, test.assign(probability=0.5), test])
+    quiet = test.assign(probability=0.5)
+
+    def observations(*tables):
+        return pd.concat(one.assign(realization=number) for number, one in enumerate(tables))
+
+    in_two = observations(test, quiet, test)
     (warning,) = model_warnings(model_table([("unseen", "fields", in_two)]))
     assert "in 2 of 3 observations" in warning
     assert "a relative excess of chi2 in 140GHZ at ell = 8-15 of 0.4 +- 0.08" in warning
-    # One observation in three is less rare than 5 % over three joint tests.
-    in_one = pd.concat([test, *2 * [test.assign(probability=0.5)]])
+    # An alarm in one of three observations is not seldom.
+    in_one = observations(test, quiet, quiet)
     assert model_warnings(model_table([("unseen", "fields", in_one)])) == []
+
+
+def test_joint_tests_of_an_observation_count_together():
+    """A probability of 2 % in one of three is none below 5 % of all."""
+    rows = [
+        ("beta_dust", "beta_dust", 0.2),
+        ("all", "all", 0.02),
+        (ANY, ANY, 0.5),
+        (CHI2, ANY, 0.5),
+    ]
+    test = pd.DataFrame(rows, columns=["parameter", "with_parameter", "probability"])
+    test = test.assign(region=COMBINED, realization=0, moment=0.1, error=0.1)
+    table = model_table([("unseen", "fields", test), ("unseen", "fields", test)])
+    (alarm,) = table[table["parameter"] == "alarm"].to_dict("records")
+    assert (alarm["n_unlikely"], alarm["n_observations"]) == (0, 2)
+    surely = test.assign(probability=[0.2, 0.016, 0.5, 0.5])
+    table = model_table([("unseen", "fields", surely), ("unseen", "fields", test)])
+    (alarm,) = table[table["parameter"] == "alarm"].to_dict("records")
+    assert (alarm["n_unlikely"], alarm["n_observations"]) == (1, 2)
 
 
 def test_a_run_without_fields_has_an_empty_table_of_the_model():

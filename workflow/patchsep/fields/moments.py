@@ -26,6 +26,8 @@ from ..separation.likelihood import columns_and_derivatives, double_precision
 
 # Pixels at a time: each has some matrices of its own.
 AT_ONCE = 4096
+# Of all moments together.
+ALL = "all"
 # A probability below which data are said to ask for more than the spectral model.
 UNLIKELY = 0.05
 
@@ -232,7 +234,7 @@ def moment_table(score: np.ndarray, information: np.ndarray, model) -> pd.DataFr
     DataFrame
         `parameter` and `with_parameter`; the `moment` that the data ask for where it is the same
         in all pixels, and its `error` (1 σ), in the units of the parameters; `chi2`, and the
-        `probability` of a larger one where the spectral model holds. The last row is named `all`.
+        `probability` of a larger one where the spectral model holds. The last row is named `ALL`.
     """
     total, matrix = np.asarray(score).sum(axis=0), np.asarray(information).sum(axis=0)
     alone = np.diag(matrix)
@@ -242,5 +244,5 @@ def moment_table(score: np.ndarray, information: np.ndarray, model) -> pd.DataFr
     together = (total / np.sqrt(alone)) @ np.linalg.pinv(matrix / scale, rcond=1e-8, hermitian=True)
     value = together @ (total / np.sqrt(alone))
     rank = np.linalg.matrix_rank(matrix / scale, tol=1e-8, hermitian=True)
-    table.loc[len(table)] = ["all", "all", np.nan, np.nan, value, chi2.sf(value, rank)]
+    table.loc[len(table)] = [ALL, ALL, np.nan, np.nan, value, chi2.sf(value, rank)]
     return table

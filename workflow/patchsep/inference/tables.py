@@ -6,7 +6,7 @@ from itertools import combinations
 import pandas as pd
 from scipy.stats import binom
 
-from ..fields.moments import UNLIKELY
+from ..fields.moments import ALL, UNLIKELY
 from ..fields.residual_tests import CHI2
 from ..fields.systematics import ANY, SPINNING
 from ..files.columns import in_columns
@@ -18,6 +18,8 @@ from .r_likelihood import bias_and_width
 from .selection import CRITERIA
 from .sets import KINDS, LABEL, headline
 
+# Joint tests of an observation together.
+ALARM = "alarm"
 # Methods are compared within one of these.
 GAIN_OF = ["set", "criterion", "region", *KINDS]
 PUBLISHED_KIND = pd.Series({"pixel_weights": "uniform", "foreground_residual": "neglected"})
@@ -188,14 +190,20 @@ def model_table(tests: list[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
     DataFrame
         By set, method, region and moment: the mean `moment` and its `error` in one observation,
         how many of `n_observations` are `n_unlikely` under the spectral model, and the probability
-        of that many or more, `by_chance`.
+        of that many or more, `by_chance`. Rows of `ALARM` count observations that some joint test
+        finds unlikely, together as seldom as one test would.
     """
-    keys = ["set", "method", "region", "parameter", "with_parameter"]
+    of_row = ["parameter", "with_parameter"]
+    keys = ["set", "method", "region", *of_row]
     columns = [*keys, "moment", "error", "n_unlikely", "n_observations", "by_chance"]
     if not tests:
         return pd.DataFrame(columns=columns)
-    table = pd.concat(of_sky.assign(set=name, method=method) for name, method, of_sky in tests)
+    table = pd.concat(
+        of_sky.assign(set=name, method=method, sky=number)
+        for number, (name, method, of_sky) in enumerate(tests)
+    )
     table = table.assign(unlikely=table["probability"] < UNLIKELY)
+    table = pd.concat([table, _alarms(table).assign(**dict.fromkeys(of_row, ALARM))])
     grouped = table.groupby(keys, sort=False)
     found = grouped.agg(
         moment=("moment", "mean"),
@@ -207,23 +215,31 @@ def model_table(tests: list[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
     return found.assign(by_chance=chance)[columns]
 
 
+def _alarms(table: pd.DataFrame) -> pd.DataFrame:
+    """A row per observation and region, of the least probability of its joint tests."""
+    joint = table[table["with_parameter"].isin([ALL, ANY])]
+    observations = joint.groupby(["set", "method", "sky", "realization", "region"], sort=False)
+    found = observations["probability"].agg(["min", "count"]).reset_index()
+    # Of several tests that may depend on each other (Bonferroni).
+    probability = (found.pop("count") * found.pop("min")).clip(upper=1.0)
+    return found.assign(probability=probability, unlikely=probability < UNLIKELY)
+
+
 def model_warnings(model: pd.DataFrame) -> list[str]:
     """A sentence for every set and method whose skies ask for more than the spectral model."""
     together = model[model["region"] == COMBINED]
     warnings = []
     for (name, method), own in together.groupby(["set", "method"], sort=False):
-        is_joint = own["with_parameter"].isin(["all", ANY])
-        # Several joint tests raise an alarm together as seldom as one.
-        joint = own[is_joint & (own["by_chance"].round(6) <= UNLIKELY / max(is_joint.sum(), 1))]
-        if joint.empty:
+        (alarm,) = own[own["parameter"] == ALARM].to_dict("records")
+        if round(alarm["by_chance"], 6) > UNLIKELY:
             continue
-        single, row = own[~is_joint], joint.loc[joint["n_unlikely"].idxmax()]
+        single = own[~own["with_parameter"].isin([ALL, ANY, ALARM])]
         most = single.loc[(single["moment"] / single["error"]).abs().idxmax()]
         warnings.append(
             f"{name}, {method}: the data ask for more than the spectral model in "
-            f"{row['n_unlikely']} of {row['n_observations']} observations (by chance in 5 %), most "
-            f"of all for {_departure(most)} of {most['moment']:.2g} +- {most['error']:.2g}: r may "
-            "be biased"
+            f"{alarm['n_unlikely']} of {alarm['n_observations']} observations (by chance in 5 %), "
+            f"most of all for {_departure(most)} of {most['moment']:.2g} +- {most['error']:.2g}: r "
+            "may be biased"
         )
     return warnings
 
