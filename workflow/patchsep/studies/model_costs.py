@@ -62,17 +62,19 @@ def time_models(
     Returns
     -------
     DataFrame
-        A row per case: `seconds_first`, with compilation, `seconds_per_fit`, the median over
-        repeats, and the median `ratio` to the first case in the same turn, with its `ratio_error`.
+        A row per case: `seconds_first`, with compilation, `iterations` on average,
+        `seconds_per_fit`, the median over repeats, and the median `ratio` to the first case in the same turn, with its `ratio_error`.
     """
     fits = {
         case: _fit(sky, instrument, n_patches, n_realizations, seed, *about)
         for case, about in CASES.items()
     }
-    first = {case: _seconds(fit) for case, fit in fits.items()}
-    turns = np.array([[_seconds(fit) for fit in fits.values()] for _ in range(REPEATS)])
+    first = [_timed(fit) for fit in fits.values()]
+    turns = np.array([[_timed(fit)[1] for fit in fits.values()] for _ in range(REPEATS)])
     ratios = turns / turns[:, :1]
-    table = pd.DataFrame({"case": list(fits), "seconds_first": first.values()}).assign(
+    table = pd.DataFrame({"case": list(fits)}).assign(
+        seconds_first=[seconds for _, seconds in first],
+        iterations=[fitted.iterations.mean() for fitted, _ in first],
         seconds_per_fit=np.median(turns, axis=0) / n_realizations,
         ratio=np.median(ratios, axis=0),
         ratio_error=ratios.std(axis=0, ddof=1) / np.sqrt(REPEATS),
@@ -84,10 +86,10 @@ def time_models(
     return table.assign(**machine())
 
 
-def _seconds(fit):
+def _timed(fit):
     start = perf_counter()
-    fit()
-    return perf_counter() - start
+    fitted = fit()
+    return fitted, perf_counter() - start
 
 
 def _fit(sky, instrument, n_patches, n_realizations, seed, components, bandwidth, kind):
