@@ -63,7 +63,8 @@ def time_models(
     -------
     DataFrame
         A row per case: `seconds_first`, with compilation, `iterations` on average,
-        `seconds_per_fit`, the median over repeats, and the median `ratio` to the first case in the same turn, with its `ratio_error`.
+        `seconds_per_fit`, the median over repeats, and the median `ratio` to the first case in the
+        same turn, with its `ratio_error`.
     """
     fits = {
         case: _fit(sky, instrument, n_patches, n_realizations, seed, *about)
