@@ -1,10 +1,13 @@
 """Skies that are cleaned with fields: measured on one observation, seen region by region."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from patchsep.fields.evidence import measure_fields
+from patchsep.fields.nuisance import fit_nuisance, nuisance_table
 from patchsep.fields.prior import Freedom, expected_prior
 from patchsep.fields.residual_tests import CHI2
 from patchsep.fields.systematics import ANY
@@ -16,7 +19,8 @@ from patchsep.inference.field_skies import (
     parameter_summary,
 )
 from patchsep.inference.skies import measure, recovered_maps
-from patchsep.instrument.instrument import band_labels
+from patchsep.instrument.bandpass import band_labels
+from patchsep.instrument.miscalibration import Miscalibration
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 NSIDE, LMAX = 16, 7
@@ -234,3 +238,41 @@ def test_a_run_may_have_no_fields(sky, observation, tmp_path, first):
     assert len(np.unique(found[1].round(9))) == (4 if first == "patches" else 1)
     mocks = mock_foregrounds_of_fields(sky, measured, observation, n_skies=1, seed=0)
     assert np.isfinite(mocks).all()
+
+
+def test_errors_of_bands_are_fitted_corrected_and_in_mock_skies(sky, measured):
+    """A band whose gain is wrong by 1 %, and another whose angle is by half a degree."""
+    labels = sky.bandpasses.labels
+    built = Miscalibration.of(labels, gain={"100GHZ": 0.01}, angle={"140GHZ": 0.5}).response
+    seen = replace(
+        sky,
+        regions=[
+            replace(one, foregrounds=built @ one.foregrounds, response=built) for one in sky.regions
+        ],
+    )
+    assert np.abs(seen.observe([0])[1] - sky.observe([0])[1]).max() > 0.5
+    priors = {("gain", "100GHZ"): 0.02, ("angle", "140GHZ"): 1.0}
+    parameters = np.asarray(measured.maximum.at.parameters)
+    fitted_to = seen.observe([0])[1], parameters, seen.bandpasses, seen.noise, MODEL, priors
+    corrected = replace(seen, nuisance=fit_nuisance(*fitted_to))
+    row = nuisance_table(corrected.nuisance).set_index("nuisance")
+    pulls = (row["value"] - pd.Series({"gain": 0.01, "angle": 0.5})) / row["error"]
+    assert (pulls.abs() < 4).all() and (row["error"] < row["prior"] / 4).all()
+    # Foregrounds alone are as they were, but for the errors' own errors.
+    left = corrected.observe([])[0] - sky.observe([])[0]
+    before = seen.observe([])[0] - sky.observe([])[0]
+    assert left.std() < 0.3 * before.std()
+    observation = corrected.observe([0])[1]
+    sure = replace(corrected.nuisance, covariance=np.zeros((2, 2)))
+    alike = [
+        mock_foregrounds_of_fields(one, measured, observation, n_skies=1, seed=5)[0]
+        for one in (corrected, replace(corrected, nuisance=sure))
+    ]
+    draw = corrected.nuisance.draw(np.random.default_rng([5, 0, len(measured.priors)]))
+    np.testing.assert_allclose(alike[0], draw.response @ alike[1], rtol=1e-10, atol=1e-10)
+    assert np.abs(draw.response[6] - np.eye(2)).max() > 0
+    # What is fitted is not tested, and nothing but what it is fitted to.
+    _, tests = clean_with_fields("fields", corrected, measured, range(2), **LIMITS)
+    assert list(tests["realization"].unique()) == [0]
+    rows = list(zip(tests["parameter"], tests["with_parameter"], strict=True))
+    assert not set(priors) & set(rows) and ("gain", "140GHZ") in rows

@@ -211,7 +211,10 @@ def clean_with_fields(
         n_patches={},
         **mock_maps(of_mocks, sky.cmb.shape),
     )
-    return whole, moment_tests(sky, realizations, fits.parameters[1:], data[1:])
+    # Errors of bands are those of the noise that they were fitted to, the first realisation's.
+    n_tested = 1 if sky.nuisance else len(realizations)
+    tested = (one[:n_tested] for one in (realizations, fits.parameters[1:], data[1:]))
+    return whole, moment_tests(sky, *tested)
 
 
 def moment_tests(
