@@ -359,6 +359,7 @@ FIELDS = {
             "r_likelihoods",
             "methods",
             "template_errors",
+            "model_tests",
         ],
     },
 }

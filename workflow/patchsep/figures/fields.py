@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -10,6 +12,7 @@ from ..files.tables import read_table
 from ..lazy import healpy as hp
 from ..lazy import lines, shapes
 from ..lazy import pyplot as plt
+from ..sky.regions import COMBINED
 from .figure import Figure, symbols_of
 from .style import FULL_WIDTH, colours_of, in_words, plain_log_ticks
 
@@ -17,6 +20,8 @@ from .style import FULL_WIDTH, colours_of, in_words, plain_log_ticks
 LIMIT = 2
 # Lines of the expected spectrum and of that found, and what is drawn of the true one.
 LINES = {"expected": ":", "prior": "-"}
+# Tests of single bands, and the departure in units of its error at which colours end.
+OF_BAND, SHOWN_PULL = ["gain", "centre", "angle", "chi2"], 6
 # Where the true spectrum is so many times below all else, a panel does not show it.
 FAR_BELOW = 30
 
@@ -143,6 +148,87 @@ def _draw_points(axis, rows, column, error, **style):
     )
 
 
+def model_tests_table(files: dict, shown: dict) -> pd.DataFrame:
+    """Rows of the table of the spectral model that are shown, all regions together.
+
+    Those of one band, or of second moments and spinning dust, and of alarms: with `pull`, the mean
+    departure over its error in one observation.
+    """
+    table = read_table(files["table"])
+    wanted = pd.MultiIndex.from_frame(table[["set", "method"]]).isin(shown["sets"])
+    in_octaves = table["with_parameter"].str.contains(" ell ")
+    joint = table["with_parameter"].isin(["all", "any", "all bands"])
+    rows = table[wanted & table["region"].eq(COMBINED) & ~in_octaves & ~joint]
+    return rows.assign(pull=rows["moment"] / rows["error"]).reset_index(drop=True)
+
+
+def plot_model_tests(data: pd.DataFrame, shown: dict) -> plt.Figure:
+    """What data ask for that the model lacks, in units of the error of one observation.
+
+    `data` is that of `model_tests_table`. A column per set and method: gain, centre, angle and chi2
+    of every band above, second moments of spectral parameters and spinning dust below.
+    """
+    pairs = list(dict.fromkeys(zip(data["set"], data["method"])))
+    is_of_band, alarm = data["parameter"].isin(OF_BAND), data["parameter"].eq("alarm")
+    bands = list(data.loc[is_of_band, "with_parameter"].unique())
+    others = data[~is_of_band & ~alarm]
+    kinds = list(dict.fromkeys(zip(others["parameter"], others["with_parameter"])))
+    figure, panels = plt.subplots(
+        2,
+        len(pairs),
+        figsize=(min(FULL_WIDTH, 1.7 + 1.1 * len(pairs)), 1.2 + 0.16 * (len(bands) + len(kinds))),
+        height_ratios=(len(bands), len(kinds)),
+        squeeze=False,
+        layout="constrained",
+    )
+    several = data["method"].nunique() > 1
+    look = {"cmap": "RdBu_r", "vmin": -SHOWN_PULL, "vmax": SHOWN_PULL, "aspect": "auto"}
+    for (above, below), (name, method) in zip(panels.T, pairs):
+        own = data[data["set"].eq(name) & data["method"].eq(method)]
+        pulls = own.set_index(["parameter", "with_parameter"])["pull"]
+        of_bands = [[pulls.get((kind, band), np.nan) for kind in OF_BAND] for band in bands]
+        image = above.imshow(of_bands, **look)
+        below.imshow([[pulls.get(kind, np.nan)] for kind in kinds], **look)
+        (alarms,) = own[own["parameter"] == "alarm"].to_dict("records")
+        title = f"{in_words(name)}\n{in_words(method)}" if several else in_words(name)
+        counted = f"alarm in {alarms['n_unlikely']} of {alarms['n_observations']}"
+        above.set_title(f"{title}\n{counted}", fontsize="small")
+        labels = [r"$\chi^2$" if kind == "chi2" else kind for kind in OF_BAND]
+        above.set_xticks(range(len(OF_BAND)), labels, rotation=90, fontsize="x-small")
+        below.set_xticks([])
+        for axis in (above, below):
+            axis.set_yticks([])
+            axis.set_facecolor("0.8")
+    for axis, names in (
+        (panels[0][0], [_band_in_words(band) for band in bands]),
+        (panels[1][0], [_in_symbols(*kind, shown["symbols"]) for kind in kinds]),
+    ):
+        axis.set_yticks(range(len(names)), names, fontsize="x-small")
+    figure.colorbar(image, ax=panels, extend="both", aspect=40, label="departure / error")
+    return figure
+
+
+def _band_in_words(label: str) -> str:
+    """A band's name in map files, as figures have it: 100GHZ, 37P5GHZ or LFT_40."""
+    frequency = re.fullmatch(r"(\d+)(P\d+)?GHZ(_\d+)?", label)
+    if not frequency:
+        return label.replace("_", " ")
+    whole, part, number = (one or "" for one in frequency.groups())
+    return f"{whole}{part.replace('P', '.')} GHz{number.replace('_', ' ')}"
+
+
+def _in_symbols(parameter, other, symbols) -> str:
+    """A second moment in symbols, or spinning dust."""
+    if parameter not in symbols:
+        return parameter
+    return rf"$\omega\,$({symbols[parameter]}, {symbols[other]})"
+
+
+def _shows_tests(plan, methods, pairs) -> dict:
+    fields = [pair for pair in pairs if pair[1] in plan.field_methods]
+    return {"sets": fields, "symbols": symbols_of(plan)}
+
+
 def _shows(plan, methods, pairs) -> dict:
     return {
         "methods": methods,
@@ -169,5 +255,15 @@ FIGURES = {
         methods=lambda plan: plan.field_methods,
         strategy="fields",
         needs="fields",
-    )
+    ),
+    "model_tests": Figure(
+        "5 r",
+        model_tests_table,
+        plot_model_tests,
+        shows=_shows_tests,
+        inputs=lambda plan, shown: {"table": f"{plan.results}/tables/spectral_model.csv"},
+        methods=lambda plan: plan.field_methods,
+        strategy="fields",
+        needs="fields",
+    ),
 }
