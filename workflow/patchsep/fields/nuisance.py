@@ -115,7 +115,7 @@ def fit_nuisance(
     found = Nuisance(names, sigma, np.zeros(len(names)), np.diag(sigma**2), labels)
     for step in range(STEPS):
         built = found.miscalibration
-        departures = Departures.of(built.shift(bandpasses), built.scale(noise), model)
+        departures = Departures.of(built.shift(bandpasses), noise.scaled(built.noise_factor), model)
         score, information = _sums(parameters, built.correct(data), departures, fitted)
         covariance = np.linalg.inv(information + np.diag(sigma**-2.0))
         change = covariance @ (score - found.value / sigma**2)

@@ -66,7 +66,8 @@ class WholeSky:
         """Of all pixels."""
         levels = [sky.noise.sigma for sky in self.regions]
         noise = WhiteNoise(np.concatenate(levels, axis=-1) if levels[0].ndim > 1 else levels[0])
-        return self.nuisance.miscalibration.scale(noise) if self.nuisance else noise
+        factor = self.nuisance.miscalibration.noise_factor if self.nuisance else 1.0
+        return noise.scaled(factor)
 
     @cached_property
     def bands(self) -> Bands:

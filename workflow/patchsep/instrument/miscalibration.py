@@ -7,7 +7,6 @@ import numpy as np
 
 from .bandpass import Bandpasses, Transmission
 from .instrument import Instrument
-from .noise import WhiteNoise
 
 # Errors of single bands, and their units.
 OF_BANDS = {"gain": "", "centre": "GHz", "angle": "deg"}
@@ -59,9 +58,10 @@ class Miscalibration:
         rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         return np.moveaxis((1 + self.gain) * rotation, -1, 0)
 
-    def scale(self, noise: WhiteNoise) -> WhiteNoise:
-        """Noise of maps that are corrected."""
-        return noise.scaled(1 / (1 + self.gain))
+    @property
+    def noise_factor(self) -> np.ndarray:
+        """Of the noise of maps that are corrected, over that of maps: array (n_bands,)."""
+        return 1 / (1 + self.gain)
 
     def correct(self, data: np.ndarray) -> np.ndarray:
         """Maps (..., n_bands, 2, n_pixels) as they were without errors of gain and angle."""
