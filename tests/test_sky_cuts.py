@@ -1,12 +1,15 @@
 """Cuts of the sky: regions under any names, of masks, hits, latitudes and levels of dust."""
 
 import healpy as hp
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from refusals import SOURCE, config_with, problems_of
 from workflows import REMOVED, ROOT, new_folder, snakemake, tiny, with_changes
 
+from patchsep.figures.configurations import plot_r_and_patches, plot_variance_and_r
 from patchsep.files.foreign_maps import UnusableMap, map_name
 from patchsep.files.maps import write_maps
 from patchsep.files.tables import read_table
@@ -14,6 +17,7 @@ from patchsep.running.plan import Plan
 from patchsep.running.schema import SettingsError
 from patchsep.running.settings import load_settings
 from patchsep.sky.regions import Regions, region_files, regions_of
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 NSIDE = 16
 N_PIXELS = hp.nside2npix(NSIDE)
@@ -195,8 +199,14 @@ def test_regions_with_pixels_in_common_are_refused():
     )
 
 
-def test_regions_of_dust_with_pixels_in_common_are_refused_when_they_are_drawn(intensity):
+def test_regions_of_dust_with_pixels_in_common_are_refused_at_the_latest_when_drawn(intensity):
     cuts = {"faint": {"dust_fraction": [0, 0.3]}, "bright": {"dust_fraction": [0.25, 0.6]}}
+    assert problem_of(cuts) == (
+        "regions.sky_cuts.bright.dust_fraction: [0.25, 0.6] and [0, 0.3] of faint overlap; let one "
+        "end where the other begins"
+    )
+    # Whether other cuts keep them apart depends on the sky.
+    cuts["bright"]["galactic_latitude"] = [0, 89]
     settings = {"regions": {"method": "sky_cuts", "sky_cuts": cuts}, **UNIFORM_ONLY}
     assert load_settings(config_with(settings), SOURCE)
     n_common = round(0.3 * N_PIXELS) - round(0.25 * N_PIXELS)
@@ -295,6 +305,24 @@ def test_patches_are_those_of_the_names_of_regions():
     del settings["methods"]["kmeans"]["patches"]["a"]
     with pytest.raises(SettingsError, match=r"kmeans\.patches\.a: missing; add this key"):
         load_settings(settings, SOURCE)
+
+
+@pytest.mark.parametrize("n_regions", [1, 3, 5])
+def test_figures_of_a_grid_have_a_panel_of_every_region(n_regions):
+    """Three in a row at most, each row with the name of its axis."""
+    names = [f"field_{number}" for number in range(n_regions)]
+    numbers = {f"n_patches_{name}": [4, 8] for name in DUST_AND_SYNCHROTRON.names}
+    r = dict.fromkeys(("r_hat", "r_upper68", "sigma_r_minus", "sigma_r_plus", "variance"), 1e-3)
+    rows = [pd.DataFrame({"method": "kmeans", "region": name, **numbers, **r}) for name in names]
+    symbols = dict.fromkeys(DUST_AND_SYNCHROTRON.names, "K")
+    for plot in (plot_r_and_patches, plot_variance_and_r):
+        axes = plot(pd.concat(rows, ignore_index=True), {"symbols": symbols}).axes[:n_regions]
+        assert [axis.get_title() for axis in axes] == [name.replace("_", " ") for name in names]
+        places = [axis.get_subplotspec() for axis in axes]
+        assert max(place.colspan.start for place in places) == min(n_regions, 3) - 1
+        named = [bool(axis.get_ylabel()) for axis in axes]
+        assert named == [place.is_first_col() for place in places]
+        plt.close("all")
 
 
 @pytest.mark.workflow

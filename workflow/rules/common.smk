@@ -42,12 +42,12 @@ from patchsep.figures.registry import (
     figure_problems,
     first_figure,
 )
+from patchsep.files.fingerprints import file_content
 from patchsep.files.versions import describe_run, warnings_of
 from patchsep.running.cost import describe_plan
 from patchsep.instrument.instrument import named_files
 from patchsep.running.data_checks import (
     fewest_bands,
-    file_content,
     template_contents,
     unknown_parameters,
 )

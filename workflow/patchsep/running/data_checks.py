@@ -1,14 +1,14 @@
 """Whether the data that a configuration needs are there: PySM's templates, masks, templates."""
 
-import hashlib
 import math
 import os
 from collections.abc import Mapping
-from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from ..files.fingerprints import file_content
 from ..files.foreign_maps import UnusableMap, find_parameter_map, map_names
 from ..instrument.bandpass import FITTED_NODES
 from ..instrument.instrument import Instrument
@@ -224,13 +224,6 @@ def template_contents(model: str | list[str], nside: int) -> dict[str, str]:
     }
 
 
-@cache
-def file_content(path: str | Path) -> str:
-    """Fingerprint of a file of any size, which is read once."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
 def complexity_of(foregrounds: Mapping) -> dict[str, float]:
     """What settings of an embedded sky say of its complexity, as `Complexity.of` takes it."""
     return {name: one for name, one in foregrounds.items() if name not in ("model", "seed")}
@@ -294,6 +287,17 @@ def _cut_problems(regions) -> list[str]:
             for limits in ("galactic_latitude", "dust_fraction")
             if limits in cut and not cut[limits][0] < cut[limits][1]
         ]
+    only_dust = {
+        name: cut["dust_fraction"]
+        for name, cut in regions.get("sky_cuts", {}).items()
+        if [*cut] == ["dust_fraction"]
+    }
+    problems += [
+        f"regions.sky_cuts.{name}.dust_fraction: {own} and {others} of {other} overlap; let one "
+        "end where the other begins"
+        for (other, others), (name, own) in combinations(only_dust.items(), 2)
+        if max(own[0], others[0]) < min(own[1], others[1])
+    ]
     return problems
 
 
