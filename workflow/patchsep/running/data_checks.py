@@ -111,7 +111,7 @@ def drawn_region_problems(settings: dict, instrument: Instrument) -> list[str]:
 def _known_areas(regions, files, kept, nside) -> list[tuple[list[str], np.ndarray]]:
     """Names and masks (n, n_pixels) of rings or cuts that are known without a sky.
 
-    Those are together that cannot have pixels in common.
+    Those are together that must not have pixels in common.
 
     Raises
     ------
