@@ -88,7 +88,7 @@ def test_regions_without_pixels_are_refused_before_any_job(tmp_path, changes, re
     key, message = problem_of_masks(tmp_path / "masks.npz", **changes)
     assert (key, message) == (
         "regions",
-        f"{region} has no pixel; choose other masks or sky fractions",
+        f"{region} has no pixel; choose other masks, sky fractions or cuts",
     )
 
 

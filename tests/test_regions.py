@@ -17,6 +17,7 @@ from patchsep.sky.regions import (
     find_mask_file,
     planck_masks,
     region_names,
+    rings_of,
 )
 
 NSIDE = 32
@@ -39,7 +40,7 @@ def planck_file(shared):
 
 @pytest.mark.parametrize("split_hemispheres", [False, True])
 def test_regions_are_disjoint_and_cover_the_largest_mask(cumulative, split_hemispheres):
-    regions = draw_regions(cumulative, RINGS, split_hemispheres)
+    regions = draw_regions(rings_of(cumulative), RINGS, split_hemispheres)
     assert list(regions.names) == region_names(RINGS, split_hemispheres)
     pixels = [regions.pixels(name) for name in regions.names]
     together = np.concatenate(pixels)
@@ -49,7 +50,7 @@ def test_regions_are_disjoint_and_cover_the_largest_mask(cumulative, split_hemis
 
 
 def test_rings_are_what_each_mask_adds_to_the_one_before(cumulative):
-    regions = draw_regions(cumulative, RINGS)
+    regions = draw_regions(rings_of(cumulative), RINGS)
     limits = [90, 60, 40, 20]
     for ring, upper, lower in zip(RINGS, limits, limits[1:]):
         inside = (np.abs(LATITUDE) > lower) & (np.abs(LATITUDE) <= upper)
@@ -57,7 +58,7 @@ def test_rings_are_what_each_mask_adds_to_the_one_before(cumulative):
 
 
 def test_hemispheres_split_each_ring_by_latitude(cumulative):
-    rings, halves = (draw_regions(cumulative, RINGS, split) for split in (False, True))
+    rings, halves = (draw_regions(rings_of(cumulative), RINGS, split) for split in (False, True))
     for ring in RINGS:
         north, south = (halves.pixels(f"{ring}_{side}") for side in HEMISPHERES)
         assert LATITUDE[north].min() > 0 >= LATITUDE[south].max()
@@ -67,7 +68,7 @@ def test_hemispheres_split_each_ring_by_latitude(cumulative):
 def test_there_may_be_any_number_of_rings_with_names_of_their_own(cumulative, tmp_path):
     names = ("cap", "collar", "belt", "rest")
     masks = np.concatenate([cumulative, np.ones((1, N_PIXELS), bool)])
-    regions = draw_regions(masks, names)
+    regions = draw_regions(rings_of(masks), names)
     np.testing.assert_array_equal(regions.pixels("rest"), np.flatnonzero(~cumulative[2]))
     np.testing.assert_array_equal(regions.pixels(FULL_SKY), regions.pixels(COMBINED))
     regions.write(tmp_path / "regions.fits", "four rings")
@@ -79,7 +80,7 @@ def test_there_may_be_any_number_of_rings_with_names_of_their_own(cumulative, tm
 
 def test_masks_that_are_not_nested_are_refused(cumulative):
     with pytest.raises(UnusableMap, match="mask 2 does not contain mask 1"):
-        draw_regions(cumulative[[1, 0, 2]], RINGS)
+        rings_of(cumulative[[1, 0, 2]])
 
 
 def test_dust_masks_keep_the_faintest_sky_in_the_fractions_asked_for():

@@ -65,7 +65,7 @@ def new_folder(parent: Path, name: str) -> Path:
 
 def command(folder: Path, settings: dict, *options) -> dict:
     """Arguments of subprocess for a Snakemake run in `folder`."""
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(settings))
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     program = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
     return {
         "args": [*program, *options, "--cores", "2", "--configfile", "tiny.yaml"],

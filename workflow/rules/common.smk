@@ -42,11 +42,12 @@ from patchsep.figures.registry import (
     figure_problems,
     first_figure,
 )
+from patchsep.files.fingerprints import file_content
 from patchsep.files.versions import describe_run, warnings_of
 from patchsep.running.cost import describe_plan
 from patchsep.instrument.instrument import named_files
 from patchsep.running.data_checks import (
-    file_content,
+    fewest_bands,
     template_contents,
     unknown_parameters,
 )
@@ -60,7 +61,7 @@ from patchsep.running.provenance import (
 from patchsep.running.schema import SettingsError, read_yaml
 from patchsep.running.settings import load_settings
 from patchsep.running.status import write_plan
-from patchsep.sky.regions import COMBINED
+from patchsep.sky.regions import COMBINED, without_files
 
 CONFIG_SOURCES = [
     *workflow.configfiles,

@@ -12,19 +12,14 @@ rule draw_regions:
     conda:
         "../../envs/environment.yaml"
     params:
-        # Which file the masks are from, the input says.
-        regions={
-            key: value
-            for key, value in SETTINGS["regions"].items()
-            if key != "mask_file"
-        },
+        # Which files they are drawn from, the input says.
+        regions=without_files(SETTINGS["regions"]),
         content=lambda wildcards: contents_of(PLAN.region_input()),
         noise=lambda wildcards: contents_of(dict(zip(NOISE_MAPS, NOISE_MAPS))),
-        # One more than components, with the CMB.
-        fewest_bands=2 + len(SETTINGS["components"]),
+        fewest_bands=fewest_bands(SETTINGS["components"]),
         nside=SETTINGS["nside"],
         code=code("draw_regions"),
     message:
-        "Drawing Galactic regions: {params.regions[method]}"
+        "Drawing regions of the sky: {params.regions[method]}"
     script:
         "../../scripts/draw_regions.py"

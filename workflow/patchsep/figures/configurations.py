@@ -24,19 +24,25 @@ from .style import (
 
 # A scan has points enough to be a line.
 FEWEST_POINTS = 3
+# Panels of regions in a row.
+MOST_ABREAST = 3
 
 
 def _region_panels(data: pd.DataFrame):
-    """A figure, and its panels by region, side by side."""
+    """A figure, and its panels by region, up to three side by side."""
     regions = list(data["region"].unique())
+    n_columns = min(len(regions), MOST_ABREAST)
+    n_rows = -(-len(regions) // n_columns)
     figure, axes = plt.subplots(
-        1,
-        len(regions),
-        figsize=(FULL_WIDTH, 0.4 * FULL_WIDTH),
+        n_rows,
+        n_columns,
+        figsize=(FULL_WIDTH, 0.4 * FULL_WIDTH * n_rows),
         squeeze=False,
         layout="constrained",
     )
-    return figure, dict(zip(regions, axes[0], strict=True))
+    for axis in axes.flat[len(regions) :]:
+        axis.remove()
+    return figure, dict(zip(regions, axes.flat))
 
 
 def plot_variance_and_r(data: pd.DataFrame, shown: dict) -> plt.Figure:
@@ -62,7 +68,8 @@ def plot_variance_and_r(data: pd.DataFrame, shown: dict) -> plt.Figure:
         axis.xaxis.set_major_locator(plt.MaxNLocator(3))
         axis.ticklabel_format(axis="x", useOffset=False)
     axes = list(panels.values())
-    axes[0].set_ylabel(r"$10^3\,r$")
+    for axis in axes[::MOST_ABREAST]:
+        axis.set_ylabel(r"$10^3\,r$")
     figure.colorbar(points, ax=axes, label=patches_of_all(shown["symbols"]))
     handles = [
         lines.Line2D([], [], marker="o", ls="", ms=3.5, color="k", mfc=face, label=label)
@@ -180,7 +187,8 @@ def plot_r_and_patches(data: pd.DataFrame, shown: dict) -> plt.Figure:
         axis.set_yscale("symlog", linthresh=1)
         for direction in (axis.xaxis, axis.yaxis):
             direction.set_major_formatter("{x:g}")
-    next(iter(panels.values())).set_ylabel(r"$10^3\,\hat r$")
+    for axis in list(panels.values())[::MOST_ABREAST]:
+        axis.set_ylabel(r"$10^3\,\hat r$")
     handles = [lines.Line2D([], [], color=c, label=in_words(name)) for name, c in colours.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure

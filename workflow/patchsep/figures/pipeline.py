@@ -12,7 +12,7 @@ from .style import COLOURS, FULL_WIDTH
 COLUMNS = ["stage", "what", "column", "row", "after"]
 STAGES = [
     ("Sky", "foregrounds (PySM) + CMB (CAMB)\n+ noise in the instrument's bands", 0, 0, []),
-    ("Regions", "rings of growing\ndust brightness", 0, 1, ["Sky"]),
+    ("Regions", "disjoint, by dust, masks,\nhits or latitude", 0, 1, ["Sky"]),
     ("Patches", "per region, method and\n{symbols}: a grid of configurations", 0, 2, ["Regions"]),
     ("Fits", "spectral likelihood, configurations\n× noise realisations, in shards",
      1, 1, ["Sky", "Patches"]),

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -16,3 +18,10 @@ def fingerprint(*parts: np.ndarray | str | int | float | list | dict | None) -> 
         else:
             digest.update(json.dumps(part, sort_keys=True).encode())
     return digest.hexdigest()[:16]
+
+
+@cache
+def file_content(path: str | Path) -> str:
+    """Fingerprint of a file of any size, which is read once."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,8 +1,8 @@
 """HEALPix maps from elsewhere, masks and templates, in the layouts that such files have."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,12 @@ COORDINATES = {
     "C": ("C", "Q", "CELESTIAL", "EQUATORIAL", "ICRS", "FK5", "J2000"),
     "E": ("E", "ECLIPTIC"),
 }
+# The same in the words of who states what a file does not say.
+STATED_COORDINATES = {"galactic": "G", "celestial": "C", "ecliptic": "E"}
 # The same for ORDERING, and whether it is nested.
 ORDERINGS = {"": False, "RING": False, "NEST": True, "NESTED": True}
+# What may be stated that files have a card of.
+STATED = {"coordinates": "COORDSYS", "ordering": "ORDERING"}
 # Maps that are much finer than what is wanted are rotated at this many times its resolution.
 FINER = 8
 # Pixels that are rotated at once: their angles and neighbours take 100 bytes each.
@@ -97,7 +101,9 @@ def map_names(path: str | Path) -> list[str]:
         return _names(path, file)
 
 
-def read_foreign_map(path: str | Path, name: str, unknown: float = np.nan) -> ForeignMap:
+def read_foreign_map(
+    path: str | Path, name: str, unknown: float = np.nan, stated: Mapping | None = None
+) -> ForeignMap:
     """Read a map by its name.
 
     Parameters
@@ -109,11 +115,15 @@ def read_foreign_map(path: str | Path, name: str, unknown: float = np.nan) -> Fo
         One of `map_names`.
     unknown : float
         Value of pixels that the file does not list, or marks as unseen, blank or not finite.
+    stated : mapping, optional
+        What is said of the map elsewhere: `coordinates` (one of `STATED_COORDINATES`), `ordering`
+        (ring or nested) and `nside`. The first two hold where the file says nothing.
 
     Raises
     ------
     UnusableMap
-        If the file, or that map, cannot be read or is in a layout that is not known.
+        If the file, or that map, cannot be read or is in a layout that is not known, or not in
+        the one that is stated.
     """
     with _opened(path) as file:
         names = _names(path, file)
@@ -123,9 +133,34 @@ def read_foreign_map(path: str | Path, name: str, unknown: float = np.nan) -> Fo
         what = f"{path}: {name}"
         with _refused(what):
             if _is_npz(path):
-                return ForeignMap(_complete(what, _known(what, file[name], unknown)))
+                found = ForeignMap(_complete(what, _known(what, file[name], unknown)))
+                return _as_stated(what, found, stated or {}, silent=STATED)
             table = next(table for table in _tables(path, file) if name in _columns(table))
-            return _read_table(what, table, name, unknown)
+            found = _read_table(what, table, name, unknown)
+            silent = [key for key, keyword in STATED.items() if not _card(table, keyword)]
+            return _as_stated(what, found, stated or {}, silent)
+
+
+def map_name(path: str | Path, column: str | int | None) -> str:
+    """Name of the map in a file that has this name, this number from 0 on, or is the only one.
+
+    Raises
+    ------
+    UnusableMap
+        If there is no such map, or none of several is named.
+    """
+    names = map_names(path)
+    if column is None and len(names) > 1:
+        raise UnusableMap(f"{path} has the columns {', '.join(names)}; give the column of one")
+    found = names[0] if column is None else column
+    if isinstance(found, int):
+        found = names[found] if found < len(names) else None
+    if found not in names:
+        raise UnusableMap(
+            f"{path} has no column {column}; give one of {', '.join(names)}, or its number from 0 "
+            f"to {len(names) - 1}"
+        )
+    return found
 
 
 def read_parameter_map(path: str | Path, parameter: str) -> np.ndarray:
@@ -240,6 +275,28 @@ def _read_table(what, table, name, unknown) -> ForeignMap:
             "that card, or copy the file again"
         )
     return ForeignMap(_complete(what, values), ORDERINGS[ordering], letter)
+
+
+def _as_stated(what, found, stated, silent) -> ForeignMap:
+    """The map in the layout that is stated, where its file is `silent` of it."""
+    letters = {letter: word for word, letter in STATED_COORDINATES.items()}
+    said = {
+        "coordinates": letters[found.coordinates],
+        "ordering": "nested" if found.nested else "ring",
+        "nside": found.nside,
+    }
+    for key, value in stated.items():
+        if key not in silent and said[key] != value:
+            raise UnusableMap(
+                f"{what} has {key} {said[key]}, and {key} {value} is stated; correct or remove "
+                "that key, or correct the file"
+            )
+    layout = said | stated
+    return replace(
+        found,
+        nested=layout["ordering"] == "nested",
+        coordinates=STATED_COORDINATES[layout["coordinates"]],
+    )
 
 
 def _spread(what, values, pixels, header, unknown) -> np.ndarray:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.foreign_maps import UnusableMap, find_parameter_map
+from ..files.foreign_maps import ForeignMap, UnusableMap, find_parameter_map
 from .instrument import Instrument
 
 # What an instrument may have maps of.
@@ -66,7 +66,11 @@ def read_noise_map(path: str | Path, kind: str, nside: int) -> np.ndarray:
     UnusableMap
         If it cannot be read, is coarser than `nside` or has values that neither may have.
     """
-    found = find_parameter_map(path, kind)
+    return noise_map_at(nside, find_parameter_map(path, kind), path, kind)
+
+
+def noise_map_at(nside: int, found: ForeignMap, path: str | Path, kind: str) -> np.ndarray:
+    """The same of a map that has been read from a file."""
     if found.nside < nside:
         raise UnusableMap(
             f"{path} has nside {found.nside}, and the run {nside}; use nside {found.nside} or "

@@ -10,7 +10,7 @@ from ..fields.prior import FIELDS, WITH_FIELD, kinds_of
 from ..figures.registry import FIGURES
 from ..separation.ilc import ILC
 from ..separation.patches import STRATEGIES
-from ..sky.regions import FULL_SKY, region_names
+from ..sky.regions import FULL_SKY, area_of_regions, areas_of
 from ..sky.spectral_model import spectral_model
 from .data_checks import foreground_problems, region_problems, unknown_parameters
 from .schema import all_of, as_list, suggest
@@ -47,11 +47,11 @@ def cross_check(settings: dict) -> list[str]:
     """Problems of complete settings, one line each; those of the sky only where all else fits."""
     methods, criteria = settings["methods"], settings["selection"]["criteria"]
     regions, nside = settings["regions"], settings["nside"]
-    names = region_names(regions["rings"], regions["split_hemispheres"])
+    names, areas = list(area_of_regions(regions)), areas_of(regions)
     model = spectral_model(settings["components"])
     problems = []
     for name, method in methods.items():
-        problems += _method_problems(f"methods.{name}", method, regions["rings"], nside, model)
+        problems += _method_problems(f"methods.{name}", method, areas, nside, model)
     problems += _source_problems(methods)
     problems += _fit_problems(settings["fit"], criteria, model)
     problems += _prior_problems(settings["fields"]["mean"], settings["fit"]["bounds"])
@@ -82,7 +82,7 @@ def _nside_problems(nside) -> list[str]:
     return [f"nside: {nside} is not a power of two; use {lower} or {2 * lower}"]
 
 
-def _method_problems(key, method, rings, nside, model) -> list[str]:
+def _method_problems(key, method, areas, nside, model) -> list[str]:
     if method["strategy"] == FIELDS:
         return _field_problems(key, method, model)
     if method["strategy"] in ILC:
@@ -92,7 +92,7 @@ def _method_problems(key, method, rings, nside, model) -> list[str]:
         for name in ("parameters", "n_patches", "nuisance")
         if name in method
     ]
-    return only_fields + _patch_problems(key, method, rings, nside)
+    return only_fields + _patch_problems(key, method, areas, nside)
 
 
 def _field_problems(key, method, model) -> list[str]:
@@ -147,7 +147,7 @@ def _ilc_problems(key, method) -> list[str]:
     return problems
 
 
-def _patch_problems(key, method, rings, nside) -> list[str]:
+def _patch_problems(key, method, areas, nside) -> list[str]:
     strategy = STRATEGIES[method["strategy"]]
     random = [name for name, one in STRATEGIES.items() if one.random]
     problems = [
@@ -161,20 +161,20 @@ def _patch_problems(key, method, rings, nside) -> list[str]:
             problems.append(f"{key}.patches: {method['strategy']} is one patch; remove this key")
         return problems
     if "patches" not in method:
-        return [*problems, f"{key}.patches: missing; give {all_of(rings)}"]
+        return [*problems, f"{key}.patches: missing; give {all_of(areas)}"]
     problems += [
-        f"{key}.patches.{ring}: unknown key; {suggest(ring, rings)}"
-        for ring in method["patches"]
-        if ring not in rings
+        f"{key}.patches.{area}: unknown key; {suggest(area, areas)}"
+        for area in method["patches"]
+        if area not in areas
     ]
     problems += [
-        f"{key}.patches.{ring}: missing; add this key"
-        for ring in rings
-        if ring not in method["patches"]
+        f"{key}.patches.{area}: missing; add this key"
+        for area in areas
+        if area not in method["patches"]
     ]
-    for ring, parameter, value in _patch_values(method["patches"]):
+    for area, parameter, value in _patch_values(method["patches"]):
         if problem := strategy.problem(value, nside):
-            problems.append(f"{key}.patches.{ring}.{parameter}: {problem}")
+            problems.append(f"{key}.patches.{area}.{parameter}: {problem}")
     return problems
 
 
@@ -212,10 +212,10 @@ def _map_problems(key, method) -> list[str]:
 
 
 def _patch_values(patches):
-    for ring, scans in patches.items():
+    for area, scans in patches.items():
         for scan in as_list(scans):
             for parameter, values in scan.items():
-                yield from ((ring, parameter, value) for value in as_list(values))
+                yield from ((area, parameter, value) for value in as_list(values))
 
 
 def _true_map_problems(settings, model) -> list[str]:

@@ -1,21 +1,33 @@
 """Whether the data that a configuration needs are there: PySM's templates, masks, templates."""
 
-import hashlib
 import math
 import os
 from collections.abc import Mapping
-from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from ..files.fingerprints import file_content
 from ..files.foreign_maps import UnusableMap, find_parameter_map, map_names
 from ..instrument.bandpass import FITTED_NODES
 from ..instrument.instrument import Instrument
-from ..instrument.noise_maps import NOISE_MAPS, paths_of, read_noise_map
+from ..instrument.noise_maps import NOISE_MAPS, bands_that_see, paths_of, read_noise_map
 from ..sky import presets
 from ..sky.complexity import Complexity
-from ..sky.regions import draw_regions, find_mask_file, planck_masks
+from ..sky.regions import (
+    DUST_INTENSITY,
+    MAPS_OF_CUTS,
+    PLANCK_MASKS,
+    SKY_CUTS,
+    cut_sky,
+    cuts_of,
+    draw_regions,
+    find_mask_file,
+    planck_masks,
+    region_files,
+    rings_of,
+)
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 from .schema import all_of, as_list, suggest
@@ -30,15 +42,12 @@ UNSEEN_CHANGE, STEP = 1e-4, 1e-4
 
 
 def data_problems(settings: dict) -> list[str]:
-    """What is wrong with the content of masks and templates, read as jobs will read them."""
-    problems = [
+    """What is wrong with the content of templates, read as jobs will read them."""
+    return [
         problem
         for name, method in settings["methods"].items()
         for problem in _template_problems(f"methods.{name}.maps", method["maps"])
     ]
-    if settings["regions"]["method"] == "planck_masks":
-        problems += _mask_problems(settings["regions"], settings["nside"], settings["spectra"])
-    return problems
 
 
 def _template_problems(key, maps) -> list[str]:
@@ -54,30 +63,86 @@ def _template_problems(key, maps) -> list[str]:
     return problems
 
 
-def _mask_problems(regions, nside, spectra) -> list[str]:
-    path = find_mask_file(regions["mask_file"])
-    try:
-        available = map_names(path)
-        unknown = [name for name in regions["masks"] if name not in available]
-        if unknown:
+def drawn_region_problems(settings: dict, instrument: Instrument) -> list[str]:
+    """What is wrong with regions and the files they are drawn from, read as jobs will read them.
+
+    Levels of dust are those of a sky that is not simulated yet: they are taken to keep everything,
+    and regions that they are part of are looked at one by one.
+    """
+    regions, nside = settings["regions"], settings["nside"]
+    files = region_files(regions, "")
+    problems = _mask_name_problems(files["masks"], regions["masks"]) if "masks" in files else []
+    kept = {}
+    for key, cut in cuts_of(regions).items():
+        try:
+            kept[key] = cut_sky(key, cut, files, nside)
+        except UnusableMap as error:
+            problems.append(str(error))
+    if problems:
+        return problems
+    footprint, seen = kept.get("footprint"), None
+    if instrument.has_noise_maps:
+        seen = bands_that_see(instrument, nside) >= fewest_bands(settings["components"])
+        if footprint is not None and not np.any(footprint & seen):
             return [
-                f"regions.masks: {path} has no mask {name!r}; {suggest(name, available)}"
-                for name in unknown
+                f"regions.footprint: {' + '.join(settings['instrument'])} has maps of hits or "
+                f"variance with fewer than {fewest_bands(settings['components'])} bands in all of "
+                "its pixels; choose another footprint, or the instrument that observes it"
             ]
-        masks = planck_masks(path, regions["masks"], nside)
-    except UnusableMap as error:
-        return [f"regions.mask_file: {error}"]
     try:
-        drawn = draw_regions(masks, regions["rings"], regions["split_hemispheres"])
+        drawn = [
+            draw_regions(masks, areas, regions["split_hemispheres"], seen, footprint)
+            for areas, masks in _known_areas(regions, files, kept, nside)
+        ]
     except UnusableMap as error:
         return [str(error)]
-    how = {key: spectra[key] for key in ("estimator", "apodization", "bin_width")}
-    estimators = {name: Estimator.of(drawn.pixels(name), nside, **how) for name in drawn.names}
+    how = {key: settings["spectra"][key] for key in ("estimator", "apodization", "bin_width")}
+    estimators = {
+        name: Estimator.of(some.pixels(name), nside, **how) for some in drawn for name in some.names
+    }
     return [
         f"regions: {name} is too small for spectra.estimator {one.name}: no bin has modes enough; "
         "choose larger masks, a larger spectra.bin_width or a smaller spectra.apodization"
         for name, one in estimators.items()
         if not one.used(one.most_modes).any()
+    ]
+
+
+def _known_areas(regions, files, kept, nside) -> list[tuple[list[str], np.ndarray]]:
+    """Names and masks (n, n_pixels) of rings or cuts that are known without a sky.
+
+    Those are together that must not have pixels in common.
+
+    Raises
+    ------
+    UnusableMap
+        If Planck's masks cannot be used.
+    """
+    if regions["method"] == DUST_INTENSITY:
+        return []
+    if regions["method"] == PLANCK_MASKS:
+        try:
+            masks = planck_masks(files["masks"], regions["masks"], nside)
+        except UnusableMap as error:
+            raise UnusableMap(f"regions.mask_file: {error}") from error
+        return [(regions["rings"], rings_of(masks))]
+    on_dust = [name for name, cut in regions["sky_cuts"].items() if "dust_fraction" in cut]
+    if "dust_fraction" in regions.get("footprint", {}):
+        on_dust = list(regions["sky_cuts"])
+    together = [name for name in regions["sky_cuts"] if name not in on_dust]
+    groups = [[name] for name in on_dust] + ([together] if together else [])
+    return [(group, np.stack([kept[f"sky_cuts.{name}"] for name in group])) for group in groups]
+
+
+def _mask_name_problems(path, names) -> list[str]:
+    try:
+        available = map_names(path)
+    except UnusableMap as error:
+        return [f"regions.mask_file: {error}"]
+    return [
+        f"regions.masks: {path} has no mask {name!r}; {suggest(name, available)}"
+        for name in names
+        if name not in available
     ]
 
 
@@ -159,13 +224,6 @@ def template_contents(model: str | list[str], nside: int) -> dict[str, str]:
     }
 
 
-@cache
-def file_content(path: str | Path) -> str:
-    """Fingerprint of a file of any size, which is read once."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
 def complexity_of(foregrounds: Mapping) -> dict[str, float]:
     """What settings of an embedded sky say of its complexity, as `Complexity.of` takes it."""
     return {name: one for name, one in foregrounds.items() if name not in ("model", "seed")}
@@ -206,14 +264,54 @@ def _fits_nside(path) -> float | None:
 
 
 def region_problems(regions, nside) -> list[str]:
+    return _cut_problems(regions) + _ring_problems(regions, nside)
+
+
+def _cut_problems(regions) -> list[str]:
+    """What is wrong with cuts of the sky before any file of theirs is read."""
+    if regions["method"] != SKY_CUTS and "sky_cuts" in regions:
+        return [
+            f"regions.sky_cuts: not of regions.method {regions['method']}; make that {SKY_CUTS}, "
+            "or remove this key"
+        ]
+    problems = []
+    for key, cut in cuts_of(regions).items():
+        problems += [
+            f"regions.{key}.{kind}.file: {cut[kind]['file']!r} is not a file; give the path of a "
+            "HEALPix map"
+            for kind in MAPS_OF_CUTS
+            if kind in cut and not Path(cut[kind]["file"]).is_file()
+        ]
+        problems += [
+            f"regions.{key}.{limits}: {cut[limits]} does not increase; give the lower limit first"
+            for limits in ("galactic_latitude", "dust_fraction")
+            if limits in cut and not cut[limits][0] < cut[limits][1]
+        ]
+    only_dust = {
+        name: cut["dust_fraction"]
+        for name, cut in regions.get("sky_cuts", {}).items()
+        if [*cut] == ["dust_fraction"]
+    }
+    problems += [
+        f"regions.sky_cuts.{name}.dust_fraction: {own} and {others} of {other} overlap; let one "
+        "end where the other begins"
+        for (other, others), (name, own) in combinations(only_dust.items(), 2)
+        if max(own[0], others[0]) < min(own[1], others[1])
+    ]
+    return problems
+
+
+def _ring_problems(regions, nside) -> list[str]:
+    if regions["method"] == SKY_CUTS:
+        return []
     n_rings = len(regions["rings"])
-    key = "sky_fractions" if regions["method"] == "dust_intensity" else "masks"
+    key = "sky_fractions" if regions["method"] == DUST_INTENSITY else "masks"
     if len(regions[key]) != n_rings:
         return [
             f"regions.{key}: {len(regions[key])} for {n_rings} rings ({all_of(regions['rings'])}); "
             "give one per ring"
         ]
-    if regions["method"] == "dust_intensity":
+    if regions["method"] == DUST_INTENSITY:
         fractions = regions["sky_fractions"]
         n_pixels = [round(fraction * 12 * nside**2) for fraction in fractions]
         if sorted({0, *n_pixels}) == [0, *n_pixels]:
@@ -231,6 +329,11 @@ def region_problems(regions, nside) -> list[str]:
     return []
 
 
+def fewest_bands(components: Mapping) -> int:
+    """How many bands have to see a pixel: one more than components, with the CMB."""
+    return 2 + len(components)
+
+
 def model_problems(model: SpectralModel, instrument: Instrument, files: str) -> list[str]:
     """What bands cannot tell of a spectral model.
 
@@ -242,10 +345,11 @@ def model_problems(model: SpectralModel, instrument: Instrument, files: str) -> 
         Its description's, for messages.
     """
     n_bands, n_components = len(instrument.frequency), 1 + len(model.components)
-    if n_bands <= n_components:
+    fewest = fewest_bands(model.components)
+    if n_bands < fewest:
         return [
             f"instrument: {files} has {n_bands} bands for {n_components} components with the CMB; "
-            f"{n_components + 1} or more can constrain their spectra, so use more bands, or fewer "
+            f"{fewest} or more can constrain their spectra, so use more bands, or fewer "
             "components"
         ]
     bandpasses = instrument.bandpasses(FITTED_NODES)

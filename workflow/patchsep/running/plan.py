@@ -16,7 +16,7 @@ from ..fields.prior import FIELDS, kinds_of
 from ..separation.ilc import ILC
 from ..separation.partitions import configurations, values_of
 from ..separation.patches import STRATEGIES
-from ..sky.regions import COMBINED, find_mask_file, region_names
+from ..sky.regions import COMBINED, area_of_regions, region_files
 from ..sky.spectral_model import SpectralModel, spectral_model
 from .checks import TRAINING
 from .schema import read_yaml
@@ -84,10 +84,14 @@ class Plan(Shards):
         }
 
     @cached_property
+    def areas(self) -> dict[str, str]:
+        """The ring or cut of the sky of every region, by the region's name."""
+        return area_of_regions(self.settings["regions"])
+
+    @property
     def regions(self) -> list[str]:
         """Names of the regions."""
-        regions = self.settings["regions"]
-        return region_names(regions["rings"], regions["split_hemispheres"])
+        return list(self.areas)
 
     @property
     def methods(self) -> dict[str, dict]:
@@ -209,7 +213,7 @@ class Plan(Shards):
         settings = self.methods[method]
         if method not in self.patch_methods:
             return [settings["strategy"]]
-        return configurations(settings["patches"][region.split("_")[0]], settings["grid"])
+        return configurations(settings["patches"][self.areas[region]], settings["grid"])
 
     def has_choice(self, method: str, region: str) -> bool:
         return len(self.configurations(method, region)) > 1
@@ -384,11 +388,8 @@ class Plan(Shards):
     # Files from elsewhere
 
     def region_input(self) -> dict[str, str]:
-        """What the regions are drawn from; with Planck's masks not the foregrounds."""
-        regions = self.settings["regions"]
-        if regions["method"] == "dust_intensity":
-            return {"intensity": f"{self.results}/maps/dust_intensity.fits"}
-        return {"masks": str(find_mask_file(regions["mask_file"]))}
+        """What the regions are drawn from; of the foregrounds only where they need dust levels."""
+        return region_files(self.settings["regions"], f"{self.results}/maps/dust_intensity.fits")
 
     def published(self) -> tuple[list[str], list[str]]:
         """Files of published numbers, and the tables of the run that have ours."""

@@ -5,14 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ..instrument.instrument import read_instrument
+from ..instrument.instrument import Instrument, read_instrument
 from ..instrument.miscalibration import Miscalibration
 from ..separation.ilc import FEWEST_BANDS, ILC
 from ..sky.components import Tabulated
-from ..sky.regions import region_names
+from ..sky.regions import area_of_regions, areas_of
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, component, spectral_model
 from .checks import cross_check
-from .data_checks import data_problems, model_problems, noise_problems
+from .data_checks import (
+    data_problems,
+    drawn_region_problems,
+    model_problems,
+    noise_problems,
+)
 from .schema import (
     as_list,
     raise_problems,
@@ -43,8 +48,8 @@ def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
     Returns
     -------
     dict
-        The settings, complete; every method has, per ring, a list of scans, each with a list of
-        values per parameter. `~` and `${VARIABLES}` of paths are expanded.
+        The settings, complete; every method has, per ring or cut of the sky, a list of scans, each
+        with a list of values per parameter. `~` and `${VARIABLES}` of paths are expanded.
 
     Raises
     ------
@@ -66,17 +71,18 @@ def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
             # Quoted or not, as a truth value of YAML.
             maps |= {name: "true" if path is True else path for name, path in maps.items()}
         for section in ("benchmark", "search"):
-            last = region_names(regions["rings"], regions["split_hemispheres"])[-1]
-            settings[section].setdefault("region", last)
+            settings[section].setdefault("region", list(area_of_regions(regions))[-1])
         problems = cross_check(settings)
         if with_data and not problems:
             problems = data_problems(settings)
     raise_problems(problems, source)
     settings["instrument"] = as_list(settings["instrument"])
-    _check_instruments(settings, source, with_data)
+    instrument = _check_instruments(settings, source, with_data)
+    if with_data:
+        raise_problems(drawn_region_problems(settings, instrument), source)
     _check_published(settings["published"], source)
     for method in settings["methods"].values():
-        method["patches"] = _complete_patches(method, regions["rings"], model.names)
+        method["patches"] = _complete_patches(method, areas_of(regions), model.names)
         method.setdefault("recovered_by", None)
     settings["likelihood"]["theory"] = as_list(settings["likelihood"]["theory"])
     for test_set in settings["test_sets"].values():
@@ -92,15 +98,15 @@ def _with_text_keys(content):
     return content
 
 
-def _complete_patches(method, rings, names) -> dict[str, list[dict[str, list[int]]]]:
-    """Scans of every ring, with lists of values for every parameter; uniform has the value 1."""
-    patches = method.get("patches", {ring: dict.fromkeys(names, 1) for ring in rings})
+def _complete_patches(method, areas, names) -> dict[str, list[dict[str, list[int]]]]:
+    """Scans of every ring or cut, with lists of values for every parameter; uniform has 1."""
+    patches = method.get("patches", {area: dict.fromkeys(names, 1) for area in areas})
     return {
-        ring: [
+        area: [
             {parameter: as_list(scan[parameter]) for parameter in names}
-            for scan in as_list(patches[ring])
+            for scan in as_list(patches[area])
         ]
-        for ring in rings
+        for area in areas
     }
 
 
@@ -149,7 +155,7 @@ def _read_spectrum(key, path, source) -> list[list[float]]:
     return [frequency, brightness]
 
 
-def _check_instruments(settings: Mapping, source, with_data):
+def _check_instruments(settings: Mapping, source, with_data) -> Instrument:
     paths = settings["instrument"]
     for path in paths:
         _check_description(path, source)
@@ -188,6 +194,7 @@ def _check_instruments(settings: Mapping, source, with_data):
     if with_data and not problems:
         problems = noise_problems(instrument, settings["nside"])
     raise_problems(problems, source)
+    return instrument
 
 
 def _check_description(path, source):
