@@ -92,23 +92,12 @@ def expand(parameters, data, bands):
     -------
     Expansion
     """
-    return sum_over_stokes(partial(_expand, parameters), data, bands)
-
-
-def sum_over_stokes(function, data, bands):
-    """A function of data and their bands, summed over Q and U where these have noise of their own.
-
-    Parameters
-    ----------
-    function : callable
-        Of data (n_bands, 1, n_pixels) and `Bands` of Q or of U, to a tree of arrays; or of what is
-        given where Q and U are alike.
-    data : array (n_bands, 2, n_pixels), or any other where Q and U are alike
-    bands : Bands
-    """
     if not bands.is_by_stokes:
-        return function(data, bands)
-    each = jax.vmap(function, in_axes=(1, 0))(data[:, :, None], bands.by_stokes())
+        return _expand(parameters, data, bands)
+    # Of Q and of U, each with the noise of its own.
+    each = jax.vmap(partial(_expand, parameters), in_axes=(1, 0))(
+        data[:, :, None], bands.by_stokes()
+    )
     return jax.tree.map(partial(jnp.sum, axis=0), each)
 
 

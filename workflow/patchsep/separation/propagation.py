@@ -1,10 +1,10 @@
 """Prediction: what a fit would make of noise, without a search.
 
 Near the minimum parameters answer linearly to noise, by the inverse of the likelihood's curvature
-(Stompor et al. 2016, arXiv:1609.03807; Rizzieri et al. 2025). The curvature is that expected of
-foregrounds with noise: noise adds to what a faint patch seems to emit and so to what holds its
-parameters. One linear system then stands for the search of a fit, and the CMB is recovered with
-the parameters that it gives.
+(Stompor et al. 2016, arXiv:1609.03807; Rizzieri et al. 2025). The curvature is that of the
+foregrounds, which white noise does not change on average: of noise alone the likelihood expects the
+same for all parameters. One linear system then stands for the search of a fit, and the CMB is
+recovered with the parameters that it gives.
 
 Of a temperature it is the inverse that is taken to answer linearly, as dust's spectrum nearly does,
 x / (eˣ - 1) = 1 - x / 2 + … with x = hν / kT: warm dust looks the same at any temperature.
@@ -19,7 +19,7 @@ from ..instrument.noise import WhiteNoise
 from ..observation.bands import Bands
 from ..sky.spectral_model import SpectralModel
 from .fit import prepare, recover_maps
-from .likelihood import are_maps, double_precision, expand, pairs, second_moments, sum_over_stokes
+from .likelihood import double_precision, expand, pairs
 from .problem import Incidence, Problem
 
 # Part of the right-hand side that may be left of a linear system, and searches for less.
@@ -70,7 +70,6 @@ def propagate(
     by_inverse = np.isin(np.arange(len(problem.lower)), np.concatenate([[-1], *inverses]))
     unknowns = _propagate(
         prepare(np.concatenate([foregrounds[None], data]), bands, problem.blocks, n_cells),
-        np.bincount(problem.cells, minlength=n_cells),
         problem.vector(parameters),
         by_inverse,
         problem.labels,
@@ -80,20 +79,6 @@ def propagate(
     )
     recovery = recover_maps(unknowns, problem, data, bands)
     return problem.by_parameter(np.asarray(unknowns)), np.stack(recovery.cmb, axis=1)
-
-
-def expected_moments(statistics, n_pixels, bands):
-    """Second moments (n_cells, n_bands, n_bands) to expect where noise is added to `prepare`d data.
-
-    Noise of unit variance, less what the CMB column explains of it, in every pixel of Q and U, or
-    of that one of them of which the data are.
-    """
-    moments, n_stokes = statistics, 2
-    if are_maps(statistics):
-        moments, n_stokes = second_moments(statistics[..., None]), statistics.shape[1]
-    cmb = jnp.moveaxis(bands.cmb, 0, -1)
-    of_noise = jnp.eye(len(bands.cmb)) - cmb[..., :, None] * cmb[..., None, :]
-    return moments + n_stokes * n_pixels[:, None, None] * of_noise
 
 
 def _straight(unknowns, start, by_inverse):
@@ -107,15 +92,12 @@ def _bent(steps, start, by_inverse):
 
 
 @jax.jit
-def _propagate(statistics, n_pixels, start, by_inverse, labels, lower, upper, bands):
+def _propagate(statistics, start, by_inverse, labels, lower, upper, bands):
     patches, n = Incidence(labels, len(start)), len(labels)
     by_cell = patches.spread(start)
     lowest, highest = (_straight(ends, start, by_inverse) for ends in (lower, upper))
 
-    def expected_curvature(data, bands):
-        return expand(by_cell, expected_moments(data, n_pixels, bands), bands).hessian
-
-    matrix = sum_over_stokes(expected_curvature, statistics[0], bands)
+    matrix = expand(by_cell, statistics[0], bands).hessian
     entry = {pair: values for (k, m), values in zip(pairs(n), matrix) for pair in ((k, m), (m, k))}
     precision = 1 / (WIDE * (upper - lower)) ** 2
     # Unknowns in units of their error: bright patches would hide what is left of faint ones.
