@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from patchsep.figures.fields import model_tests_table, plot_model_tests
+from patchsep.figures.style import in_words
 from patchsep.files.tables import write_table
 from patchsep.lazy import pyplot as plt
 
@@ -65,3 +66,8 @@ def test_every_set_and_method_has_a_column_that_counts_alarms(table):
     assert "templated" in titles[1]
     figure.canvas.draw()
     plt.close(figure)
+
+
+def test_names_of_the_configuration_are_words_in_figures():
+    assert in_words("complexity_1p25") == "complexity 1.25"
+    assert in_words("map_2") == "map 2" and in_words("aic") == "AIC"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -78,8 +79,9 @@ def colours_of(names: list) -> dict:
 
 
 def in_words(name: str) -> str:
-    """A name of the configuration in a figure."""
-    return " ".join("AIC" if word == "aic" else word for word in name.split("_"))
+    """A name of the configuration in a figure; 1p5 is 1.5."""
+    words = ["AIC" if word == "aic" else word for word in name.split("_")]
+    return " ".join(re.sub(r"^(\d+)p(\d+)$", r"\1.\2", word) for word in words)
 
 
 def with_series(data: pd.DataFrame) -> pd.DataFrame:
