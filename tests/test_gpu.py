@@ -62,7 +62,6 @@ def test_predictions_are_lowered(problem, bands, data):
     assert lowered(
         propagation._propagate,
         fit.prepare(data, bands, problem.blocks, n_cells),
-        np.bincount(problem.cells, minlength=n_cells),
         problem.start,
         np.zeros(len(problem.start), dtype=bool),
         problem.labels,

@@ -31,7 +31,7 @@ OPTIONS = [
     "--disable-sync",
     "--window-size=1400,1000",
 ]
-PATIENCE = 30
+PATIENCE = 180
 # Of method names and numbers as they are in text, not in reStructuredText or HTML.
 ALARM = "unseen, my_fields_: r may be biased by beta_synch of -0.1 +- 0.02, for <p> < 1 %"
 FOLDERS = "1 Sky and patches", "2 Fits", "4 Residual spectra", "5 r"
