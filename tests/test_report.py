@@ -9,6 +9,7 @@ from selenium import webdriver
 from selenium.common.exceptions import (
     ElementClickInterceptedException,
     StaleElementReferenceException,
+    TimeoutException,
 )
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -102,12 +103,19 @@ class Page:
     def results(self, folder):
         """Open the results of a folder one after the other."""
         for number in count():
-            self.browser.refresh()
-            self.click(lambda: self.links(folder))
-            if number == len(self.until(self.eyes)):
+            if number == len(self.until(lambda: self.opened(folder))):
                 return
             self.click(self.eyes, number)
             yield number
+
+    def opened(self, folder):
+        """Eyes of a folder; a click on a page that is not ready may do nothing, and is repeated."""
+        self.browser.refresh()
+        self.click(lambda: self.links(folder))
+        try:
+            return WebDriverWait(self.browser, 10).until(lambda _: self.eyes())
+        except TimeoutException:
+            return []
 
     def eyes(self):
         return self.all("a[iconname=eye]")
