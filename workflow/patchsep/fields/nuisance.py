@@ -18,11 +18,9 @@ import pandas as pd
 from ..instrument.bandpass import Bandpasses
 from ..instrument.miscalibration import OF_BANDS, Miscalibration
 from ..instrument.noise import WhiteNoise
-from ..observation.bands import over_noise
 from ..separation.likelihood import double_precision
 from ..sky.spectral_model import SpectralModel
-from .moments import of_pixels
-from .systematics import Departures, departing
+from .systematics import Departures, of_departures
 
 log = logging.getLogger(__name__)
 
@@ -110,12 +108,11 @@ def fit_nuisance(
     """
     names, sigma = list(priors), np.array(list(priors.values()))
     labels = list(bandpasses.labels)
-    kinds = [(kind, labels[k]) for kind in OF_BANDS for k in range(len(labels))]
-    fitted = [kinds.index(name) for name in names]
     found = Nuisance(names, sigma, np.zeros(len(names)), np.diag(sigma**2), labels)
     for step in range(STEPS):
         built = found.miscalibration
         departures = Departures.of(built.shift(bandpasses), noise.scaled(built.noise_factor), model)
+        fitted = tuple(departures.names.index(name) for name in names)
         score, information = _sums(parameters, built.correct(data), departures, fitted)
         covariance = np.linalg.inv(information + np.diag(sigma**-2.0))
         change = covariance @ (score - found.value / sigma**2)
@@ -128,19 +125,14 @@ def fit_nuisance(
 @double_precision
 def _sums(parameters, data, departures, fitted):
     """Score and information of some departures, summed over pixels."""
-    bands = departures.bands, departures.shifted
-    known = departures.spinning, departures.centre, departures.dusts
-    return map(np.asarray, _summed(parameters, data, *bands, *known, tuple(fitted)))
+    return map(np.asarray, _summed(parameters, data, departures, fitted))
 
 
-@partial(jax.jit, static_argnames=("dusts", "fitted"))
-def _summed(parameters, data, bands, shifted, spinning, centre, dusts, fitted):
-    def one_pixel(own, white, bands, shifted):
-        residual, left = departing(own, white, bands, shifted, spinning, centre, dusts)
+@partial(jax.jit, static_argnames="fitted")
+def _summed(parameters, data, departures, fitted):
+    def of_fitted(residual, left):
         some = left[:, list(fitted)]
         return some.T @ residual, some.T @ some
 
-    score, information = of_pixels(
-        one_pixel, parameters, over_noise(data, bands), AT_ONCE, bands, shifted
-    )
-    return score.sum(axis=0), information.sum(axis=0)
+    found = of_departures(of_fitted, parameters, data, departures, AT_ONCE)
+    return [one.sum(axis=0) for one in found]

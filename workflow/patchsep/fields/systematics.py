@@ -35,13 +35,18 @@ ANY = "any"
 SPINNING = "spinning dust"
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["bands", "shifted", "spinning", "centre"],
+    meta_fields=["names", "dusts"],
+)
 @dataclass(frozen=True)
 class Departures:
     """What is tested, of one instrument and model.
 
     Attributes
     ----------
-    names : list of (str, str)
+    names : tuple of (str, str)
         Each departure and its band or component, in the order of scores.
     bands, shifted : Bands
         As described, and with all bands at higher frequencies.
@@ -52,7 +57,7 @@ class Departures:
         Numbers of the components that spinning dust may follow.
     """
 
-    names: list[tuple[str, str]]
+    names: tuple[tuple[str, str], ...]
     bands: Bands
     shifted: Bands
     spinning: np.ndarray
@@ -65,7 +70,7 @@ class Departures:
         dusts = [n for n, one in enumerate(model.components) if one.kind == "modified_black_body"]
         of_bands = [(kind, label) for kind in OF_BANDS for label in bandpasses.labels]
         return cls(
-            names=of_bands + [(SPINNING, model.components[n].name) for n in dusts],
+            names=(*of_bands, *((SPINNING, model.components[n].name) for n in dusts)),
             bands=Bands.of(bandpasses, noise, model),
             shifted=Bands.of(bandpasses.shifted(SHIFT), noise, model),
             spinning=spin.in_bands(bandpasses, *spin.start),
@@ -94,38 +99,40 @@ def systematic_scores(
     score, information : arrays (n_pixels, n_departures)
         Of relative gains, GHz, degrees, and amplitude per µK_RJ of dust.
     """
-    one = departures
-    known = one.bands, one.shifted, one.spinning, one.centre, one.dusts
-    return tuple(map(np.asarray, _scores(parameters, data, *known, at_once)))
+    return tuple(map(np.asarray, _scores(parameters, data, departures, at_once)))
 
 
-@partial(jax.jit, static_argnames=("dusts", "at_once"))
-def _scores(parameters, data, bands, shifted, spinning, centre, dusts, at_once):
-    def one_pixel(own, white, bands, shifted):
-        residual, left = departing(own, white, bands, shifted, spinning, centre, dusts)
+@partial(jax.jit, static_argnames="at_once")
+def _scores(parameters, data, departures, at_once):
+    def scores(residual, left):
         return left.T @ residual, jnp.sum(left**2, axis=0)
 
-    white = over_noise(jnp.asarray(data), bands)
-    return of_pixels(one_pixel, parameters, white, at_once, bands, shifted)
+    return of_departures(scores, parameters, data, departures, at_once)
 
 
-def departing(own, white, bands, shifted, spinning, centre, dusts):
-    """What one pixel tells of departures.
+def of_departures(function, parameters, data, departures: Departures, at_once: int):
+    """Results of a function of what single pixels tell of departures, for all of them.
 
     Parameters
     ----------
-    own : array (n_parameters,)
-    white : array (n_bands, 2)
-        Data over the noise, with their CMB: that of a band has the band's gain and angle.
-    bands, shifted, spinning, centre, dusts :
-        See `Departures`.
-
-    Returns
-    -------
-    residual : array (2 n_bands,)
-    left : array (2 n_bands, n_departures)
-        What amplitudes and parameters could not make of each departure.
+    function : callable
+        Of the residual (2 n_bands,), and of what amplitudes and parameters could not make of each
+        departure (2 n_bands, n_departures).
+    parameters, data, departures, at_once :
+        See `systematic_scores`.
     """
+
+    def one_pixel(*pixel):
+        return function(*_departing(*pixel, departures))
+
+    # With their CMB: that of a band has the band's gain and angle.
+    white = over_noise(jnp.asarray(data), departures.bands)
+    where = departures.bands, departures.shifted
+    return of_pixels(one_pixel, parameters, white, at_once, *where)
+
+
+def _departing(own, white, bands, shifted, departures):
+    centre, spinning = departures.centre, departures.spinning
     fit = PixelFit(own, white, bands)
     elsewhere, _, _ = columns_and_derivatives(own, shifted)
     change = jnp.stack([of_pixel(c) for c in elsewhere], axis=-1) - fit.columns[..., 1:]
@@ -139,7 +146,7 @@ def departing(own, white, bands, shifted, spinning, centre, dusts):
     alone = jnp.eye(len(centre))[:, None]
     single = [alone * of_band[:, :, None] for of_band in (sky, moved, turned)]
     column = level * spinning[:, None]
-    several = [(column * fit.maps[1 + one])[:, :, None] for one in dusts]
+    several = [(column * fit.maps[1 + one])[:, :, None] for one in departures.dusts]
     return fit.residual, fit.unexplained(jnp.concatenate(single + several, axis=-1))
 
 
