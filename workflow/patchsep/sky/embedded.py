@@ -70,13 +70,13 @@ def embedded_sky(nside: int, seed: int, complexity: Complexity = AS_PUBLISHED) -
         A `ModifiedBlackBody` per layer, one `PowerLaw` or `CurvedPowerLaw`, and spinning dust if
         there is any.
     """
-    parameters = DUST_AND_SYNCHROTRON.parameters
+    parameters, n_layers = DUST_AND_SYNCHROTRON.parameters, complexity.layers
     dust_stream, synch_stream, texture_stream, *others = map(
         np.random.default_rng,
-        np.random.SeedSequence(seed).spawn(3 + len(parameters) + 1 + 3 * complexity.layers),
+        np.random.SeedSequence(seed).spawn(3 + len(parameters) + 1 + 3 * n_layers),
     )
     parameter_streams, curvature_stream = others[: len(parameters)], others[len(parameters)]
-    layer_streams = np.reshape(others[len(parameters) + 1 :], (complexity.layers, 3))
+    layer_streams = np.reshape(others[len(parameters) + 1 :], (n_layers, 3))
     field = {
         one.name: parameter_field(nside, rng, one.scattered(complexity.scatter))
         for one, rng in zip(parameters, parameter_streams, strict=True)
@@ -89,58 +89,56 @@ def embedded_sky(nside: int, seed: int, complexity: Complexity = AS_PUBLISHED) -
     layers = [
         to_rj * brightness * polarized_emission(nside, rng, **DUST_SPECTRUM)
         for rng in emission_streams
-    ] / np.sqrt(complexity.layers)
+    ] / np.sqrt(n_layers)
     dust = layers.sum(axis=0)
     # Synchrotron rises less towards the plane than dust does.
     synch_brightness = on_faint_sky(np.sqrt(brightness))
     synch = synch_brightness * polarized_emission(nside, synch_stream, **SYNCH_SPECTRUM)
-    # Regions are drawn from the intensity; nothing else uses it.
+    # Regions are drawn from the intensity; nothing else uses it, and the first layer has all of it.
     total = brightness * np.std(dust) / POLARIZATION_OF_DUST
+    dark = np.zeros_like(total)
 
-    places = layer_places(complexity.layers)
     sky = []
-    for number, (place, streams) in enumerate(zip(places, layer_streams, strict=True)):
-        own = {
-            # Warmer layers have flatter spectra, as of maps of both.
-            one.name: complexity.layer_scatter
-            * _layer_departure(nside, rng, one, -place if one.inverse else place)
+    places = layer_places(n_layers)
+    intensities = [total, *(n_layers - 1) * [dark]]
+    for place, streams, intensity, qu in zip(
+        places, layer_streams, intensities, layers, strict=True
+    ):
+        index, temperature = (
+            field[one.name] + _layer_departure(nside, rng, one, place, complexity.layer_scatter)
             for one, rng in zip(parameters[:2], streams[1:], strict=True)
-        }
+        )
         sky.append(
             pysm3.ModifiedBlackBody(
-                map_I=(total if number == 0 else np.zeros_like(total)) << u.uK_RJ,
-                map_Q=layers[number][0] << u.uK_RJ,
-                map_U=layers[number][1] << u.uK_RJ,
-                freq_ref_I=DUST_FREQUENCY * u.GHz,
-                freq_ref_P=DUST_FREQUENCY * u.GHz,
-                map_mbb_index=field["beta_dust"] + own["beta_dust"],
-                map_mbb_temperature=field["temp_dust"] + own["temp_dust"],
+                **_polarized(nside, intensity, qu, DUST_FREQUENCY),
+                map_mbb_index=index,
+                map_mbb_temperature=temperature,
                 unit_mbb_temperature=u.K,
-                nside=nside,
             )
         )
-    synchrotron = dict(
-        map_I=np.zeros_like(total) << u.uK_RJ,
-        map_Q=synch[0] << u.uK_RJ,
-        map_U=synch[1] << u.uK_RJ,
-        freq_ref_I=SYNCH_FREQUENCY * u.GHz,
-        freq_ref_P=SYNCH_FREQUENCY * u.GHz,
-        map_pl_index=field["beta_synch"],
-        nside=nside,
-    )
+    kind, synchrotron = pysm3.PowerLaw, _polarized(nside, dark, synch, SYNCH_FREQUENCY)
     if complexity.curvature:
-        curvature = parameter_field(nside, curvature_stream, CURVATURE) / CURVATURE.mean
-        synchrotron |= dict(
-            spectral_curvature=complexity.curvature * curvature,
-            freq_curve=SYNCH_FREQUENCY * u.GHz,
-        )
-    kind = pysm3.CurvedPowerLaw if complexity.curvature else pysm3.PowerLaw
-    sky.append(kind(**synchrotron))
+        relative = parameter_field(nside, curvature_stream, CURVATURE) / CURVATURE.mean
+        curved = {
+            "spectral_curvature": complexity.curvature * relative,
+            "freq_curve": SYNCH_FREQUENCY * u.GHz,
+        }
+        kind, synchrotron = pysm3.CurvedPowerLaw, synchrotron | curved
+    sky.append(kind(**synchrotron, map_pl_index=field["beta_synch"]))
     if complexity.spinning_dust:
         relative = complexity.spinning_dust * SPINNING_PER_DUST / POLARIZATION_OF_DUST
         spinning = component("spinning", "spinning_dust", reference=SPINNING_FREQUENCY)
         sky.append(AnalyticEmission(spinning, spinning.start, relative * dust, nside))
     return pysm3.Sky(nside=nside, component_objects=sky)
+
+
+def _polarized(nside, intensity, qu, frequency) -> dict:
+    """What PySM's components take of maps in µK_RJ at a frequency in GHz."""
+    return {
+        **{f"map_{one}": values << u.uK_RJ for one, values in zip("IQU", (intensity, *qu))},
+        **dict.fromkeys(("freq_ref_I", "freq_ref_P"), frequency * u.GHz),
+        "nside": nside,
+    }
 
 
 def layer_places(n_layers: int) -> np.ndarray:
@@ -149,10 +147,14 @@ def layer_places(n_layers: int) -> np.ndarray:
     return even / even.std() if n_layers > 1 else even
 
 
-def _layer_departure(nside, rng, parameter, place) -> np.ndarray:
-    """Of one layer's parameter from that of all: map (n_pixels,) of the published scatter."""
+def _layer_departure(nside, rng, parameter, place, scatter) -> np.ndarray | float:
+    """Of one layer's parameter from that of all, with so many times the published scatter."""
+    if not scatter:
+        return 0.0
+    # Warmer layers have flatter spectra, as of maps of both.
+    mean = -place if parameter.inverse else place
     field = gaussian_field(nside, rng, 0.0, parameter.scatter, parameter.slope)
-    return (place * parameter.scatter + field) / np.sqrt(2)
+    return scatter * (mean * parameter.scatter + field) / np.sqrt(2)
 
 
 def galactic_brightness(nside: int, rng: np.random.Generator) -> np.ndarray:
