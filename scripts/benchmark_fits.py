@@ -8,9 +8,6 @@ from patchsep.sky.spectral_model import spectral_model
 from patchsep.studies.benchmark import time_fits, trace_fits
 from patchsep.studies.model_costs import time_models
 
-# Of every model, fitted in one call.
-N_REALIZATIONS = 10
-
 
 def main(snakemake):
     params, settings = snakemake.params, snakemake.params.benchmark
@@ -19,7 +16,7 @@ def main(snakemake):
     write_table(snakemake.output.times, time_fits(sky, settings["patches"], *with_all))
     write_table(snakemake.output.traces, trace_fits(sky, settings["traced"], *with_all))
     instrument = read_instrument(snakemake.input.instrument)
-    models = time_models(sky, instrument, settings["traced"], N_REALIZATIONS, settings["seed"])
+    models = time_models(sky, instrument, settings["traced"], settings["seed"])
     write_table(snakemake.output.models, models)
 
 

@@ -34,8 +34,7 @@ def main(snakemake):
     instrument = read_instrument(snakemake.input.instrument)
     noise = WhiteNoise.of(instrument, nside).of_pixels(pixels)
     bandpasses = instrument.bandpasses(FITTED_NODES)
-    galaxy = dict(params.foregrounds)
-    sky = foreground_sky(galaxy.pop("model"), nside, **galaxy)
+    sky = foreground_sky(nside=nside, **params.foregrounds)
     maps = {name: qu[:, pixels] for name, qu in amplitudes(sky, model).items()}
     level = NOISE_FACTOR * rms(cmb_noise(bandpasses, noise, model))
     estimator = Estimator.of(pixels, nside, **params.spectra)

@@ -3,7 +3,7 @@
 from patchsep.files.maps import write_maps, write_polarization
 from patchsep.instrument.bandpass import SIMULATED_NODES
 from patchsep.instrument.instrument import read_instrument
-from patchsep.instrument.miscalibration import Miscalibration, with_bandwidth
+from patchsep.instrument.miscalibration import bands_as_built
 from patchsep.running.jobs import begin
 from patchsep.sky.foregrounds import INTENSITY_FREQUENCY, simulate_foregrounds
 from patchsep.sky.spectral_model import spectral_model
@@ -14,7 +14,8 @@ def main(snakemake):
     instrument = read_instrument(snakemake.input.instrument)
     source = "embedded stand-in" if settings["model"] == "embedded" else "PySM 3"
     about = f"patchsep, {source} foregrounds {settings}, {instrument.name} bands"
-    bands, response = bands_as_built(instrument, settings.pop("miscalibration", {}))
+    errors = settings.pop("miscalibration", {})
+    bands, response = bands_as_built(instrument, SIMULATED_NODES, **errors)
     where = bands.nodes, bands.weights, snakemake.params.nside
     sky = simulate_foregrounds(settings.pop("model"), *where, model, **settings)
     maps = sky.polarization if response is None else response @ sky.polarization
@@ -28,18 +29,6 @@ def main(snakemake):
     parameters = {name.upper(): values for name, values in sky.parameters.items()}
     units = [parameter.unit for parameter in model.parameters]
     write_maps(snakemake.output.parameters, parameters, units, about)
-
-
-def bands_as_built(instrument, errors):
-    """Bandpasses that the sky is seen through, and what bands make of its Q, U if it differs."""
-    errors = dict(errors)
-    if "bandwidth" in errors:
-        instrument = with_bandwidth(instrument, errors.pop("bandwidth"))
-    bands = instrument.bandpasses(SIMULATED_NODES)
-    if not errors:
-        return bands, None
-    built = Miscalibration.of(instrument.labels, **errors)
-    return built.shift(bands), built.response
 
 
 if __name__ == "__main__":

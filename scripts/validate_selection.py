@@ -23,8 +23,7 @@ def main(snakemake):
     model = spectral_model(**params.model)
     regions = Regions.read(snakemake.input.regions)
     nside, pixels = regions.nside, regions.pixels(params.region)
-    settings = dict(params.foregrounds)
-    galaxy = foreground_sky(settings.pop("model"), nside, **settings)
+    galaxy = foreground_sky(nside=nside, **params.foregrounds)
     measured_with = {
         "estimator": Estimator.of(pixels, nside, **params.spectra),
         "theory": read_table(snakemake.input.theory),

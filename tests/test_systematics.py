@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from bright_pixels import MAPS, MODEL, N_PIXELS, PARAMETERS, sky_of, wide
 from scipy.stats import kstest
 
 from patchsep.fields.systematics import (
@@ -13,21 +14,16 @@ from patchsep.fields.systematics import (
     systematic_scores,
     systematic_table,
 )
-from patchsep.instrument.bandpass import Bandpasses, Transmission, bandpasses
+from patchsep.instrument.bandpass import Bandpasses
 from patchsep.instrument.noise import WhiteNoise
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
 from patchsep.sky.spectral_model import component
-
-N_PIXELS = 200
-VALUES = [1.55, 20.0, -3.0]
 
 
 @pytest.fixture(scope="module", params=["narrow", "wide"])
 def bands(request, litebird):
     if request.param == "narrow":
         return Bandpasses.narrow(litebird.frequency)
-    hats = [Transmission.top_hat(centre, 0.25) for centre in litebird.frequency]
-    return bandpasses(litebird.frequency, hats, 3)
+    return wide(litebird)
 
 
 @pytest.fixture(scope="module")
@@ -35,26 +31,9 @@ def noise(dense):
     return WhiteNoise(dense.sigma)
 
 
-@pytest.fixture(scope="module")
-def maps():
-    """CMB, dust and synchrotron, far above the noise."""
-    rng = np.random.default_rng(1)
-    amplitude = np.array([3.0, 30.0, 300.0])[:, None, None]
-    return amplitude * rng.standard_normal((3, 2, N_PIXELS))
-
-
-def sky_of(bands, maps):
-    """Data (n_bands, 2, n_pixels) without noise."""
-    columns = [np.ones(len(bands))]
-    for one, own in zip(MODEL.components, MODEL.of_component(VALUES), strict=True):
-        columns.append(one.in_bands(bands, *own))
-    return np.einsum("cb,csp->bsp", np.array(columns), maps)
-
-
 def table_of(data, bands, noise):
-    parameters = np.tile(np.array(VALUES)[:, None], N_PIXELS)
     departures = Departures.of(bands, noise, MODEL)
-    return systematic_table(*systematic_scores(parameters, data, departures), departures.names)
+    return systematic_table(*systematic_scores(PARAMETERS, data, departures), departures.names)
 
 
 def row_of(table, kind, name):
@@ -64,9 +43,9 @@ def row_of(table, kind, name):
     return row
 
 
-def test_scores_are_normal_where_the_model_holds(bands, noise, maps):
+def test_scores_are_normal_where_the_model_holds(bands, noise):
     """Of 60 draws of noise, in units of the error, and the least probable of each."""
-    clean = sky_of(bands, maps)
+    clean = sky_of(bands)
     tables = [
         table_of(clean + noise.draw(N_PIXELS, 5, number, ""), bands, noise) for number in range(60)
     ]
@@ -81,14 +60,14 @@ def test_scores_are_normal_where_the_model_holds(bands, noise, maps):
 
 
 @pytest.mark.parametrize(("place", "kind"), [(5, "gain"), (9, "centre"), (3, "angle")])
-def test_a_band_that_is_not_as_described_is_named(bands, noise, maps, place, kind):
+def test_a_band_that_is_not_as_described_is_named(bands, noise, place, kind):
     size = {"gain": 0.01, "centre": 0.3, "angle": 0.5}[kind]
-    data = sky_of(bands, maps)
+    data = sky_of(bands)
     if kind == "gain":
         data[place] *= 1 + size
     elif kind == "centre":
         moved = bands.shifted(size / bands.centre[place])
-        data[place] = sky_of(moved, maps)[place]
+        data[place] = sky_of(moved)[place]
     else:
         turned = 2 * np.radians(size)
         q, u = data[place]
@@ -108,22 +87,22 @@ def test_a_band_that_is_not_as_described_is_named(bands, noise, maps, place, kin
     assert (largest["parameter"], largest["with_parameter"]) == (kind, name)
 
 
-def test_spinning_dust_that_is_polarised_as_dust_is_found(bands, noise, maps):
+def test_spinning_dust_that_is_polarised_as_dust_is_found(bands, noise):
     spin = component("spin", "spinning_dust")
     column = spin.in_bands(bands, *spin.start)
     size = 0.5
-    data = sky_of(bands, maps) + size * column[:, None, None] * maps[1]
+    data = sky_of(bands) + size * column[:, None, None] * MAPS[1]
     table = table_of(data + noise.draw(N_PIXELS, 7, 0, ""), bands, noise)
     row = row_of(table, SPINNING, "dust")
     assert row["moment"] == pytest.approx(size, abs=4 * row["error"])
     assert row["error"] < size / 5
 
 
-def test_noise_of_every_pixel_is_weighed(bands, maps, dense):
+def test_noise_of_every_pixel_is_weighed(bands, dense):
     """Equal to uniform noise where it is nearly that."""
     sigma = dense.sigma[:, None] * np.ones(N_PIXELS)
     nearly = sigma * (1 + 1e-5 * np.random.default_rng(2).standard_normal(sigma.shape))
-    data = sky_of(bands, maps) + WhiteNoise(sigma).draw(N_PIXELS, 8, 0, "")
+    data = sky_of(bands) + WhiteNoise(sigma).draw(N_PIXELS, 8, 0, "")
     one, other = (table_of(data, bands, WhiteNoise(level)) for level in (sigma, nearly))
     np.testing.assert_allclose(one["error"], other["error"], rtol=1e-3)
     off = (one["moment"] - other["moment"]) / one["error"]

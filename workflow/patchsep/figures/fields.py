@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..files.maps import read_maps, read_templates
 from ..files.tables import read_table
+from ..instrument.miscalibration import OF_BANDS
 from ..lazy import healpy as hp
 from ..lazy import lines, shapes
 from ..lazy import pyplot as plt
@@ -20,8 +21,8 @@ from .style import FULL_WIDTH, colours_of, in_words, plain_log_ticks
 LIMIT = 2
 # Lines of the expected spectrum and of that found, and what is drawn of the true one.
 LINES = {"expected": ":", "prior": "-"}
-# Tests of single bands, and the departure in units of its error at which colours end.
-OF_BAND, SHOWN_PULL = ["gain", "centre", "angle", "chi2"], 6
+# Departure in units of its error at which colours of tests end.
+SHOWN_PULL = 6
 # Where the true spectrum is so many times below all else, a panel does not show it.
 FAR_BELOW = 30
 
@@ -154,10 +155,14 @@ def model_tests_table(files: dict, shown: dict) -> pd.DataFrame:
     Those of one band, or of second moments and spinning dust, and of alarms: with `pull`, the mean
     departure over its error in one observation.
     """
+    from ..fields.moments import ALL
+    from ..fields.residual_tests import ALL_BANDS
+    from ..fields.systematics import ANY
+
     table = read_table(files["table"])
     wanted = pd.MultiIndex.from_frame(table[["set", "method"]]).isin(shown["sets"])
     in_octaves = table["with_parameter"].str.contains(" ell ")
-    joint = table["with_parameter"].isin(["all", "any", "all bands"])
+    joint = table["with_parameter"].isin([ALL, ANY, ALL_BANDS])
     rows = table[wanted & table["region"].eq(COMBINED) & ~in_octaves & ~joint]
     return rows.assign(pull=rows["moment"] / rows["error"]).reset_index(drop=True)
 
@@ -168,8 +173,12 @@ def plot_model_tests(data: pd.DataFrame, shown: dict) -> plt.Figure:
     `data` is that of `model_tests_table`. A column per set and method: gain, centre, angle and chi2
     of every band above, second moments of spectral parameters and spinning dust below.
     """
+    from ..fields.residual_tests import CHI2
+    from ..inference.tables import ALARM
+
+    columns = [*OF_BANDS, CHI2]
     pairs = list(dict.fromkeys(zip(data["set"], data["method"])))
-    is_of_band, alarm = data["parameter"].isin(OF_BAND), data["parameter"].eq("alarm")
+    is_of_band, alarm = data["parameter"].isin(columns), data["parameter"].eq(ALARM)
     bands = list(data.loc[is_of_band, "with_parameter"].unique())
     others = data[~is_of_band & ~alarm]
     kinds = list(dict.fromkeys(zip(others["parameter"], others["with_parameter"])))
@@ -186,15 +195,15 @@ def plot_model_tests(data: pd.DataFrame, shown: dict) -> plt.Figure:
     for (above, below), (name, method) in zip(panels.T, pairs):
         own = data[data["set"].eq(name) & data["method"].eq(method)]
         pulls = own.set_index(["parameter", "with_parameter"])["pull"]
-        of_bands = [[pulls.get((kind, band), np.nan) for kind in OF_BAND] for band in bands]
+        of_bands = [[pulls.get((kind, band), np.nan) for kind in columns] for band in bands]
         image = above.imshow(of_bands, **look)
         below.imshow([[pulls.get(kind, np.nan)] for kind in kinds], **look)
-        (alarms,) = own[own["parameter"] == "alarm"].to_dict("records")
+        (alarms,) = own[own["parameter"] == ALARM].to_dict("records")
         title = f"{in_words(name)}\n{in_words(method)}" if several else in_words(name)
         counted = f"alarm in {alarms['n_unlikely']} of {alarms['n_observations']}"
         above.set_title(f"{title}\n{counted}", fontsize="small")
-        labels = [r"$\chi^2$" if kind == "chi2" else kind for kind in OF_BAND]
-        above.set_xticks(range(len(OF_BAND)), labels, rotation=90, fontsize="x-small")
+        labels = [r"$\chi^2$" if kind == CHI2 else kind for kind in columns]
+        above.set_xticks(range(len(columns)), labels, rotation=90, fontsize="x-small")
         below.set_xticks([])
         for axis in (above, below):
             axis.set_yticks([])

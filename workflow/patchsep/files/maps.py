@@ -1,6 +1,7 @@
 """Files: HEALPix FITS maps and tables, written whole or not at all."""
 
 import unicodedata
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -111,28 +112,26 @@ def write_polarization(
         for name, qu in zip(names, maps, strict=True)
         for stokes, component in zip("QU", qu, strict=True)
     }
-    entries = {} if response is None else _response_keywords(response)
-    write_maps(path, columns, "uK_CMB", about, {key: f"{x!r}" for key, x in entries.items()})
+    header = {}
+    if response is not None:
+        entries = np.ravel(response).tolist()
+        header = dict(zip(_response_keywords(len(response)), map(repr, entries), strict=True))
+    write_maps(path, columns, "uK_CMB", about, header)
 
 
 def read_response(path: str | Path) -> np.ndarray | None:
     """The response of `write_polarization`, or None if the file has none."""
     header = fits.getheader(path, 1)
-    n_maps = header["TFIELDS"] // 2
-    keywords = _response_keywords(np.zeros((n_maps, 2, 2)))
-    if next(iter(keywords)) not in header:
+    keywords = _response_keywords(header["TFIELDS"] // 2)
+    if keywords[0] not in header:
         return None
-    return np.reshape([float(header[key]) for key in keywords], (n_maps, 2, 2))
+    return np.reshape([float(header[key]) for key in keywords], (-1, 2, 2))
 
 
-def _response_keywords(response) -> dict[str, float]:
-    """Entries by header keyword: `R12_QU` is what U of the sky adds to Q of the twelfth map."""
-    return {
-        f"R{number}_{into}{of}": float(response[number - 1, row, column])
-        for number in range(1, 1 + len(response))
-        for row, into in enumerate("QU")
-        for column, of in enumerate("QU")
-    }
+def _response_keywords(n_maps) -> list[str]:
+    """Of every entry: `R12_QU` is what U of the sky adds to Q of the twelfth map."""
+    entries = product(range(1, 1 + n_maps), "QU", "QU")
+    return [f"R{number}_{into}{of}" for number, into, of in entries]
 
 
 def read_polarization(path: str | Path) -> np.ndarray:

@@ -72,3 +72,33 @@ def with_bandwidth(instrument: Instrument, bandwidth: float) -> Instrument:
     """The instrument with top hats of this width over their centre for all bands."""
     hats = tuple(Transmission.top_hat(centre, bandwidth) for centre in instrument.frequency)
     return replace(instrument, transmissions=hats)
+
+
+def bands_as_built(
+    instrument: Instrument, n_nodes: int, bandwidth: float | None = None, **errors
+) -> tuple[Bandpasses, np.ndarray | None]:
+    """Bandpasses that a sky is seen through, and what bands make of its Q, U.
+
+    Parameters
+    ----------
+    instrument : Instrument
+        As described.
+    n_nodes : int
+        See `Instrument.bandpasses`.
+    bandwidth : float, optional
+        See `with_bandwidth`.
+    errors :
+        See `Miscalibration.of`.
+
+    Returns
+    -------
+    bandpasses : Bandpasses
+    response : array (n_bands, 2, 2), or None without errors of single bands
+    """
+    if bandwidth is not None:
+        instrument = with_bandwidth(instrument, bandwidth)
+    bandpasses = instrument.bandpasses(n_nodes)
+    if not errors:
+        return bandpasses, None
+    built = Miscalibration.of(instrument.labels, **errors)
+    return built.shift(bandpasses), built.response

@@ -170,9 +170,9 @@ class Plan(Shards):
         """Settings of simulated foregrounds, by folder: the skies of a test set share them."""
         galaxies = {"": self.settings["foregrounds"]}
         for name, one in self.settings["test_sets"].items():
-            as_built = {key: one[key] for key in ("miscalibration",) if key in one}
-            if as_built or "foregrounds" in one:
-                galaxies[f"test/{name}/"] = one.get("foregrounds", galaxies[""]) | as_built
+            built = {"miscalibration": one["miscalibration"]} if "miscalibration" in one else {}
+            if built or "foregrounds" in one:
+                galaxies[f"test/{name}/"] = one.get("foregrounds", galaxies[""]) | built
         return galaxies
 
     def galaxy_of(self, sky: str) -> str:

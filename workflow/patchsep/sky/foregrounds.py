@@ -80,13 +80,14 @@ def simulate_foregrounds(
     )
 
 
-def foreground_sky(presets: str | list[str], nside: int, seed: int = 0, **complexity) -> pysm3.Sky:
+def foreground_sky(model: str | list[str], nside: int, seed: int = 0, **complexity) -> pysm3.Sky:
     """PySM's sky of presets, see `simulate_foregrounds`.
 
     Parameters
     ----------
-    presets, nside :
+    model : "embedded" or list of PySM preset strings
         See `simulate_foregrounds`.
+    nside : int
     seed : int
         Of the embedded sky; PySM presets have none.
     complexity :
@@ -97,10 +98,10 @@ def foreground_sky(presets: str | list[str], nside: int, seed: int = 0, **comple
     MissingTemplate
         If PySM cannot download what they need.
     """
-    if presets == "embedded":
+    if model == "embedded":
         return embedded_sky(nside, seed, Complexity.of(**complexity))
-    with _downloads_told(presets, nside):
-        return pysm3.Sky(nside=nside, preset_strings=list(presets))
+    with _downloads_told(model, nside):
+        return pysm3.Sky(nside=nside, preset_strings=list(model))
 
 
 class MissingTemplate(OSError):

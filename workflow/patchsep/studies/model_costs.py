@@ -36,14 +36,14 @@ CASES = {
 AMPLITUDE = {"dust": 5.0, "synch": 10.0, "spinning": 2.0}
 # Numbers of patches of the other parameters.
 FEW = 20
-REPEATS = 5
+# Realisations that are fitted in one call, and turns of all cases.
+N_REALIZATIONS, REPEATS = 10, 5
 
 
 def time_models(
     sky: RegionSky,
     instrument: Instrument,
     n_patches: tuple[int, int, int],
-    n_realizations: int,
     seed: int,
 ) -> pd.DataFrame:
     """Fit what each case of `CASES` describes, in turn and `REPEATS` times over.
@@ -55,8 +55,6 @@ def time_models(
     instrument : Instrument
     n_patches : tuple of int
         Of beta_dust, temp_dust and beta_synch; others have `FEW`.
-    n_realizations : int
-        Fitted in one call.
     seed : int
 
     Returns
@@ -66,20 +64,17 @@ def time_models(
         `seconds_per_fit`, the median over repeats, and the median `ratio` to the first case in the
         same turn, with its `ratio_error`.
     """
-    fits = {
-        case: _fit(sky, instrument, n_patches, n_realizations, seed, *about)
-        for case, about in CASES.items()
-    }
+    fits = {case: _fit(sky, instrument, n_patches, seed, *about) for case, about in CASES.items()}
     first = [_timed(fit) for fit in fits.values()]
     turns = np.array([[_timed(fit)[1] for fit in fits.values()] for _ in range(REPEATS)])
     ratios = turns / turns[:, :1]
     table = pd.DataFrame({"case": list(fits)}).assign(
         seconds_first=[seconds for _, seconds in first],
         iterations=[fitted.iterations.mean() for fitted, _ in first],
-        seconds_per_fit=np.median(turns, axis=0) / n_realizations,
+        seconds_per_fit=np.median(turns, axis=0) / N_REALIZATIONS,
         ratio=np.median(ratios, axis=0),
         ratio_error=ratios.std(axis=0, ddof=1) / np.sqrt(REPEATS),
-        n_realizations=n_realizations,
+        n_realizations=N_REALIZATIONS,
         n_pixels=len(sky.pixels),
         n_bands=len(instrument.frequency),
     )
@@ -93,7 +88,7 @@ def _timed(fit):
     return fitted, perf_counter() - start
 
 
-def _fit(sky, instrument, n_patches, n_realizations, seed, components, bandwidth, kind):
+def _fit(sky, instrument, n_patches, seed, components, bandwidth, kind):
     """A function that fits data of one case."""
     model = spectral_model(components)
     bandpasses = with_bandwidth(instrument, bandwidth).bandpasses(FITTED_NODES)
@@ -102,7 +97,7 @@ def _fit(sky, instrument, n_patches, n_realizations, seed, components, bandwidth
     numbers = (*n_patches, *(FEW for _ in model.names[3:]))
     patches = draw_patches(sky, numbers, seed, model)
     clean = _foregrounds(model, bandpasses, len(sky.pixels), rng)
-    draws = (noise.draw(len(sky.pixels), seed, k, kind) for k in range(n_realizations))
+    draws = (noise.draw(len(sky.pixels), seed, k, kind) for k in range(N_REALIZATIONS))
     data = np.stack([clean + draw for draw in draws])
     return lambda: separate(data, noise, bandpasses, patches, model)
 
