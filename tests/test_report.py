@@ -2,7 +2,6 @@
 
 import base64
 import shutil
-from itertools import count
 
 import pytest
 from selenium import webdriver
@@ -32,7 +31,8 @@ OPTIONS = [
     "--disable-sync",
     "--window-size=1400,1000",
 ]
-PATIENCE = 180
+# Seconds for what a page shows, and for loading it again where it shows nothing.
+SOON, PATIENCE = 15, 180
 # Of method names and numbers as they are in text, not in reStructuredText or HTML.
 ALARM = "unseen, my_fields_: r may be biased by beta_synch of -0.1 +- 0.02, for <p> < 1 %"
 FOLDERS = "1 Sky and patches", "2 Fits", "4 Residual spectra", "5 r"
@@ -61,27 +61,38 @@ def browser():
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_page_load_timeout(SOON)
     yield driver
     driver.quit()
 
 
 @pytest.fixture
 def page(browser, report):
-    browser.get(report.as_uri())
-    return Page(browser)
+    page = Page(browser, report.as_uri())
+    page.repeated(page.loaded)
+    return page
 
 
 class Page:
     """What a reader sees and clicks."""
 
-    def __init__(self, browser):
-        self.browser = browser
+    def __init__(self, browser, address):
+        self.browser, self.address = browser, address
+
+    def loaded(self):
+        self.browser.get(self.address)
+        return self.until(lambda: self.all("a"))
 
     def until(self, condition):
         """What a condition gives once it is true; the page may still be moving."""
         moving = StaleElementReferenceException, ElementClickInterceptedException
-        waiting = WebDriverWait(self.browser, PATIENCE, ignored_exceptions=moving)
+        waiting = WebDriverWait(self.browser, SOON, ignored_exceptions=moving)
         return waiting.until(lambda _: condition())
+
+    def repeated(self, attempt):
+        """What an attempt gives; on a busy machine a page may stay blank, or take no click."""
+        waiting = WebDriverWait(self.browser, PATIENCE, ignored_exceptions=[TimeoutException])
+        return waiting.until(lambda _: attempt())
 
     def click(self, found, number=0):
         """Click on one of what is found, when it is there and nothing is in front of it."""
@@ -100,25 +111,28 @@ class Page:
     def all(self, selector):
         return self.browser.find_elements(By.CSS_SELECTOR, selector)
 
-    def results(self, folder):
-        """Open the results of a folder one after the other."""
-        for number in count():
-            if number == len(self.until(lambda: self.opened(folder))):
-                return
-            self.click(self.eyes, number)
-            yield number
+    def results(self, folder, shown):
+        """What every result of a folder has, one after the other, once it is shown."""
+        for number in range(len(self.repeated(lambda: self.opened(folder)))):
+            yield self.repeated(lambda number=number: self.result(folder, number, shown))
 
     def opened(self, folder):
-        """Eyes of a folder; a click on a page that is not ready may do nothing, and is repeated."""
+        """Eyes of a folder on a page that is loaded anew."""
+        self.loaded()
         self.browser.refresh()
         self.click(lambda: self.links(folder))
-        try:
-            return WebDriverWait(self.browser, 10).until(lambda _: self.eyes())
-        except TimeoutException:
-            return []
+        return self.until(self.eyes)
+
+    def result(self, folder, number, shown):
+        self.opened(folder)
+        self.click(self.eyes, number)
+        return self.until(shown)
 
     def eyes(self):
         return self.all("a[iconname=eye]")
+
+    def pictures(self):
+        return [one for one in self.all("img") if self.width_of(one) > 500]
 
     def width_of(self, image):
         return self.browser.execute_script("return arguments[0].naturalWidth", image)
@@ -127,18 +141,14 @@ class Page:
 def test_every_figure_shows(page):
     shown = 0
     for folder in FOLDERS:
-        for _ in page.results(folder):
-            image = page.until(lambda: [one for one in page.all("img") if page.width_of(one) > 500])
-            assert image
-            shown += 1
+        shown += sum(1 for _ in page.results(folder, page.pictures))
     assert shown == len(FIGURES)
 
 
 def test_every_table_has_a_page_with_rows(page, results):
     names, lines = ("selection", "spectral_model", "summary"), []
-    for _ in page.results("8 Tables"):
-        frame = page.until(lambda: page.all("iframe"))[0]
-        page.browser.switch_to.frame(frame)
+    for frames in page.results("8 Tables", lambda: page.all("iframe")):
+        page.browser.switch_to.frame(frames[0])
         assert len(page.until(lambda: page.all("thead th"))) > 5
         lines.append(len(page.all("tbody tr")))
         page.browser.switch_to.default_content()
