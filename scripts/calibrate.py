@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pandas as pd
 
 from patchsep.fields.moments import UNLIKELY
@@ -9,14 +10,14 @@ from patchsep.fields.prior import kinds_of
 from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.bandpass import FITTED_NODES
 from patchsep.instrument.instrument import read_instrument
-from patchsep.instrument.noise import WhiteNoise
-from patchsep.observation.bands import cmb_noise, rms
+from patchsep.observation.correlated_noise import noise_of
+from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
 from patchsep.sky.foregrounds import amplitudes, foreground_sky
 from patchsep.sky.regions import COMBINED, Regions
 from patchsep.sky.spectral_model import spectral_model
 from patchsep.spectra.estimator import Estimator
-from patchsep.studies.calibration import Bins, calibrate_sky, pulls
+from patchsep.studies.calibration import Bins, calibrate_sky, expected_noise, pulls
 from patchsep.studies.validation import coverage
 
 log = logging.getLogger("patchsep.script")
@@ -32,12 +33,21 @@ def main(snakemake):
     regions = Regions.read(snakemake.input.regions)
     nside, pixels = regions.nside, regions.pixels(COMBINED)
     instrument = read_instrument(snakemake.input.instrument)
-    noise = WhiteNoise.of(instrument, nside).of_pixels(pixels)
-    bandpasses = instrument.bandpasses(FITTED_NODES)
-    sky = foreground_sky(nside=nside, **params.foregrounds)
-    maps = {name: qu[:, pixels] for name, qu in amplitudes(sky, model).items()}
-    level = NOISE_FACTOR * rms(cmb_noise(bandpasses, noise, model))
+    noise, correlated = noise_of(instrument, nside, params.spectra["resolution"])
+    observed = RegionSky(
+        region=COMBINED,
+        nside=nside,
+        pixels=pixels,
+        bandpasses=instrument.bandpasses(FITTED_NODES),
+        noise=noise.of_pixels(pixels),
+        foregrounds=np.zeros((len(instrument.frequency), 2, len(pixels))),
+        cmb=np.zeros((2, len(pixels))),
+        noise_seed=skies["seed"],
+        correlated_noise=correlated,
+    )
+    maps = amplitudes(foreground_sky(nside=nside, **params.foregrounds), model)
     estimator = Estimator.of(pixels, nside, **params.spectra)
+    level = expected_noise(observed, model, NOISE_FACTOR, skies["seed"])
     bins = Bins.of(estimator, theory, level, skies["realizations"], skies["seed"])
     fields = params.fields | {"kinds": kinds_of(model)}
     tables, spectra, found = [], [], []
@@ -46,10 +56,7 @@ def main(snakemake):
             calibrate_sky(
                 number,
                 maps,
-                pixels,
-                nside,
-                bandpasses,
-                noise,
+                observed,
                 model,
                 theory,
                 bins,

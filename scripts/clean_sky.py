@@ -4,7 +4,7 @@ import logging
 
 import pandas as pd
 
-from patchsep.files.maps import read_maps, read_templates, write_maps
+from patchsep.files.maps import read_maps, read_templates, resolution_header, write_maps
 from patchsep.files.tables import read_table, write_table
 from patchsep.inference.mocks import mock_data
 from patchsep.inference.selection import by_region
@@ -56,7 +56,8 @@ def main(snakemake):
             about = f"patchsep, method {snakemake.wildcards.method}, realisation 0"
             maps, units = recovered_maps(cleaned, nside, model)
             about = f"{about}: {cleaned.configuration}\nPATCH_* are labels within each region"
-            write_maps(snakemake.output.maps, maps, units, about)
+            beam = resolution_header(params.spectra["resolution"])
+            write_maps(snakemake.output.maps, maps, units, about, beam)
     write_table(snakemake.output.spectra, pd.concat(tables, ignore_index=True))
 
 

@@ -10,7 +10,7 @@ from patchsep.fields.evidence import measure_fields
 from patchsep.fields.nuisance import fit_nuisance, nuisance_table, priors_of
 from patchsep.fields.prior import Freedom, expected_prior, literature_of
 from patchsep.fields.samples import posterior_samples
-from patchsep.files.maps import read_templates, write_maps
+from patchsep.files.maps import read_templates, resolution_header, write_maps
 from patchsep.files.tables import write_table
 from patchsep.inference.field_skies import (
     WholeSky,
@@ -75,7 +75,8 @@ def main(snakemake):
         errors, of_errors = error_maps(sky, measured, observation, options, params.fit)
         maps, units = maps | errors, units + of_errors
     about = f"patchsep, method {snakemake.wildcards.method}, realisation 0"
-    write_maps(output.maps, maps, units, about)
+    beam = resolution_header(params.spectra["resolution"])
+    write_maps(output.maps, maps, units, about, beam)
     write_table(output.spectra, pd.concat(tables, ignore_index=True))
 
 

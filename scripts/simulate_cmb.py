@@ -7,10 +7,14 @@ from patchsep.sky.cmb import simulate_cmb
 
 
 def main(snakemake):
-    r, seed = snakemake.params.r, snakemake.params.seed
-    cmb = simulate_cmb(read_table(snakemake.input.spectra), r, snakemake.params.nside, seed)
+    params = snakemake.params
+    r, seed = params.r, params.seed
+    spectra = read_table(snakemake.input.spectra)
+    cmb = simulate_cmb(spectra, r, params.nside, seed, params.resolution)
     about = f"patchsep, CMB with r = {r}, seed {seed}, lensed scalars of CAMB"
-    write_polarization(snakemake.output.cmb, cmb[None], ["CMB"], about)
+    write_polarization(
+        snakemake.output.cmb, cmb[None], ["CMB"], about, resolution=params.resolution
+    )
 
 
 if __name__ == "__main__":

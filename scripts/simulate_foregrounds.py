@@ -2,10 +2,12 @@
 
 from patchsep.files.maps import write_maps, write_polarization
 from patchsep.instrument.bandpass import SIMULATED_NODES
+from patchsep.instrument.beam import transfer
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.miscalibration import bands_as_built
 from patchsep.running.jobs import begin
 from patchsep.sky.foregrounds import INTENSITY_FREQUENCY, simulate_foregrounds
+from patchsep.sky.harmonics import smoothed
 from patchsep.sky.spectral_model import spectral_model
 
 
@@ -18,8 +20,15 @@ def main(snakemake):
     bands, response = bands_as_built(instrument, SIMULATED_NODES, **errors)
     where = bands.nodes, bands.weights, snakemake.params.nside
     sky = simulate_foregrounds(settings.pop("model"), *where, model, **settings)
-    maps = sky.polarization if response is None else response @ sky.polarization
-    write_polarization(snakemake.output.polarization, maps, instrument.labels, about, response)
+    nside, resolution = snakemake.params.nside, snakemake.params.resolution
+    maps = sky.polarization
+    if resolution is not None:
+        maps = smoothed(maps, transfer(resolution, nside), nside)
+    if response is not None:
+        maps = response @ maps
+    write_polarization(
+        snakemake.output.polarization, maps, instrument.labels, about, response, resolution
+    )
     write_maps(
         snakemake.output.intensity,
         {f"I_{INTENSITY_FREQUENCY:g}GHZ": sky.dust_intensity},

@@ -32,7 +32,7 @@ def test_instrument_file_passes_the_schema(path):
 @every_instrument
 def test_instrument_has_one_value_per_band_in_order_of_frequency(path):
     instrument = read_instrument(path)
-    assert len(instrument.frequency) == len(instrument.depth_p) == len(instrument.beam)
+    assert len(instrument.frequency) == len(instrument.depth_p) == len(instrument.beams)
     assert np.all(np.diff(instrument.frequency) >= 0)
 
 

@@ -46,8 +46,8 @@ from patchsep.files.fingerprints import file_content
 from patchsep.files.versions import describe_run, warnings_of
 from patchsep.running.cost import describe_plan
 from patchsep.instrument.instrument import named_files
+from patchsep.observation.constrained import fewest_bands
 from patchsep.running.data_checks import (
-    fewest_bands,
     template_contents,
     unknown_parameters,
 )
@@ -166,10 +166,10 @@ wildcard_constraints:
 
 
 INSTRUMENT = [given(path) for path in SETTINGS["instrument"]]
-# With the bandpasses that they name; maps of noise are part of the regions.
+# With the bandpasses and beams that they name; maps of noise are part of the regions.
 INSTRUMENT_FILES = [
     *INSTRUMENT,
-    *map(given, named_files(SETTINGS["instrument"], "bandpass_files")),
+    *map(given, named_files(SETTINGS["instrument"], "bandpass_files", "beam")),
 ]
 NOISE_MAPS = [
     *map(given, named_files(SETTINGS["instrument"], "hits", "variance")),

@@ -15,6 +15,7 @@ rule simulate_foregrounds:
         foregrounds=lambda wildcards: PLAN.galaxies[wildcards.galaxy],
         model=PLAN.components,
         nside=SETTINGS["nside"],
+        resolution=SETTINGS.get("resolution"),
         templates=lambda wildcards: templates_of(PLAN.galaxies[wildcards.galaxy]),
         code=code("simulate_foregrounds", *INSTRUMENT_FILES),
     message:
@@ -58,6 +59,7 @@ rule simulate_cmb:
         seed=lambda wildcards: PLAN.skies[wildcards.sky].cmb_seed,
         r=lambda wildcards: PLAN.skies[wildcards.sky].r,
         nside=SETTINGS["nside"],
+        resolution=SETTINGS.get("resolution"),
         code=code("simulate_cmb"),
     message:
         "Drawing the CMB sky: r = {params.r}, seed {params.seed}"

@@ -23,7 +23,8 @@ rule validate_estimators:
     resources:
         runtime=120,
     params:
-        spectra=PLAN.spectra,
+        # Of skies without beams.
+        spectra=PLAN.spectra | {"resolution": None},
         skies={key: VALIDATION[key] for key in ("realizations", "seed", "r")},
         model=PLAN.model_settings,
         code=code("validate_estimators", *INSTRUMENT_FILES),
@@ -62,7 +63,8 @@ rule validate_selection:
         templates=lambda wildcards: templates_of(SETTINGS["foregrounds"]),
         criteria=PLAN.criteria,
         mocks=SETTINGS["mocks"],
-        spectra=PLAN.spectra,
+        # Of skies without beams.
+        spectra=PLAN.spectra | {"resolution": None},
         model=PLAN.model_settings,
         fit=PLAN.fit,
         code=code("validate_selection", *INSTRUMENT_FILES),

@@ -18,6 +18,9 @@ TRANSLITERATED = str.maketrans(
     | dict.fromkeys("“”", '"')
 )
 
+# FWHM in arcmin of the Gaussian beam of maps, in their headers.
+RESOLUTION = "FWHM"
+
 
 def ascii_text(text: str) -> str:
     """A text in the printable ASCII of FITS headers: accents go, unknown letters become "?"."""
@@ -102,21 +105,34 @@ def write_polarization(
     names: list[str],
     about: str,
     response: np.ndarray | None = None,
+    resolution: float | None = None,
 ):
     """Write Q, U maps (n_maps, 2, n_pixels) in µK_CMB as columns `name`_Q, `name`_U.
 
-    `response` (n_maps, 2, 2), what bands make of a sky's Q, U, goes to the header.
+    `response` (n_maps, 2, 2), what bands make of a sky's Q, U, and the `resolution` that they are
+    brought to, FWHM in arcmin, go to the header.
     """
     columns = {
         f"{name}_{stokes}": component
         for name, qu in zip(names, maps, strict=True)
         for stokes, component in zip("QU", qu, strict=True)
     }
-    header = {}
+    header = resolution_header(resolution)
     if response is not None:
         entries = np.ravel(response).tolist()
-        header = dict(zip(_response_keywords(len(response)), map(repr, entries), strict=True))
+        header |= zip(_response_keywords(len(response)), map(repr, entries), strict=True)
     write_maps(path, columns, "uK_CMB", about, header)
+
+
+def resolution_header(resolution: float | None) -> dict[str, str]:
+    """What headers say of maps with a beam (FWHM in arcmin), and the window of their pixels."""
+    return {} if resolution is None else {RESOLUTION: repr(float(resolution))}
+
+
+def read_resolution(path: str | Path) -> float | None:
+    """The resolution of a map file, or None if it has no beam."""
+    given = fits.getheader(path, 1).get(RESOLUTION)
+    return None if given is None else float(given)
 
 
 def read_response(path: str | Path) -> np.ndarray | None:

@@ -22,7 +22,7 @@ from ..fields.systematics import Departures, systematic_scores, systematic_table
 from ..instrument.bandpass import Bandpasses
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..observation.bands import Bands
-from ..observation.region_sky import RegionSky, observe
+from ..observation.region_sky import RegionSky
 from ..sky.regions import COMBINED
 from ..sky.spectral_model import SpectralModel
 from .mocks import emission
@@ -79,17 +79,26 @@ class WholeSky:
 
     def observe(self, realizations: Sequence[int]) -> np.ndarray:
         """As `region_sky.observe`, of all pixels: foregrounds alone come first."""
-        parts = [observe(sky, list(realizations)) for sky in self.regions]
-        data = np.concatenate(parts, axis=-1)
+        numbers = [FOREGROUNDS_ONLY, *realizations]
+        data = np.stack(
+            [
+                np.concatenate([sky.observe(number) for sky in self.regions], axis=-1)
+                for number in numbers
+            ]
+        )
         return self.nuisance.miscalibration.correct(data) if self.nuisance else data
 
     def with_noise(self, foregrounds: np.ndarray, seed: int) -> np.ndarray:
         """Foregrounds (n_skies, n_bands, 2, n_pixels) of mock skies, each with noise of its own."""
-        noise = [
-            self.noise.draw(len(self.pixels), seed, number, "mock sky")
-            for number in range(len(foregrounds))
-        ]
+        noise = [self._draw_noise(seed, number) for number in range(len(foregrounds))]
         return foregrounds + noise
+
+    def _draw_noise(self, seed, number):
+        stream, correlated = "mock sky", self.regions[0].correlated_noise
+        if correlated is None:
+            return self.noise.draw(len(self.pixels), seed, number, stream)
+        noise = correlated.draw(seed, number, stream)[..., self.pixels]
+        return self.nuisance.miscalibration.correct(noise) if self.nuisance else noise
 
     def basis(self, priors: Sequence[FieldPrior]) -> Basis:
         return Basis(tuple(prior.variation() for prior in priors), self.pixels, self.nside)

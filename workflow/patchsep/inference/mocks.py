@@ -194,6 +194,5 @@ def mock_data(
     drawn = mock_skies(foreground_model, sky, skies, seed, model, **options)
     foregrounds = np.stack([one.foregrounds for one in drawn])
     # Part of the seed, whatever the thing is called.
-    name = f"{sky.region} rehearsal"
-    noise = [sky.noise.draw(len(sky.pixels), seed, number, name) for number in range(skies)]
+    noise = [sky.draw_noise(seed, number, " rehearsal") for number in range(skies)]
     return np.stack([foregrounds, foregrounds + noise])

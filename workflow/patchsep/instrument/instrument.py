@@ -8,6 +8,7 @@ import numpy as np
 import yaml
 
 from .bandpass import Bandpasses, Transmission, band_labels, bandpasses, distinct
+from .beam import Beam
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Instrument:
         Band centres in GHz.
     depth_p : array (n_bands,)
         Polarization map depth in µK_CMB arcmin, the same for Q and U.
-    beam : array (n_bands,)
-        Beam FWHM in arcmin. Kept with the instrument; the analysis assumes
-        bands brought to one resolution and applies no beam.
+    beams : tuple of Beam
+    ell_knee, knee_slope : arrays (n_bands,)
+        Of noise with the power 1 + (ell / ell_knee)^knee_slope over the white one; 0 is white.
     transmissions : tuple of Transmission
     labels : list of str
         Names of the bands in map files.
@@ -37,11 +38,18 @@ class Instrument:
     source: str
     frequency: np.ndarray
     depth_p: np.ndarray
-    beam: np.ndarray
+    beams: tuple[Beam, ...]
+    ell_knee: np.ndarray
+    knee_slope: np.ndarray
     transmissions: tuple[Transmission, ...]
     labels: list[str]
     hits: tuple[tuple[str, ...], ...]
     variance: tuple[tuple[str, ...], ...]
+
+    @property
+    def has_knees(self) -> bool:
+        """Whether its noise is correlated."""
+        return bool(np.any(self.ell_knee > 0))
 
     @property
     def has_noise_maps(self) -> bool:
@@ -60,7 +68,7 @@ def read_instrument(paths: str | Path | Sequence[str | Path]) -> Instrument:
     Raises
     ------
     ValueError
-        For a bandpass that cannot be used; the message names the key and the file.
+        For a bandpass or a beam that cannot be used; the message names the key and the file.
     """
     if isinstance(paths, str | Path):
         return _read_one(Path(paths))
@@ -76,7 +84,9 @@ def read_instrument(paths: str | Path | Sequence[str | Path]) -> Instrument:
         source="; ".join(part.source for part in parts),
         frequency=together("frequency"),
         depth_p=together("depth_p"),
-        beam=together("beam"),
+        beams=tuple(one for part in parts for one in part.beams),
+        ell_knee=together("ell_knee"),
+        knee_slope=together("knee_slope"),
         transmissions=tuple(one for part in parts for one in part.transmissions),
         labels=distinct([label_of(f"{part.name}_{one}") for part in parts for one in part.labels]),
         hits=tuple(one for part in parts for one in part.hits),
@@ -101,8 +111,12 @@ def label_of(name: str) -> str:
 
 def _read_one(path):
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    bands = {key: np.array(content[key], dtype=float) for key in ("frequency", "depth_p", "beam")}
+    bands = {key: np.array(content[key], dtype=float) for key in ("frequency", "depth_p")}
     n_bands = len(bands["frequency"])
+    knees = {
+        key: np.array(content.get(key, n_bands * [0.0]), dtype=float)
+        for key in ("ell_knee", "knee_slope")
+    }
     widths, files = content.get("bandwidth", 0.0), content.get("bandpass_files", n_bands * [None])
     transmissions = [
         _tabulated(path, number, centre, name, content["bandpass_response"])
@@ -115,6 +129,8 @@ def _read_one(path):
         name=content["name"],
         source=content["source"],
         **bands,
+        **knees,
+        beams=tuple(_beam(path, number, one) for number, one in enumerate(content["beam"])),
         transmissions=tuple(transmissions),
         labels=distinct(named) if named else band_labels(bands["frequency"]),
         hits=_files(path, content.get("hits"), n_bands),
@@ -126,7 +142,24 @@ def _files(path, names, n_bands) -> tuple[tuple[str, ...], ...]:
     """Files of each band, beside a description that has one for all bands, or some per band."""
     names = names if isinstance(names, list) else n_bands * [names]
     of_bands = [own if isinstance(own, list) else [own] for own in names]
-    return tuple(tuple(str(path.parent / name) for name in own if name) for own in of_bands)
+    # Beams are files only where they are no numbers.
+    return tuple(
+        tuple(str(path.parent / name) for name in own if name and isinstance(name, str))
+        for own in of_bands
+    )
+
+
+def _beam(path, number, given) -> Beam:
+    """The beam of a FWHM in arcmin, or in a file of two columns, multipole and B_ell."""
+    if not isinstance(given, str):
+        return Beam(float(given))
+    try:
+        return Beam.read(path.parent / given)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path}: beam.{number}: {given} cannot be used: {error}; needed are two columns, "
+            "multipole from 0 on and B_ell"
+        ) from error
 
 
 def _tabulated(path, number, centre, name, convention):

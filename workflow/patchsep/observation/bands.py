@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..instrument.bandpass import Bandpasses
-from ..instrument.noise import WhiteNoise
+from ..instrument.noise import WhiteNoise, beside_maps
 from ..instrument.plausible import check_bands, unmasked
 from ..sky.spectral_model import SpectralModel
 
@@ -164,11 +164,29 @@ def cmb_noise(bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel):
     -------
     float, or array (n_pixels,) where noise is not the same in all pixels, or (2, n_pixels)
     """
+    white = _white_columns(bandpasses, noise, model)
+    return np.sqrt(np.linalg.inv(white @ np.swapaxes(white, -1, -2))[..., 0, 0])[()]
+
+
+def cmb_weights(bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel) -> np.ndarray:
+    """Weights of bands whose sum is the CMB where spectral parameters are known, see `cmb_noise`.
+
+    Returns
+    -------
+    array (n_bands, 2 or 1, n_pixels or 1)
+        The first row of (AᵀN⁻¹A)⁻¹AᵀN⁻¹.
+    """
+    white = _white_columns(bandpasses, noise, model)
+    first = np.linalg.solve(white @ np.swapaxes(white, -1, -2), white)[..., 0, :]
+    return beside_maps(np.moveaxis(first, -1, 0) / noise.sigma)
+
+
+def _white_columns(bandpasses, noise, model):
+    """Columns of the CMB and components over the noise: (..., 1 + n_components, n_bands)."""
     bandpasses = Bandpasses.of(bandpasses)
     columns = [one.in_bands(bandpasses, *one.start) for one in model.components]
     columns = [np.ones(len(bandpasses)), *columns]
-    white = np.stack(columns) / np.moveaxis(noise.sigma[..., None], 0, -1)
-    return np.sqrt(np.linalg.inv(white @ np.swapaxes(white, -1, -2))[..., 0, 0])[()]
+    return np.stack(columns) / np.moveaxis(noise.sigma[..., None], 0, -1)
 
 
 def rms(levels) -> float:

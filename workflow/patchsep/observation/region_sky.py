@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..files.maps import read_polarization, read_response
+from ..files.maps import read_polarization, read_resolution, read_response
 from ..instrument.bandpass import FITTED_NODES, Bandpasses
 from ..instrument.instrument import read_instrument
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..sky.regions import Regions
+from .correlated_noise import CorrelatedNoise, noise_of
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,14 @@ class RegionSky:
     pixels : int array (n_pixels,), RING order
     bandpasses : Bandpasses
     noise : WhiteNoise
+        As the likelihood takes it.
     foregrounds : array (n_bands, 2, n_pixels), µK_CMB
     cmb : array (2, n_pixels), µK_CMB
     noise_seed : int
     response : array (n_bands, 2, 2), or None
         What bands make of the CMB's Q, U where they are not as described; foregrounds have it.
+    correlated_noise : CorrelatedNoise, or None
+        Of the whole sky, of which the noise is drawn where it is not white.
     """
 
     region: str
@@ -39,6 +43,7 @@ class RegionSky:
     cmb: np.ndarray
     noise_seed: int
     response: np.ndarray | None = None
+    correlated_noise: CorrelatedNoise | None = None
 
     @classmethod
     def read(cls, region: str, noise_seed: int, files: Mapping) -> "RegionSky":
@@ -61,7 +66,9 @@ class RegionSky:
         response = read_response(files["foregrounds"])
         cmb = files.get("cmb")
         cmb = read_polarization(cmb)[0] if cmb else np.zeros((2, len(regions.labels)))
-        noise, seen = WhiteNoise.of(bands, regions.nside), bands.bandpasses(FITTED_NODES)
+        resolution = read_resolution(files["foregrounds"])
+        noise, correlated = noise_of(bands, regions.nside, resolution)
+        seen = bands.bandpasses(FITTED_NODES)
 
         def part(name):
             pixels = regions.pixels(name)
@@ -75,9 +82,17 @@ class RegionSky:
                 cmb=cmb[:, pixels],
                 noise_seed=noise_seed,
                 response=response,
+                correlated_noise=correlated,
             )
 
         return [part(name) for name in names or regions.names]
+
+    def draw_noise(self, seed: int, realization: int, stream: str = "") -> np.ndarray:
+        """Noise (n_bands, 2, n_pixels) in µK_CMB; streams of other names are independent."""
+        if self.correlated_noise is not None:
+            return self.correlated_noise.draw(seed, realization, stream)[..., self.pixels]
+        # The name is part of the seed.
+        return self.noise.draw(len(self.pixels), seed, realization, f"{self.region}{stream}")
 
     def observe(self, realization: int) -> np.ndarray:
         """Frequency maps (n_bands, 2, n_pixels) in µK_CMB of one noise realisation.
@@ -86,7 +101,7 @@ class RegionSky:
         """
         if realization == FOREGROUNDS_ONLY:
             return self.foregrounds
-        noise = self.noise.draw(len(self.pixels), self.noise_seed, realization, self.region)
+        noise = self.draw_noise(self.noise_seed, realization)
         cmb = self.cmb if self.response is None else self.response @ self.cmb
         return self.foregrounds + cmb + noise
 
@@ -97,9 +112,7 @@ class RegionSky:
         """
         if realization == FOREGROUNDS_ONLY:
             return np.stack([self.foregrounds, self.foregrounds])
-        # The name is part of the seed.
-        stream = f"{self.region} halves"
-        difference = self.noise.draw(len(self.pixels), self.noise_seed, realization, stream)
+        difference = self.draw_noise(self.noise_seed, realization, " halves")
         both = self.observe(realization)
         return np.stack([both + difference, both - difference])
 

@@ -79,9 +79,9 @@ class Plan(Shards):
     @property
     def spectra(self) -> dict:
         """How BB is estimated, as `Estimator.of` has it."""
-        return {
-            key: self.settings["spectra"][key] for key in ("estimator", "apodization", "bin_width")
-        }
+        keys = ("estimator", "apodization", "bin_width")
+        how = {key: self.settings["spectra"][key] for key in keys}
+        return how | {"resolution": self.settings.get("resolution")}
 
     @cached_property
     def areas(self) -> dict[str, str]:

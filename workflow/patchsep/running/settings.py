@@ -7,15 +7,16 @@ import numpy as np
 
 from ..instrument.instrument import Instrument, read_instrument
 from ..instrument.miscalibration import Miscalibration
+from ..observation.constrained import model_problems
 from ..separation.ilc import FEWEST_BANDS, ILC
 from ..sky.components import Tabulated
 from ..sky.regions import area_of_regions, areas_of
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, component, spectral_model
 from .checks import cross_check
 from .data_checks import (
+    beam_problems,
     data_problems,
     drawn_region_problems,
-    model_problems,
     noise_problems,
 )
 from .schema import (
@@ -177,6 +178,14 @@ def _check_instruments(settings: Mapping, source, with_data) -> Instrument:
             for name, one in settings["methods"].items()
             if one["strategy"] in ILC
         ]
+    if settings.get("resolution") is not None or instrument.has_knees:
+        problems += [
+            f"methods.{name}.strategy: {one['strategy']} knows white noise and maps without beams "
+            f"only; remove this method, or resolution and the knees in {files}"
+            for name, one in settings["methods"].items()
+            if one["strategy"] in ILC
+        ]
+    problems += beam_problems(instrument, settings["nside"], settings.get("resolution"), files)
     by_band = {
         f"{key}.{name}.{section}": one.get(section, {})
         for key, section in (("test_sets", "miscalibration"), ("methods", "nuisance"))
@@ -207,7 +216,8 @@ def _check_description(path, source):
     problems = schema_problems(content, read_schema("instrument"))
     if not problems:
         n_bands = len(content["frequency"])
-        lists = ("depth_p", "beam", "bands", "bandwidth", "bandpass_files", "hits", "variance")
+        lists = ("depth_p", "beam", "ell_knee", "knee_slope", "bands", "bandwidth")
+        lists += ("bandpass_files", "hits", "variance")
         problems = [
             f"{key}: {len(content[key])} values for {n_bands} bands in frequency; give one per band"
             for key in lists
@@ -218,6 +228,12 @@ def _check_description(path, source):
                 "bandpass_response: missing; say what the transmissions in bandpass_files respond "
                 "to, intensity (power, as PySM has it) or rj (brightness temperature)"
             )
+        knees = {key for key in ("ell_knee", "knee_slope") if key in content}
+        problems += [
+            f"{key}: missing; noise with a knee has ell_knee and knee_slope, so give both"
+            for key in {"ell_knee", "knee_slope"} - knees
+            if knees
+        ]
     raise_problems(problems, path)
 
 

@@ -101,6 +101,21 @@ def synthesize(alm: np.ndarray, spin: int, nside: int) -> np.ndarray:
     return ducc0.sht.synthesis(alm=alm, spin=spin, lmax=lmax, **geometry(nside))
 
 
+def smoothed(maps: np.ndarray, window: np.ndarray, nside: int) -> np.ndarray:
+    """Maps of Q and U whose multipoles are multiplied by a window; none above 3 nside - 1 is kept.
+
+    Parameters
+    ----------
+    maps : array (n_maps, 2, 12 nside²)
+    window : array (3 nside,)
+    nside : int
+    """
+    alms = (analyze(qu, 2, 3 * nside - 1) for qu in maps)
+    return np.stack(
+        [synthesize(np.stack([hp.almxfl(one, window) for one in alm]), 2, nside) for alm in alms]
+    )
+
+
 def power_law(nside: int, alpha: float, knee: int = 1) -> np.ndarray:
     """(ell / 80)^alpha up to 3 nside - 1, flat below `knee`, zero below the quadrupole."""
     ell = np.arange(3 * nside, dtype=float)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from ducc0.misc import experimental
 
+from ..instrument.beam import transfer
 from ..lazy import healpy as hp
 from ..sky.harmonics import analyze, gaussian_qu, n_cores, synthesize
 
@@ -64,11 +65,15 @@ class Estimator:
         Of the whole sky in RING order, 0 where masked.
     bin_width : int
         Multipoles per bin.
+    resolution : float, or None
+        Of the maps, FWHM in arcmin, of which spectra are those of the sky: the beam and the window
+        of pixels are undone, see `beam.transfer`.
     """
 
     name: str
     weights: np.ndarray
     bin_width: int = 1
+    resolution: float | None = None
 
     @classmethod
     def of(
@@ -78,6 +83,7 @@ class Estimator:
         estimator: str,
         apodization: float,
         bin_width: int,
+        resolution: float | None = None,
         pixel_weights: np.ndarray | float = 1.0,
     ) -> "Estimator":
         """The estimator that the settings `spectra` describe, on the sky of these pixels.
@@ -88,8 +94,9 @@ class Estimator:
         weights = np.zeros(hp.nside2npix(nside))
         weights[pixels] = pixel_weights
         if estimator == "pseudo":
-            return cls(estimator, weights)
-        return cls(estimator, weights * apodize(weights > 0, apodization), bin_width)
+            return cls(estimator, weights, resolution=resolution)
+        apodized = weights * apodize(weights > 0, apodization)
+        return cls(estimator, apodized, bin_width, resolution)
 
     @cached_property
     def nside(self) -> int:
@@ -108,6 +115,11 @@ class Estimator:
         number = np.minimum((ell - ELL_MIN) // self.bin_width, n_bins - 1)
         bins = (number == np.arange(n_bins)[:, None]) * (2 * ell + 1.0)
         return bins / bins.sum(axis=1, keepdims=True)
+
+    @cached_property
+    def _sky_bins(self):
+        """The same of power in maps, which gives that of the sky."""
+        return self.bins / transfer(self.resolution, self.nside)[: self.bins.shape[1]] ** 2
 
     @property
     def ell(self) -> np.ndarray:
@@ -145,12 +157,17 @@ class Estimator:
         if self.name == "pseudo":
             return self.effective_sky * (2 * self.ell + 1)
         rng = np.random.default_rng(seed)
-        skies = [gaussian_qu(0 * bb, bb, self.nside, rng) for _ in range(realizations)]
+        skies = [self.draw_sky(0 * bb, bb, rng) for _ in range(realizations)]
         with ThreadPoolExecutor(n_cores()) as pool:
             spectra = np.stack(list(pool.map(lambda qu: self.spectrum(self.modes(qu)), skies)))
         # The mean is known, and need not be taken from the same skies.
         expected = self.bins @ bb[: self.bins.shape[1]]
         return 2 * expected**2 / np.mean((spectra - expected) ** 2, axis=0)
+
+    def draw_sky(self, ee: np.ndarray, bb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Q, U (2, 12 nside²) of a Gaussian sky with spectra (3 nside,), at the resolution."""
+        seen = transfer(self.resolution, self.nside, len(bb) - 1) ** 2
+        return gaussian_qu(seen * ee, seen * bb, self.nside, rng)
 
     def used(self, n_modes: np.ndarray) -> np.ndarray:
         """Bins (n_bins,) that have modes enough; with `pseudo` all of them, as published."""
@@ -230,7 +247,7 @@ class Estimator:
         """BB (n_bins,) of `modes`."""
         pseudo = np.stack([hp.alm2cl(alm) for alm in modes])
         if self.name == "pseudo":
-            return self.bins @ pseudo[-1] / np.mean(self.weights**2)
+            return self._sky_bins @ pseudo[-1] / np.mean(self.weights**2)
         return self._decouple @ pseudo[:, ELL_MIN:].ravel()
 
     @cached_property
@@ -252,7 +269,7 @@ class Estimator:
             matrix = coupling[0] * factor / factor[:, None]
         averages = np.zeros((len(self.bins), len(matrix)))
         first = len(matrix) - (lmax + 1 - ELL_MIN)
-        inside = self.bins[:, ELL_MIN:]
+        inside = self._sky_bins[:, ELL_MIN:]
         averages[:, first : first + inside.shape[1]] = inside
         return np.linalg.solve(matrix.T, averages.T).T
 

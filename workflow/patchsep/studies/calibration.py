@@ -5,8 +5,8 @@ own. r is measured as of an observed sky: from the spectrum of the one recovered
 noise and the foreground residual that mock skies expect, drawn from what that sky shows.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,12 @@ from ..fields.prior import Freedom, expected_prior, literature_of
 from ..inference.field_skies import WholeSky, mock_foregrounds_of_fields, moment_tests
 from ..inference.mocks import emission
 from ..inference.r_likelihood import estimate_r, residual_of_unknown_amplitude
-from ..instrument.bandpass import Bandpasses
-from ..instrument.noise import WhiteNoise
+from ..instrument.beam import transfer
+from ..lazy import healpy as hp
+from ..observation.bands import cmb_weights
 from ..observation.region_sky import RegionSky
-from ..sky.harmonics import gaussian_qu
-from ..sky.regions import COMBINED, full_sky
+from ..sky.harmonics import smoothed
+from ..sky.regions import full_sky
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 from .validation import measured_spectra
@@ -48,9 +49,24 @@ class Bins:
 
     @classmethod
     def of(
-        cls, estimator: Estimator, theory: pd.DataFrame, noise: float, skies: int, seed: int
+        cls,
+        estimator: Estimator,
+        theory: pd.DataFrame,
+        noise: float | Callable[[int], np.ndarray],
+        skies: int,
+        seed: int,
     ) -> "Bins":
-        """Modes by the scatter of simulated skies of lensed CMB and white noise (µK per pixel)."""
+        """Modes by the scatter of simulated skies of lensed CMB and noise.
+
+        Parameters
+        ----------
+        estimator : Estimator
+        theory : DataFrame
+            `cmb.cmb_spectra` up to 3 nside - 1.
+        noise : float or function
+            See `measured_spectra`.
+        skies, seed : int
+        """
         ee, lensing, tensor = (
             theory[name].to_numpy() for name in ("ee_scalar", "bb_lensing", "bb_tensor")
         )
@@ -69,13 +85,26 @@ class Bins:
         )
 
 
+def expected_noise(observed: RegionSky, model: SpectralModel, factor: float, seed: int) -> Callable:
+    """A function of a number: noise (2, 12 nside²) in µK of a CMB that is recovered from bands.
+
+    That of known spectral parameters, those that the model starts from, times a factor.
+    """
+    weights = cmb_weights(observed.bandpasses, observed.noise, model)
+
+    def noise(number):
+        in_bands = observed.draw_noise(seed, number, " modes")
+        return full_sky(
+            factor * np.sum(weights * in_bands, axis=0), observed.pixels, observed.nside
+        )
+
+    return noise
+
+
 def calibrate_sky(
     number: int,
     amplitudes: Mapping[str, np.ndarray],
-    pixels: np.ndarray,
-    nside: int,
-    bandpasses: Bandpasses,
-    noise: WhiteNoise,
+    observed: RegionSky,
     model: SpectralModel,
     theory: pd.DataFrame,
     bins: Bins,
@@ -92,12 +121,10 @@ def calibrate_sky(
     ----------
     number, seed : int
         Of its spectral parameters, CMB and noise.
-    amplitudes : dict of str to array (2, n_pixels)
+    amplitudes : dict of str to array (2, 12 nside²)
         Of every component, µK_RJ at its reference frequency.
-    pixels : int array (n_pixels,), RING order
-    nside : int
-    bandpasses : Bandpasses
-    noise : WhiteNoise
+    observed : RegionSky
+        Whose bands, noise and pixels the sky has.
     model : SpectralModel
     theory : DataFrame
         `cmb.cmb_spectra` up to 3 nside - 1.
@@ -122,22 +149,23 @@ def calibrate_sky(
         `MeasuredFields.spectra`, where the sky has the `expected` ones.
     """
     streams = np.random.default_rng([seed, number]).spawn(len(model.parameters) + 2)
+    pixels, nside, estimator = observed.pixels, observed.nside, bins.estimator
     priors = [
         expected_prior(fields["kinds"][name], nside, literature_of(fields, name), fields["lmax"])
         for name in model.names
     ]
     drawn = zip(priors, streams[2:], strict=True)
-    parameters = np.stack([prior.draw(0.0, pixels, nside, rng) for prior, rng in drawn])
+    everywhere = np.arange(hp.nside2npix(nside))
+    parameters = np.stack([prior.draw(0.0, everywhere, nside, rng) for prior, rng in drawn])
+    foregrounds = emission(observed.bandpasses, parameters, dict(amplitudes), model)
+    if estimator.resolution is not None:
+        foregrounds = smoothed(foregrounds, transfer(estimator.resolution, nside), nside)
     ee = (theory["ee_scalar"] + r * theory["ee_tensor"]).to_numpy()
     bb = (theory["bb_lensing"] + r * theory["bb_tensor"]).to_numpy()
-    region = RegionSky(
-        region=COMBINED,
-        nside=nside,
-        pixels=pixels,
-        bandpasses=bandpasses,
-        noise=noise,
-        foregrounds=emission(bandpasses, parameters, dict(amplitudes), model),
-        cmb=gaussian_qu(ee, bb, nside, streams[0])[:, pixels],
+    region = replace(
+        observed,
+        foregrounds=foregrounds[..., pixels],
+        cmb=estimator.draw_sky(ee, bb, streams[0])[:, pixels],
         noise_seed=int(streams[1].integers(1 << 31)),
     )
     sky = WholeSky([region], model)
@@ -157,12 +185,11 @@ def calibrate_sky(
     fits = fit_fields(
         [observation, foregrounds, *mocks, *sky.with_noise(mocks, seed + number)],
         sky.basis(measured.priors),
-        noise,
-        bandpasses,
+        sky.noise,
+        sky.bandpasses,
         model,
         **limits,
     )
-    estimator = bins.estimator
 
     def spectrum(qu):
         return estimator.spectrum(estimator.modes(full_sky(qu, pixels, nside)))

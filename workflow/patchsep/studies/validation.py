@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..inference.r_likelihood import estimate_r
 from ..lazy import healpy as hp
-from ..sky.harmonics import gaussian_qu, n_cores
+from ..sky.harmonics import n_cores
 from ..spectra.estimator import Estimator
 
 COLUMNS = ["r_hat", "sigma_r_minus", "sigma_r_plus"] + [
@@ -131,16 +131,19 @@ def measured_spectra(estimator, ee, bb, noise, realizations, seed):
     ----------
     estimator : Estimator
     ee, bb : arrays (3 nside,), µK²
-    noise : float
-        rms per pixel in µK.
+    noise : float or function
+        rms of white noise per pixel in µK, or noise (2, 12 nside²) by the number of the sky.
     realizations : int
     seed : list of int
     """
 
     def spectrum(number):
         rng = np.random.default_rng([*seed, number])
-        qu = gaussian_qu(ee, bb, estimator.nside, rng)
-        qu += noise * rng.standard_normal((2, hp.nside2npix(estimator.nside)))
+        qu = estimator.draw_sky(ee, bb, rng)
+        if callable(noise):
+            qu += noise(number)
+        else:
+            qu += noise * rng.standard_normal((2, hp.nside2npix(estimator.nside)))
         return estimator.spectrum(estimator.modes(qu))
 
     # What the estimator keeps is computed once, and not by every thread.

@@ -1,0 +1,131 @@
+"""Noise that is correlated between pixels: 1/f noise, and that of bands brought to one resolution.
+
+The power of a band's noise over that of its white noise is 1 + (ℓ / ℓ_knee)^slope. Maps of hits and
+variance modulate both. Bringing bands from beams B_ℓ to a common B^c_ℓ multiplies multipoles by
+B^c_ℓ / B_ℓ. The likelihood is diagonal in pixels: it has a `level` of each band, and what that
+neglects is in the noise of mock skies, which is drawn as here.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from ..instrument.beam import Beam
+from ..instrument.instrument import Instrument
+from ..instrument.noise import WhiteNoise
+from ..lazy import healpy as hp
+from ..sky.harmonics import analyze, gaussian_qu, synthesize
+
+# Spin-2 fields have no multipoles below: there 1/f does not diverge.
+ELL_MIN = 2
+
+
+@dataclass(frozen=True, eq=False)
+class CorrelatedNoise:
+    """Noise of the whole sky whose multipoles are not white.
+
+    Attributes
+    ----------
+    white : WhiteNoise
+        Of all pixels, without what follows.
+    excess : array (n_bands, 3 nside)
+        Power of correlated noise over that of the white one.
+    factor : array (n_bands, 3 nside)
+        What multiplies multipoles of maps: B^c_ℓ / B_ℓ.
+    common : array (3 nside,)
+        B^c_ℓ; 1 without a resolution.
+    """
+
+    white: WhiteNoise
+    excess: np.ndarray
+    factor: np.ndarray
+    common: np.ndarray
+
+    @property
+    def nside(self) -> int:
+        return len(self.common) // 3
+
+    @property
+    def level(self) -> WhiteNoise:
+        """White noise of the same weight, which the likelihood takes for the noise of maps.
+
+        1 / σ² is that of white noise times the mean of 1 / [(1 + excess) factor²], in which every
+        octave of multipoles counts alike, down to the common beam.
+        """
+        ell = np.arange(ELL_MIN, len(self.common))
+        weights = (2 * ell + 1) / (ell * (ell + 1.0)) * self.common[ell] ** 4
+        power = ((1 + self.excess) * self.factor**2)[:, ell]
+        weight = np.where(power > 0, 1 / np.where(power > 0, power, 1.0), 0.0) @ weights
+        return self.white.scaled(np.sqrt(weights.sum() / weight))
+
+    def spectrum(self) -> np.ndarray:
+        """N_ℓ (n_bands, 3 nside) in µK² of bands whose noise is the same in all pixels."""
+        white = self.white.sigma[:, None] ** 2 * hp.nside2pixarea(self.nside)
+        return white * (1 + self.excess) * self.factor**2
+
+    def draw(self, seed: int, realization: int, stream: str) -> np.ndarray:
+        """Draw one realisation: array (n_bands, 2, 12 nside²), µK_CMB.
+
+        Parameters
+        ----------
+        seed, realization : int
+        stream : str
+            The three together fix the draw.
+        """
+        return _drawn(self, seed, realization, stream)
+
+
+# Regions of one sky are parts of one map.
+@lru_cache(maxsize=2)
+def _drawn(noise, seed, realization, stream):
+    nside, lmax = noise.nside, len(noise.common) - 1
+    rng = np.random.default_rng([seed, realization, *f"whole sky{stream}".encode()])
+    maps = rng.standard_normal((len(noise.excess), 2, hp.nside2npix(nside)))
+    for band, excess in enumerate(noise.excess):
+        if excess.any():
+            power = excess * hp.nside2pixarea(nside)
+            maps[band] += gaussian_qu(power, power, nside, rng)
+    maps *= noise.white.by_pixel
+    for band, factor in enumerate(noise.factor):
+        if np.any(factor != 1):
+            alm = analyze(maps[band], 2, lmax, iterations=0)
+            maps[band] = synthesize(np.stack([hp.almxfl(one, factor) for one in alm]), 2, nside)
+    maps.setflags(write=False)
+    return maps
+
+
+def noise_of(
+    instrument: Instrument, nside: int, resolution: float | None
+) -> tuple[WhiteNoise, CorrelatedNoise | None]:
+    """Noise of an instrument as the likelihood takes it, and as it is drawn where it is not white.
+
+    Parameters
+    ----------
+    instrument : Instrument
+    nside : int
+    resolution : float or None
+        FWHM in arcmin that bands are brought to; None for maps without beams.
+
+    Raises
+    ------
+    UnusableMap
+        See `WhiteNoise.of`.
+    """
+    white = WhiteNoise.of(instrument, nside)
+    if resolution is None and not instrument.has_knees:
+        return white, None
+    ell = np.arange(3 * nside)
+    excess = np.zeros((len(instrument.frequency), len(ell)))
+    for band, (knee, slope) in enumerate(
+        zip(instrument.ell_knee, instrument.knee_slope, strict=True)
+    ):
+        if knee > 0:
+            excess[band, ELL_MIN:] = (ell[ELL_MIN:] / knee) ** slope
+    common, factor = np.ones(len(ell)), np.ones_like(excess)
+    if resolution is not None:
+        common = Beam(resolution).window(len(ell) - 1)
+        own = np.stack([beam.window(len(ell) - 1) for beam in instrument.beams])
+        factor = np.divide(common, own, out=np.zeros_like(own), where=own > 0)
+    noise = CorrelatedNoise(white, excess, factor, common)
+    return noise.level, noise
