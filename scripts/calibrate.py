@@ -33,7 +33,8 @@ def main(snakemake):
     regions = Regions.read(snakemake.input.regions)
     nside, pixels = regions.nside, regions.pixels(COMBINED)
     instrument = read_instrument(snakemake.input.instrument)
-    noise, correlated = noise_of(instrument, nside, params.spectra["resolution"])
+    estimator = Estimator.of(pixels, nside, **params.spectra)
+    noise, correlated = noise_of(instrument, nside, estimator.resolution)
     observed = RegionSky(
         region=COMBINED,
         nside=nside,
@@ -46,7 +47,6 @@ def main(snakemake):
         correlated_noise=correlated,
     )
     maps = amplitudes(foreground_sky(nside=nside, **params.foregrounds), model)
-    estimator = Estimator.of(pixels, nside, **params.spectra)
     level = expected_noise(observed, model, NOISE_FACTOR, skies["seed"])
     bins = Bins.of(estimator, theory, level, skies["realizations"], skies["seed"])
     fields = params.fields | {"kinds": kinds_of(model)}

@@ -2,7 +2,7 @@
 
 from patchsep.files.maps import write_maps, write_polarization
 from patchsep.instrument.bandpass import SIMULATED_NODES
-from patchsep.instrument.beam import transfer
+from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.miscalibration import bands_as_built
 from patchsep.running.jobs import begin
@@ -23,7 +23,7 @@ def main(snakemake):
     nside, resolution = snakemake.params.nside, snakemake.params.resolution
     maps = sky.polarization
     if resolution is not None:
-        maps = smoothed(maps, transfer(resolution, nside), nside)
+        maps = smoothed(maps, Resolution.of(resolution).window(3 * nside - 1), nside)
     if response is not None:
         maps = response @ maps
     write_polarization(

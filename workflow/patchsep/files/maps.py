@@ -1,6 +1,7 @@
 """Files: HEALPix FITS maps and tables, written whole or not at all."""
 
 import unicodedata
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
@@ -18,8 +19,9 @@ TRANSLITERATED = str.maketrans(
     | dict.fromkeys("“”", '"')
 )
 
-# FWHM in arcmin of the Gaussian beam of maps, in their headers.
-RESOLUTION = "FWHM"
+# Words of headers for the FWHM in arcmin of the Gaussian beam of maps, and for the multipole of
+# their high-pass filter.
+RESOLUTION = {"fwhm": "FWHM", "high_pass": "HIGHPASS"}
 
 
 def ascii_text(text: str) -> str:
@@ -105,12 +107,12 @@ def write_polarization(
     names: list[str],
     about: str,
     response: np.ndarray | None = None,
-    resolution: float | None = None,
+    resolution: Mapping[str, float] | None = None,
 ):
     """Write Q, U maps (n_maps, 2, n_pixels) in µK_CMB as columns `name`_Q, `name`_U.
 
     `response` (n_maps, 2, 2), what bands make of a sky's Q, U, and the `resolution` that they are
-    brought to, FWHM in arcmin, go to the header.
+    brought to, in the words of the settings, go to the header.
     """
     columns = {
         f"{name}_{stokes}": component
@@ -124,15 +126,17 @@ def write_polarization(
     write_maps(path, columns, "uK_CMB", about, header)
 
 
-def resolution_header(resolution: float | None) -> dict[str, str]:
-    """What headers say of maps with a beam (FWHM in arcmin), and the window of their pixels."""
-    return {} if resolution is None else {RESOLUTION: repr(float(resolution))}
+def resolution_header(resolution: Mapping[str, float] | None) -> dict[str, str]:
+    """What headers say of maps that are brought to a resolution."""
+    given = resolution or {}
+    return {RESOLUTION[key]: repr(float(value)) for key, value in given.items()}
 
 
-def read_resolution(path: str | Path) -> float | None:
-    """The resolution of a map file, or None if it has no beam."""
-    given = fits.getheader(path, 1).get(RESOLUTION)
-    return None if given is None else float(given)
+def read_resolution(path: str | Path) -> dict[str, float] | None:
+    """The resolution of a map file, in the words of the settings, or None if it has no beam."""
+    header = fits.getheader(path, 1)
+    found = {key: float(header[word]) for key, word in RESOLUTION.items() if word in header}
+    return found or None
 
 
 def read_response(path: str | Path) -> np.ndarray | None:

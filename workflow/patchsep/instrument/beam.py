@@ -1,10 +1,11 @@
 """Beams: what bands make of a sky's multipoles, and a resolution that all bands are brought to.
 
-A map of a beam B_ℓ has B_ℓ a_ℓm of the sky's E and B modes, with the window W_ℓ of its pixels.
-Bands are brought to a common resolution, a Gaussian B^c_ℓ, by factors B^c_ℓ / B_ℓ, which change
-their noise too.
+A map of a beam B_ℓ has B_ℓ a_ℓm of the sky's E and B modes. Bands are brought to a common
+resolution, B^c_ℓ, by factors B^c_ℓ / B_ℓ, which change their noise too. Maps have values
+of the centres of pixels: a window of pixels, which means over them have, is undone with the beam.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,33 +72,46 @@ class Beam:
         known = np.array(self.table[: lmax + 1])
         return np.pad(known, (0, lmax + 1 - len(known)))
 
-    def is_wider_than(self, resolution: float, lmax: int) -> bool:
-        """Whether maps of the beam cannot be brought to a resolution (FWHM in arcmin).
+    def is_wider_than(self, resolution: "Resolution", lmax: int) -> bool:
+        """Whether maps of the beam cannot be brought to a resolution.
 
         Multipoles are looked at up to lmax that the common beam leaves something of.
         """
-        common, own = Beam(resolution).window(lmax), self.window(lmax)
+        common, own = Beam(resolution.fwhm).window(lmax), self.window(lmax)
         return bool(np.any(own < common * (1 - ROUNDING), where=common > FALLEN))
 
 
-def transfer(resolution: float | None, nside: int, lmax: int | None = None) -> np.ndarray:
-    """What maps at a common resolution have of the sky's E and B modes: array (lmax + 1,).
+@dataclass(frozen=True)
+class Resolution:
+    """What all bands are brought to.
 
-    Parameters
+    Attributes
     ----------
-    resolution : float or None
-        FWHM in arcmin. Without one maps have neither a beam nor pixels, and it is 1.
-    nside : int
-        Of the pixels, whose window is HEALPix's of polarization.
-    lmax : int, optional
-        3 nside - 1 if it is not given, beyond which maps have nothing.
+    fwhm : float
+        Of a Gaussian beam, arcmin.
+    high_pass : float, or None
+        Multipole of which a high-pass filter leaves half: 1 - 2^[-ℓ(ℓ+1) / ℓ_h(ℓ_h+1)], a map less
+        itself smoothed with a Gaussian.
     """
-    lmax = 3 * nside - 1 if lmax is None else lmax
-    if resolution is None:
-        return np.ones(lmax + 1)
-    pixels = np.zeros(lmax + 1)
-    _, known = hp.pixwin(nside, pol=True, lmax=min(lmax, 3 * nside - 1))
-    # HEALPix has no window of polarization below the quadrupole.
-    known[:2] = 1.0
-    pixels[: len(known)] = known
-    return Beam(resolution).window(lmax) * pixels
+
+    fwhm: float
+    high_pass: float | None = None
+
+    @classmethod
+    def of(cls, settings: Mapping | None) -> "Resolution | None":
+        """Of the settings `resolution`."""
+        return cls(**settings) if settings else None
+
+    def window(self, lmax: int) -> np.ndarray:
+        """What maps have of the sky's E and B modes: array (lmax + 1,)."""
+        ell = np.arange(lmax + 1.0)
+        window = Beam(self.fwhm).window(lmax)
+        if self.high_pass:
+            at = self.high_pass * (self.high_pass + 1)
+            window *= -np.expm1(-np.log(2) * ell * (ell + 1) / at)
+        return window
+
+
+def common_window(resolution: Resolution | None, lmax: int) -> np.ndarray:
+    """The window of a resolution, or 1 (lmax + 1,) of maps that have no beam."""
+    return np.ones(lmax + 1) if resolution is None else resolution.window(lmax)

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..instrument.beam import Beam
+from ..instrument.beam import Resolution, common_window
 from ..instrument.instrument import Instrument
 from ..instrument.noise import WhiteNoise
 from ..lazy import healpy as hp
@@ -19,6 +19,8 @@ from ..sky.harmonics import analyze, gaussian_qu, synthesize
 
 # Spin-2 fields have no multipoles below: there 1/f does not diverge.
 ELL_MIN = 2
+# Of the power of polarized foregrounds (Planck 2018 XI, arXiv:1801.04945, abstract).
+FOREGROUND_SLOPE = -2.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +52,15 @@ class CorrelatedNoise:
     def level(self) -> WhiteNoise:
         """White noise of the same weight, which the likelihood takes for the noise of maps.
 
-        1 / σ² is that of white noise times the mean of 1 / [(1 + excess) factor²], in which every
-        octave of multipoles counts alike, down to the common beam.
+        The score of a spectral parameter is a sum of noise times the foreground of a pixel, and its
+        variance one over multipoles of the power of both. Weighted by the power of foregrounds in
+        maps, (2ℓ + 1) ℓ^-2.4 (B^c_ℓ)², σ² is the mean of the noise power over that of white noise:
+        where the likelihood says so much, the score has the variance that it says.
         """
         ell = np.arange(ELL_MIN, len(self.common))
-        weights = (2 * ell + 1) / (ell * (ell + 1.0)) * self.common[ell] ** 4
+        weights = (2 * ell + 1) * ell**FOREGROUND_SLOPE * self.common[ell] ** 2
         power = ((1 + self.excess) * self.factor**2)[:, ell]
-        weight = np.where(power > 0, 1 / np.where(power > 0, power, 1.0), 0.0) @ weights
-        return self.white.scaled(np.sqrt(weights.sum() / weight))
+        return self.white.scaled(np.sqrt(power @ weights / weights.sum()))
 
     def spectrum(self) -> np.ndarray:
         """N_ℓ (n_bands, 3 nside) in µK² of bands whose noise is the same in all pixels."""
@@ -96,7 +99,7 @@ def _drawn(noise, seed, realization, stream):
 
 
 def noise_of(
-    instrument: Instrument, nside: int, resolution: float | None
+    instrument: Instrument, nside: int, resolution: Resolution | None
 ) -> tuple[WhiteNoise, CorrelatedNoise | None]:
     """Noise of an instrument as the likelihood takes it, and as it is drawn where it is not white.
 
@@ -104,8 +107,8 @@ def noise_of(
     ----------
     instrument : Instrument
     nside : int
-    resolution : float or None
-        FWHM in arcmin that bands are brought to; None for maps without beams.
+    resolution : Resolution, or None
+        That bands are brought to; None for maps without beams.
 
     Raises
     ------
@@ -122,9 +125,8 @@ def noise_of(
     ):
         if knee > 0:
             excess[band, ELL_MIN:] = (ell[ELL_MIN:] / knee) ** slope
-    common, factor = np.ones(len(ell)), np.ones_like(excess)
+    common, factor = common_window(resolution, len(ell) - 1), np.ones_like(excess)
     if resolution is not None:
-        common = Beam(resolution).window(len(ell) - 1)
         own = np.stack([beam.window(len(ell) - 1) for beam in instrument.beams])
         factor = np.divide(common, own, out=np.zeros_like(own), where=own > 0)
     noise = CorrelatedNoise(white, excess, factor, common)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..files.maps import read_polarization, read_resolution, read_response
 from ..instrument.bandpass import FITTED_NODES, Bandpasses
+from ..instrument.beam import Resolution
 from ..instrument.instrument import read_instrument
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..sky.regions import Regions
@@ -66,7 +67,7 @@ class RegionSky:
         response = read_response(files["foregrounds"])
         cmb = files.get("cmb")
         cmb = read_polarization(cmb)[0] if cmb else np.zeros((2, len(regions.labels)))
-        resolution = read_resolution(files["foregrounds"])
+        resolution = Resolution.of(read_resolution(files["foregrounds"]))
         noise, correlated = noise_of(bands, regions.nside, resolution)
         seen = bands.bandpasses(FITTED_NODES)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..files.fingerprints import file_content
 from ..files.foreign_maps import UnusableMap, find_parameter_map, map_names
+from ..instrument.beam import Resolution
 from ..instrument.instrument import Instrument
 from ..instrument.noise_maps import NOISE_MAPS, bands_that_see, paths_of, read_noise_map
 from ..lazy import healpy as hp
@@ -340,7 +341,7 @@ def noise_problems(instrument: Instrument, nside: int) -> list[str]:
 
 
 def beam_problems(
-    instrument: Instrument, nside: int, resolution: float | None, files: str
+    instrument: Instrument, nside: int, resolution: Resolution | None, files: str
 ) -> list[str]:
     """Why bands cannot be brought to a resolution, or noise with a knee not be drawn.
 
@@ -348,8 +349,7 @@ def beam_problems(
     ----------
     instrument : Instrument
     nside : int
-    resolution : float or None
-        FWHM in arcmin.
+    resolution : Resolution, or None
     files : str
         The instrument's description's, for messages.
     """
@@ -363,14 +363,14 @@ def beam_problems(
     ]
     if resolution is None:
         return problems
-    side = hp.nside2resol(nside, arcmin=True)
-    if resolution < side:
+    side, fwhm = hp.nside2resol(nside, arcmin=True), resolution.fwhm
+    if fwhm < side:
         problems.append(
-            f"resolution: {resolution:g} arcmin is less than a pixel of nside {nside}, "
+            f"resolution.fwhm: {fwhm:g} arcmin is less than a pixel of nside {nside}, "
             f"{side:.3g} arcmin; use {math.ceil(side)} or more, or a larger nside"
         )
     return problems + [
-        f"resolution: {resolution:g} arcmin is finer than the beam of {label} in {files}, "
+        f"resolution.fwhm: {fwhm:g} arcmin is finer than the beam of {label} in {files}, "
         f"{beam.fwhm:.3g} arcmin; use {math.ceil(beam.fwhm)} or more, or leave out that band"
         for label, beam in zip(instrument.labels, instrument.beams, strict=True)
         if beam.is_wider_than(resolution, 3 * nside - 1)

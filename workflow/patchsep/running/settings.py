@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..instrument.beam import Resolution
 from ..instrument.instrument import Instrument, read_instrument
 from ..instrument.miscalibration import Miscalibration
 from ..observation.constrained import model_problems
@@ -178,14 +179,15 @@ def _check_instruments(settings: Mapping, source, with_data) -> Instrument:
             for name, one in settings["methods"].items()
             if one["strategy"] in ILC
         ]
-    if settings.get("resolution") is not None or instrument.has_knees:
+    if "resolution" in settings or instrument.has_knees:
         problems += [
             f"methods.{name}.strategy: {one['strategy']} knows white noise and maps without beams "
             f"only; remove this method, or resolution and the knees in {files}"
             for name, one in settings["methods"].items()
             if one["strategy"] in ILC
         ]
-    problems += beam_problems(instrument, settings["nside"], settings.get("resolution"), files)
+    resolution = Resolution.of(settings.get("resolution"))
+    problems += beam_problems(instrument, settings["nside"], resolution, files)
     by_band = {
         f"{key}.{name}.{section}": one.get(section, {})
         for key, section in (("test_sets", "miscalibration"), ("methods", "nuisance"))

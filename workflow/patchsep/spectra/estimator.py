@@ -5,6 +5,7 @@ mask's coupling of multipoles and of E with B (MASTER, Hivon et al. 2002; polari
 al. 2003); `pure` takes the B modes that no E mode can mimic under the mask (Smith 2006).
 """
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,13 +14,15 @@ import numpy as np
 import pandas as pd
 from ducc0.misc import experimental
 
-from ..instrument.beam import transfer
+from ..instrument.beam import Resolution, common_window
 from ..lazy import healpy as hp
 from ..sky.harmonics import analyze, gaussian_qu, n_cores, synthesize
 
 # Bins of fewer modes than this are not used, but by `pseudo`: on small pieces of the sky, those at
 # low ell.
 FEWEST_MODES = 5.0
+# Bins of which beams and filters leave less of the power are not used.
+LEAST_POWER = 0.1
 ESTIMATORS = ("pseudo", "decoupled", "pure")
 ELL_MIN = 2
 
@@ -65,15 +68,14 @@ class Estimator:
         Of the whole sky in RING order, 0 where masked.
     bin_width : int
         Multipoles per bin.
-    resolution : float, or None
-        Of the maps, FWHM in arcmin, of which spectra are those of the sky: the beam and the window
-        of pixels are undone, see `beam.transfer`.
+    resolution : Resolution, or None
+        Of the maps; spectra are those of the sky, with its window undone.
     """
 
     name: str
     weights: np.ndarray
     bin_width: int = 1
-    resolution: float | None = None
+    resolution: Resolution | None = None
 
     @classmethod
     def of(
@@ -83,7 +85,7 @@ class Estimator:
         estimator: str,
         apodization: float,
         bin_width: int,
-        resolution: float | None = None,
+        resolution: Mapping | None = None,
         pixel_weights: np.ndarray | float = 1.0,
     ) -> "Estimator":
         """The estimator that the settings `spectra` describe, on the sky of these pixels.
@@ -94,9 +96,9 @@ class Estimator:
         weights = np.zeros(hp.nside2npix(nside))
         weights[pixels] = pixel_weights
         if estimator == "pseudo":
-            return cls(estimator, weights, resolution=resolution)
+            return cls(estimator, weights, resolution=Resolution.of(resolution))
         apodized = weights * apodize(weights > 0, apodization)
-        return cls(estimator, apodized, bin_width, resolution)
+        return cls(estimator, apodized, bin_width, Resolution.of(resolution))
 
     @cached_property
     def nside(self) -> int:
@@ -119,7 +121,9 @@ class Estimator:
     @cached_property
     def _sky_bins(self):
         """The same of power in maps, which gives that of the sky."""
-        return self.bins / transfer(self.resolution, self.nside)[: self.bins.shape[1]] ** 2
+        # Bins begin above the multipoles of which a high-pass filter leaves nothing.
+        power = common_window(self.resolution, ell_max(self.nside))[ELL_MIN:] ** 2
+        return self.bins / np.pad(power, (ELL_MIN, 0), constant_values=1.0)
 
     @property
     def ell(self) -> np.ndarray:
@@ -166,12 +170,17 @@ class Estimator:
 
     def draw_sky(self, ee: np.ndarray, bb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Q, U (2, 12 nside²) of a Gaussian sky with spectra (3 nside,), at the resolution."""
-        seen = transfer(self.resolution, self.nside, len(bb) - 1) ** 2
+        seen = common_window(self.resolution, len(bb) - 1) ** 2
         return gaussian_qu(seen * ee, seen * bb, self.nside, rng)
 
     def used(self, n_modes: np.ndarray) -> np.ndarray:
-        """Bins (n_bins,) that have modes enough; with `pseudo` all of them, as published."""
-        return (n_modes >= FEWEST_MODES) | (self.name == "pseudo")
+        """Bins (n_bins,) that have modes enough, and of whose power maps have enough.
+
+        With `pseudo` all have modes enough, as published.
+        """
+        window = common_window(self.resolution, ell_max(self.nside))
+        seen = self.bins @ window**2 >= LEAST_POWER
+        return ((n_modes >= FEWEST_MODES) | (self.name == "pseudo")) & seen
 
     def binned_theory(self, theory, sky_theory, realizations: int, seed: int) -> pd.DataFrame:
         """All that a likelihood needs to know of the bins.

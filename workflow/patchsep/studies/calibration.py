@@ -17,7 +17,7 @@ from ..fields.prior import Freedom, expected_prior, literature_of
 from ..inference.field_skies import WholeSky, mock_foregrounds_of_fields, moment_tests
 from ..inference.mocks import emission
 from ..inference.r_likelihood import estimate_r, residual_of_unknown_amplitude
-from ..instrument.beam import transfer
+from ..instrument.beam import common_window
 from ..lazy import healpy as hp
 from ..observation.bands import cmb_weights
 from ..observation.region_sky import RegionSky
@@ -159,7 +159,9 @@ def calibrate_sky(
     parameters = np.stack([prior.draw(0.0, everywhere, nside, rng) for prior, rng in drawn])
     foregrounds = emission(observed.bandpasses, parameters, dict(amplitudes), model)
     if estimator.resolution is not None:
-        foregrounds = smoothed(foregrounds, transfer(estimator.resolution, nside), nside)
+        foregrounds = smoothed(
+            foregrounds, common_window(estimator.resolution, 3 * nside - 1), nside
+        )
     ee = (theory["ee_scalar"] + r * theory["ee_tensor"]).to_numpy()
     bb = (theory["bb_lensing"] + r * theory["bb_tensor"]).to_numpy()
     region = replace(
