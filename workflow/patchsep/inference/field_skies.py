@@ -14,11 +14,10 @@ import pandas as pd
 from ..fields.basis import Basis
 from ..fields.evidence import MeasuredFields
 from ..fields.fit import fit_fields, recover_cmb
-from ..fields.moments import moment_scores, moment_table
+from ..fields.model_tests import ModelTests, calibrated
 from ..fields.nuisance import Nuisance
 from ..fields.prior import FieldPrior, variance_of
-from ..fields.residual_tests import residual_table, residuals
-from ..fields.systematics import Departures, systematic_scores, systematic_table
+from ..fields.systematics import Departures
 from ..instrument.bandpass import Bandpasses
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..observation.bands import Bands
@@ -28,6 +27,9 @@ from ..sky.spectral_model import SpectralModel
 from .mocks import emission
 from .realizations import count_fits
 from .skies import CleanedSky, count_unconverged, mock_maps
+
+# Draws of noise that is not white, with which tests are compared.
+N_DRAWS = 50
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,12 @@ class WholeSky:
 
     def with_noise(self, foregrounds: np.ndarray, seed: int) -> np.ndarray:
         """Foregrounds (n_skies, n_bands, 2, n_pixels) of mock skies, each with noise of its own."""
-        noise = [self._draw_noise(seed, number) for number in range(len(foregrounds))]
+        noise = [self.draw_noise(seed, number, "mock sky") for number in range(len(foregrounds))]
         return foregrounds + noise
 
-    def _draw_noise(self, seed, number):
-        stream, correlated = "mock sky", self.regions[0].correlated_noise
+    def draw_noise(self, seed: int, number: int, stream: str) -> np.ndarray:
+        """Noise (n_bands, 2, n_pixels) in µK_CMB, of maps that are corrected."""
+        correlated = self.regions[0].correlated_noise
         if correlated is None:
             return self.noise.draw(len(self.pixels), seed, number, stream)
         noise = correlated.draw(seed, number, stream)[..., self.pixels]
@@ -117,6 +120,12 @@ class WholeSky:
         yield COMBINED, replace(cleaned, configuration=together)
 
 
+def amplitudes_of(model: SpectralModel, recovery) -> dict[str, np.ndarray]:
+    """Q, U (2, n_pixels) in µK_RJ of every component, of what `fit.recover_cmb` returned."""
+    components = zip(model.component_names, recovery.components, strict=True)
+    return {name: np.stack(maps) for name, maps in components}
+
+
 def mock_foregrounds_of_fields(
     sky: WholeSky, measured: MeasuredFields, observation: np.ndarray, n_skies: int, seed: int
 ) -> np.ndarray:
@@ -130,11 +139,7 @@ def mock_foregrounds_of_fields(
         That the fields were measured on.
     n_skies, seed : int
     """
-    recovered = recover_cmb(measured.maximum, observation, sky.bands).components
-    amplitudes = {
-        name: np.stack(maps)
-        for name, maps in zip(sky.model.component_names, recovered, strict=True)
-    }
+    amplitudes = amplitudes_of(sky.model, recover_cmb(measured.maximum, observation, sky.bands))
     found = np.asarray(measured.maximum.at.parameters)
     basis = sky.basis(measured.priors)
 
@@ -224,23 +229,29 @@ def clean_with_fields(
     # Errors of bands are those of the noise that they were fitted to, the first realisation's.
     n_tested = 1 if sky.nuisance else len(realizations)
     tested = (one[:n_tested] for one in (realizations, fits.parameters[1:], data[1:]))
-    return whole, moment_tests(sky, *tested)
+    return whole, moment_tests(sky, measured, *tested, seed=mock_seed)
 
 
 def moment_tests(
     sky: WholeSky,
+    measured: MeasuredFields,
     realizations: Sequence[int],
     parameters: Sequence[np.ndarray],
     data: Sequence[np.ndarray],
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Score tests and χ² of every region, and of all, for fits to noise realisations.
 
     Parameters
     ----------
     sky : WholeSky
+    measured : MeasuredFields
+        On the first of the data.
     realizations : sequence of int
     parameters : arrays (n_parameters, n_pixels), one of each realisation
     data : arrays (n_bands, 2, n_pixels), µK_CMB
+    seed : int
+        Of draws of noise that is not white.
 
     Returns
     -------
@@ -248,31 +259,31 @@ def moment_tests(
         With columns `realization` and `region` before those of `systematics.systematic_table`, and
         below these of `residual_tests.residual_table` and `moments.moment_table`.
     """
-    tables, departures = [], Departures.of(sky.bandpasses, sky.noise, sky.model)
+    departures = Departures.of(sky.bandpasses, sky.noise, sky.model)
     # What is fitted is not tested.
     known = sky.nuisance.names if sky.nuisance else []
-    tested = [k for k, name in enumerate(departures.names) if name not in known]
-    names = [departures.names[k] for k in tested]
-    parts = sky.parts() | {COMBINED: slice(None)}
+    tests = ModelTests(
+        bands=sky.bands,
+        departures=departures,
+        tested=[k for k, name in enumerate(departures.names) if name not in known],
+        pixels=sky.pixels,
+        nside=sky.nside,
+        parts=sky.parts() | {COMBINED: slice(None)},
+    )
+    reference = None
+    if sky.regions[0].correlated_noise is not None:
+        found = np.asarray(measured.maximum.at.parameters)
+        recovery = recover_cmb(measured.maximum, data[0], sky.bands)
+        amplitudes = amplitudes_of(sky.model, recovery)
+        fitted = recovery.cmb + emission(sky.bandpasses, found, amplitudes, sky.model)
+        noise = (sky.draw_noise(seed, number, " tests") for number in range(N_DRAWS))
+        reference = tests.reference(found, fitted, noise)
+    tables = []
     for number, fitted, observed in zip(realizations, parameters, data, strict=True):
-        score, information = moment_scores(fitted, observed, sky.bands)
-        of_systematics = systematic_scores(fitted, observed, departures)
-        left, covariance = residuals(fitted, observed, sky.bands)
-        for region, part in parts.items():
-            table = pd.concat(
-                [
-                    systematic_table(*(one[part][:, tested] for one in of_systematics), names),
-                    residual_table(
-                        left[part],
-                        covariance[part],
-                        sky.pixels[part],
-                        sky.nside,
-                        sky.bandpasses.labels,
-                    ),
-                    moment_table(score[part], information[part], sky.model),
-                ],
-                ignore_index=True,
-            )
+        for region, found in tests.tables(fitted, observed).items():
+            if reference:
+                found = list(map(calibrated, found, reference[region]))
+            table = pd.concat(found, ignore_index=True)
             table.insert(0, "realization", number)
             table.insert(1, "region", region)
             tables.append(table)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..files.fingerprints import file_content
 from ..files.foreign_maps import UnusableMap, find_parameter_map, map_names
-from ..instrument.beam import Resolution
+from ..instrument.beam import Resolution, common_window
 from ..instrument.instrument import Instrument
 from ..instrument.noise_maps import NOISE_MAPS, bands_that_see, paths_of, read_noise_map
 from ..lazy import healpy as hp
@@ -36,8 +36,8 @@ from .schema import all_of, as_list, suggest
 
 # Folder of PySM's templates, in the environment.
 LOCAL_DATA = "PYSM_LOCAL_DATA"
-# Of the power of correlated noise at the quadrupole over the white one; beyond it is a mistake.
-LARGEST_EXCESS = 1e9
+# Of the power of correlated noise over the white one at ell = 2; below there is no polarization.
+LARGEST_EXCESS = 100.0
 
 
 def data_problems(settings: dict) -> list[str]:
@@ -353,13 +353,15 @@ def beam_problems(
     files : str
         The instrument's description's, for messages.
     """
+    (_, _, filtered) = common_window(resolution, 2) ** 2
     problems = [
-        f"instrument: ell_knee and knee_slope of {label} in {files} make its noise at ell = 2 "
-        f"{(2 / knee) ** slope:.2g} times the white one; use a lower knee or a flatter slope"
+        f"instrument: noise of {label} in {files} is {filtered * (2 / knee) ** slope:.2g} times "
+        "the white one at ell = 2, and hides what smaller scales tell; filter it out with "
+        "resolution.high_pass, such as 30, or use a lower ell_knee or a flatter knee_slope"
         for label, knee, slope in zip(
             instrument.labels, instrument.ell_knee, instrument.knee_slope, strict=True
         )
-        if knee > 0 and (2 / knee) ** slope > LARGEST_EXCESS
+        if knee > 0 and filtered * (2 / knee) ** slope > LARGEST_EXCESS
     ]
     if resolution is None:
         return problems

@@ -10,6 +10,8 @@ from ..lazy import healpy as hp
 
 # healpy's default number of Jacobi iterations in map2alm.
 ITERATIONS = 3
+# Of analyses by least squares: iterations at most, and the relative error that is left.
+MOST_STEPS, CLOSE = 100, 1e-6
 
 
 def n_cores() -> int:
@@ -110,10 +112,14 @@ def smoothed(maps: np.ndarray, window: np.ndarray, nside: int) -> np.ndarray:
     window : array (3 nside,)
     nside : int
     """
-    alms = (analyze(qu, 2, 3 * nside - 1) for qu in maps)
-    return np.stack(
-        [synthesize(np.stack([hp.almxfl(one, window) for one in alm]), 2, nside) for alm in alms]
-    )
+    how = dict(spin=2, lmax=3 * nside - 1, maxiter=MOST_STEPS, epsilon=CLOSE, **geometry(nside))
+
+    def one(qu):
+        # By least squares: Jacobi iterations do not end at multipoles close to 3 nside.
+        alm, *_ = ducc0.sht.pseudo_analysis(map=np.ascontiguousarray(qu, float), **how)
+        return synthesize(np.stack([hp.almxfl(part, window) for part in alm]), 2, nside)
+
+    return np.stack(list(map(one, maps)))
 
 
 def power_law(nside: int, alpha: float, knee: int = 1) -> np.ndarray:

@@ -21,7 +21,7 @@ from ..sky.harmonics import analyze, gaussian_qu, n_cores, synthesize
 # Bins of fewer modes than this are not used, but by `pseudo`: on small pieces of the sky, those at
 # low ell.
 FEWEST_MODES = 5.0
-# Bins of which beams and filters leave less of the power are not used.
+# Bins with a multipole of which beams and filters leave less of the power are not used.
 LEAST_POWER = 0.1
 ESTIMATORS = ("pseudo", "decoupled", "pure")
 ELL_MIN = 2
@@ -179,7 +179,7 @@ class Estimator:
         With `pseudo` all have modes enough, as published.
         """
         window = common_window(self.resolution, ell_max(self.nside))
-        seen = self.bins @ window**2 >= LEAST_POWER
+        seen = np.where(self.bins > 0, window**2, np.inf).min(axis=1) >= LEAST_POWER
         return ((n_modes >= FEWEST_MODES) | (self.name == "pseudo")) & seen
 
     def binned_theory(self, theory, sky_theory, realizations: int, seed: int) -> pd.DataFrame:

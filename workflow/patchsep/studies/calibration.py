@@ -203,7 +203,7 @@ def calibrate_sky(
     used, true = bins.used, spectrum(systematic)
     observed = spectrum(recovered)[used]
     wide = estimator.ell < 30
-    moments = moment_tests(sky, [0], fits.parameters[:1], [observation])
+    moments = moment_tests(sky, measured, [0], fits.parameters[:1], [observation])
     row = {
         "converged": bool(fits.converged.all()),
         "residual_ratio": expected[wide].sum() / true[wide].sum(),
