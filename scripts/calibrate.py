@@ -49,7 +49,7 @@ def main(snakemake):
     maps = amplitudes(foreground_sky(nside=nside, **params.foregrounds), model)
     level = expected_noise(observed, model, NOISE_FACTOR, skies["seed"])
     bins = Bins.of(estimator, theory, level, skies["realizations"], skies["seed"])
-    fields = params.fields | {"kinds": kinds_of(model)}
+    fields = params.fields | {"kinds": kinds_of(model, estimator.resolution is not None)}
     tables, spectra, found = [], [], []
     for seed, r in enumerate((0.0, skies["r"]), start=skies["seed"]):
         calibrated = [

@@ -72,6 +72,42 @@ def test_a_mask_is_a_column_by_name_or_by_number_in_either_kind_of_file(tmp_path
         np.testing.assert_array_equal(kept({"mask": {"file": file, "column": column}}), ~NORTH)
 
 
+def test_a_cut_is_without_the_pixels_of_others_in_any_order(tmp_path):
+    path = file_of(tmp_path, LATITUDE > 60)
+    cuts = {
+        "wide": {"galactic_latitude": [30, 90], "without": ["deep"]},
+        "deep": {"mask": {"file": path}},
+    }
+    regions = drawn(cuts)
+    np.testing.assert_array_equal(regions.labels == 2, LATITUDE > 60)
+    np.testing.assert_array_equal(regions.labels == 1, (np.abs(LATITUDE) >= 30) & (LATITUDE <= 60))
+
+
+def test_a_cut_may_be_without_levels_of_dust_that_are_not_known_before_a_run():
+    cuts = {
+        "faint": {"dust_fraction": [0, 0.2]},
+        "rest": {"galactic_latitude": [10, 90], "without": ["faint"]},
+    }
+    changes = {"regions": {"method": "sky_cuts", "sky_cuts": cuts}}
+    methods = {"methods": {"fields": {"strategy": "fields"}}, "figures.drawn": []}
+    load_settings(config_with(changes | methods), SOURCE)
+
+
+@pytest.mark.parametrize("other", ["faint", "rset"])
+def test_a_cut_cannot_be_without_itself_or_one_that_is_not_there(other):
+    cuts = {"faint": {"galactic_latitude": [60, 90], "without": [other]}}
+    cuts["rest"] = {"galactic_latitude": [10, 60]}
+    lines = problems_of(
+        {
+            "regions": {"method": "sky_cuts", "sky_cuts": cuts},
+            "methods": {"fields": {"strategy": "fields"}},
+            "figures.drawn": [],
+        }
+    )
+    expected = f"{SOURCE}: regions.sky_cuts.faint.without: there is no other {other!r} in"
+    assert any(line.startswith(expected) for line in lines)
+
+
 def test_a_column_that_is_not_there_or_not_named_is_refused(tmp_path):
     path = file_of(tmp_path, [NORTH, ~NORTH], column_names=["NORTH", "SOUTH"])
     with pytest.raises(UnusableMap, match="columns NORTH, SOUTH; give the column of one"):

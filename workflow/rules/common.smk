@@ -46,7 +46,7 @@ from patchsep.files.fingerprints import file_content
 from patchsep.files.versions import describe_run, warnings_of
 from patchsep.running.cost import describe_plan
 from patchsep.instrument.instrument import named_files
-from patchsep.observation.constrained import fewest_bands
+from patchsep.observation.usable import fewest_bands
 from patchsep.running.data_checks import (
     template_contents,
     unknown_parameters,

@@ -23,6 +23,8 @@ FIELDS = "fields"
 KINDS = ("value", "patches", "field", "pixels", "field_and_pixels")
 # Those of them that have a field.
 WITH_FIELD = ("field", "field_and_pixels")
+# Those with a value of every pixel.
+OF_PIXELS = ("pixels", "field_and_pixels")
 # Where a parameter varies most from pixel to pixel, and the data constrain it best.
 DEFAULT_KINDS = {"beta_dust": "field_and_pixels"}
 # Part of the variance of a template's error on the scales that are fitted.
@@ -31,9 +33,14 @@ COVERED = 0.99
 PIVOT = 10.0
 
 
-def kinds_of(model: SpectralModel) -> dict[str, str]:
-    """How the parameters of a model vary, unless a method says otherwise."""
-    return {name: DEFAULT_KINDS.get(name, "field") for name in model.names}
+def kinds_of(model: SpectralModel, is_smoothed: bool = False) -> dict[str, str]:
+    """How the parameters of a model vary, unless a method says otherwise.
+
+    Where maps `is_smoothed` to a resolution, pixels have no values of their own.
+    """
+    return {
+        name: "field" if is_smoothed else DEFAULT_KINDS.get(name, "field") for name in model.names
+    }
 
 
 def literature_of(settings: Mapping, name: str) -> dict[str, float]:

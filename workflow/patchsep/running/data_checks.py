@@ -10,11 +10,9 @@ import numpy as np
 
 from ..files.fingerprints import file_content
 from ..files.foreign_maps import UnusableMap, find_parameter_map, map_names
-from ..instrument.beam import Resolution, common_window
 from ..instrument.instrument import Instrument
-from ..instrument.noise_maps import NOISE_MAPS, bands_that_see, paths_of, read_noise_map
-from ..lazy import healpy as hp
-from ..observation.constrained import fewest_bands
+from ..instrument.noise_maps import bands_that_see
+from ..observation.usable import fewest_bands
 from ..sky import presets
 from ..sky.complexity import Complexity
 from ..sky.regions import (
@@ -29,6 +27,7 @@ from ..sky.regions import (
     planck_masks,
     region_files,
     rings_of,
+    without_others,
 )
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
@@ -36,8 +35,6 @@ from .schema import all_of, as_list, suggest
 
 # Folder of PySM's templates, in the environment.
 LOCAL_DATA = "PYSM_LOCAL_DATA"
-# Of the power of correlated noise over the white one at ell = 2; below there is no polarization.
-LARGEST_EXCESS = 100.0
 
 
 def data_problems(settings: dict) -> list[str]:
@@ -79,6 +76,7 @@ def drawn_region_problems(settings: dict, instrument: Instrument) -> list[str]:
             problems.append(str(error))
     if problems:
         return problems
+    kept = without_others(_known_cuts(regions), kept)
     footprint, seen = kept.get("footprint"), None
     if instrument.has_noise_maps:
         seen = bands_that_see(instrument, nside) >= fewest_bands(settings["components"])
@@ -105,6 +103,19 @@ def drawn_region_problems(settings: dict, instrument: Instrument) -> list[str]:
         for name, one in estimators.items()
         if not one.used(one.most_modes).any()
     ]
+
+
+def _known_cuts(regions) -> dict[str, dict]:
+    """Cuts of the sky that are without those others only that are known without a sky."""
+    cuts = cuts_of(regions)
+
+    def is_known(name):
+        return "dust_fraction" not in cuts[f"sky_cuts.{name}"]
+
+    return {
+        key: cut | {"without": list(filter(is_known, cut.get("without", [])))}
+        for key, cut in cuts.items()
+    }
 
 
 def _known_areas(regions, files, kept, nside) -> list[tuple[list[str], np.ndarray]]:
@@ -282,6 +293,15 @@ def _cut_problems(regions) -> list[str]:
             if kind in cut and not Path(cut[kind]["file"]).is_file()
         ]
         problems += [
+            f"regions.{key}.without: there is no other {name!r} in regions.sky_cuts; "
+            f"{suggest(name, others)}"
+            for others in [
+                [name for name in regions.get("sky_cuts", {}) if f"sky_cuts.{name}" != key]
+            ]
+            for name in cut.get("without", [])
+            if name not in others
+        ]
+        problems += [
             f"regions.{key}.{limits}: {cut[limits]} does not increase; give the lower limit first"
             for limits in ("galactic_latitude", "dust_fraction")
             if limits in cut and not cut[limits][0] < cut[limits][1]
@@ -326,54 +346,3 @@ def _ring_problems(regions, nside) -> list[str]:
             "(docs/configuration-sky.md, Planck regions) or use regions.method dust_intensity"
         ]
     return []
-
-
-def noise_problems(instrument: Instrument, nside: int) -> list[str]:
-    """What is wrong with maps of hits and variance, read as jobs will read them."""
-    problems = []
-    for kind in NOISE_MAPS:
-        for path in sorted(paths_of(instrument, kind)):
-            try:
-                read_noise_map(path, kind, nside)
-            except UnusableMap as error:
-                problems.append(f"instrument: {kind}: {error}")
-    return problems
-
-
-def beam_problems(
-    instrument: Instrument, nside: int, resolution: Resolution | None, files: str
-) -> list[str]:
-    """Why bands cannot be brought to a resolution, or noise with a knee not be drawn.
-
-    Parameters
-    ----------
-    instrument : Instrument
-    nside : int
-    resolution : Resolution, or None
-    files : str
-        The instrument's description's, for messages.
-    """
-    (_, _, filtered) = common_window(resolution, 2) ** 2
-    problems = [
-        f"instrument: noise of {label} in {files} is {filtered * (2 / knee) ** slope:.2g} times "
-        "the white one at ell = 2, and hides what smaller scales tell; filter it out with "
-        "resolution.high_pass, such as 30, or use a lower ell_knee or a flatter knee_slope"
-        for label, knee, slope in zip(
-            instrument.labels, instrument.ell_knee, instrument.knee_slope, strict=True
-        )
-        if knee > 0 and filtered * (2 / knee) ** slope > LARGEST_EXCESS
-    ]
-    if resolution is None:
-        return problems
-    side, fwhm = hp.nside2resol(nside, arcmin=True), resolution.fwhm
-    if fwhm < side:
-        problems.append(
-            f"resolution.fwhm: {fwhm:g} arcmin is less than a pixel of nside {nside}, "
-            f"{side:.3g} arcmin; use {math.ceil(side)} or more, or a larger nside"
-        )
-    return problems + [
-        f"resolution.fwhm: {fwhm:g} arcmin is finer than the beam of {label} in {files}, "
-        f"{beam.fwhm:.3g} arcmin; use {math.ceil(beam.fwhm)} or more, or leave out that band"
-        for label, beam in zip(instrument.labels, instrument.beams, strict=True)
-        if beam.is_wider_than(resolution, 3 * nside - 1)
-    ]

@@ -284,7 +284,8 @@ class Plan(Shards):
         """How the parameters of a method vary, and what is known of the fields before any data."""
         method = self.methods[wildcards.method]
         return {
-            "kinds": kinds_of(self.model) | method.get("parameters", {}),
+            "kinds": kinds_of(self.model, "resolution" in self.settings)
+            | method.get("parameters", {}),
             "n_patches": method.get("n_patches", {}),
             "errors": method["errors"] if method["maps"] else {},
             "coherence": method["coherence"],

@@ -5,20 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
+from ..fields.prior import OF_PIXELS
 from ..instrument.beam import Resolution
 from ..instrument.instrument import Instrument, read_instrument
 from ..instrument.miscalibration import Miscalibration
-from ..observation.constrained import model_problems
+from ..observation.usable import beam_problems, model_problems, noise_problems
 from ..separation.ilc import FEWEST_BANDS, ILC
 from ..sky.components import Tabulated
 from ..sky.regions import area_of_regions, areas_of
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, component, spectral_model
 from .checks import cross_check
 from .data_checks import (
-    beam_problems,
     data_problems,
     drawn_region_problems,
-    noise_problems,
 )
 from .schema import (
     as_list,
@@ -180,12 +179,9 @@ def _check_instruments(settings: Mapping, source, with_data) -> Instrument:
             if one["strategy"] in ILC
         ]
     if "resolution" in settings or instrument.has_knees:
-        problems += [
-            f"methods.{name}.strategy: {one['strategy']} knows white noise and maps without beams "
-            f"only; remove this method, or resolution and the knees in {files}"
-            for name, one in settings["methods"].items()
-            if one["strategy"] in ILC
-        ]
+        problems += _ilc_problems(settings["methods"], files)
+    if "resolution" in settings:
+        problems += _pixel_problems(settings["methods"])
     resolution = Resolution.of(settings.get("resolution"))
     problems += beam_problems(instrument, settings["nside"], resolution, files)
     by_band = {
@@ -206,6 +202,25 @@ def _check_instruments(settings: Mapping, source, with_data) -> Instrument:
         problems = noise_problems(instrument, settings["nside"])
     raise_problems(problems, source)
     return instrument
+
+
+def _ilc_problems(methods, files) -> list[str]:
+    return [
+        f"methods.{name}.strategy: {one['strategy']} knows white noise and maps without beams "
+        f"only; remove this method, or resolution and the knees in {files}"
+        for name, one in methods.items()
+        if one["strategy"] in ILC
+    ]
+
+
+def _pixel_problems(methods) -> list[str]:
+    return [
+        f"methods.{name}.parameters.{parameter}: pixels have no values of their own where "
+        "resolution correlates them; use field"
+        for name, one in methods.items()
+        for parameter, kind in one.get("parameters", {}).items()
+        if kind in OF_PIXELS
+    ]
 
 
 def _check_description(path, source):

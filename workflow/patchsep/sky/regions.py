@@ -1,7 +1,8 @@
 """Regions: disjoint rings of growing dust brightness, or cuts of the sky, or their hemispheres.
 
 A cut of the sky is a section of the settings with one or more of `mask`, `hits`,
-`galactic_latitude` and `dust_fraction`; it keeps the pixels that all of them keep.
+`galactic_latitude` and `dust_fraction`; it keeps the pixels that all of them keep, less those of
+other cuts that it is `without`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -156,6 +157,7 @@ def regions_of(
         kept = dust_intensity_masks(intensity, levels, settings["smoothing"])
         dust = dict(zip(levels, kept, strict=True))
     drawn = {key: cut_sky(key, cut, files, nside, dust) for key, cut in cuts.items()}
+    drawn = without_others(cuts, drawn)
     if settings["method"] == PLANCK_MASKS:
         masks = rings_of(planck_masks(files["masks"], settings["masks"], nside))
     elif settings["method"] == DUST_INTENSITY:
@@ -216,6 +218,17 @@ def draw_regions(
                 "or cuts"
             )
     return Regions(tuple(names), labels)
+
+
+def without_others(
+    cuts: Mapping[str, Mapping], drawn: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What cuts of `cuts_of` keep, less the pixels of others that they are `without`."""
+    left = dict(drawn)
+    for key, cut in cuts.items():
+        for other in cut.get("without", []):
+            left[key] = left[key] & ~drawn[f"sky_cuts.{other}"]
+    return left
 
 
 def rings_of(cumulative: np.ndarray) -> np.ndarray:

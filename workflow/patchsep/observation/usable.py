@@ -1,11 +1,16 @@
-"""Whether bands can tell what a spectral model has: components and their spectral parameters."""
+"""What a run needs of an instrument: bands that tell components apart, beams, and maps of noise."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
+from ..files.foreign_maps import UnusableMap
 from ..instrument.bandpass import FITTED_NODES
+from ..instrument.beam import Resolution, common_window
 from ..instrument.instrument import Instrument
+from ..instrument.noise_maps import NOISE_MAPS, paths_of, read_noise_map
+from ..lazy import healpy as hp
 from ..sky.spectral_model import SpectralModel
 
 # Two whitened columns are alike where the cosine between them lacks less than this.
@@ -13,6 +18,8 @@ ALIKE = 1e-10
 # A parameter is not constrained where a step over its reach changes the column by less, in units of
 # its length, that amplitudes could not make; and the part of a reach that is tried.
 UNSEEN_CHANGE, STEP = 1e-4, 1e-4
+# Of the power of correlated noise over the white one at ell = 2; below there is no polarization.
+LARGEST_EXCESS = 100.0
 
 
 def fewest_bands(components: Mapping) -> int:
@@ -68,3 +75,54 @@ def model_problems(model: SpectralModel, instrument: Instrument, files: str) -> 
                     f"fix it with components.{component.name}.fixed, or add bands that do"
                 )
     return problems
+
+
+def noise_problems(instrument: Instrument, nside: int) -> list[str]:
+    """What is wrong with maps of hits and variance, read as jobs will read them."""
+    problems = []
+    for kind in NOISE_MAPS:
+        for path in sorted(paths_of(instrument, kind)):
+            try:
+                read_noise_map(path, kind, nside)
+            except UnusableMap as error:
+                problems.append(f"instrument: {kind}: {error}")
+    return problems
+
+
+def beam_problems(
+    instrument: Instrument, nside: int, resolution: Resolution | None, files: str
+) -> list[str]:
+    """Why bands cannot be brought to a resolution, or noise with a knee not be drawn.
+
+    Parameters
+    ----------
+    instrument : Instrument
+    nside : int
+    resolution : Resolution, or None
+    files : str
+        The instrument's description's, for messages.
+    """
+    (_, _, filtered) = common_window(resolution, 2) ** 2
+    problems = [
+        f"instrument: noise of {label} in {files} is {filtered * (2 / knee) ** slope:.2g} times "
+        "the white one at ell = 2, and hides what smaller scales tell; filter it out with "
+        "resolution.high_pass, such as 30, or use a lower ell_knee or a flatter knee_slope"
+        for label, knee, slope in zip(
+            instrument.labels, instrument.ell_knee, instrument.knee_slope, strict=True
+        )
+        if knee > 0 and filtered * (2 / knee) ** slope > LARGEST_EXCESS
+    ]
+    if resolution is None:
+        return problems
+    side, fwhm = hp.nside2resol(nside, arcmin=True), resolution.fwhm
+    if fwhm < side:
+        problems.append(
+            f"resolution.fwhm: {fwhm:g} arcmin is less than a pixel of nside {nside}, "
+            f"{side:.3g} arcmin; use {math.ceil(side)} or more, or a larger nside"
+        )
+    return problems + [
+        f"resolution.fwhm: {fwhm:g} arcmin is finer than the beam of {label} in {files}, "
+        f"{beam.fwhm:.3g} arcmin; use {math.ceil(beam.fwhm)} or more, or leave out that band"
+        for label, beam in zip(instrument.labels, instrument.beams, strict=True)
+        if beam.is_wider_than(resolution, 3 * nside - 1)
+    ]
