@@ -1,4 +1,4 @@
-"""SO-SAT as it is shipped: its hits are those that the docs make, and its depth is what they say."""
+"""SO-SAT as it is shipped: hits that the docs make, and depths that are the published ones."""
 
 import re
 import runpy

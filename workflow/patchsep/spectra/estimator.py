@@ -108,22 +108,37 @@ class Estimator:
     def bins(self) -> np.ndarray:
         """Averaging (n_bins, lmax + 1) over the multipoles of each bin, by 2 ell + 1.
 
-        Bins begin at ell = 2; the last may be wider than the others. What is expected of a bin
-        is this average of a theory's BB: couplings are undone before, multipole by multipole,
-        or ignored, as published, by `pseudo`.
+        Bins begin at ell = 2; the last may be wider than the others.
         """
         ell = np.arange(ell_max(self.nside) + 1)
         n_bins = (len(ell) - ELL_MIN) // self.bin_width
         number = np.minimum((ell - ELL_MIN) // self.bin_width, n_bins - 1)
-        bins = (number == np.arange(n_bins)[:, None]) * (2 * ell + 1.0)
-        return bins / bins.sum(axis=1, keepdims=True)
+        return _averages(number, n_bins)
+
+    def expected(self, bb: np.ndarray) -> np.ndarray:
+        """What is expected of every bin (n_bins,) for a theory's BB (3 nside,)."""
+        return self.windows @ bb[: self.windows.shape[1]]
 
     @cached_property
+    def windows(self) -> np.ndarray:
+        """Window functions (n_bins, n_ell) of the bins: what each has of the sky's BB.
+
+        Averages over the multipoles of a bin, where couplings are undone multipole by multipole,
+        or ignored, as published, by `pseudo`; `pure` spectra are averages of coupled multipoles.
+        """
+        return self._pure_windows[1] if self.name == "pure" else self.bins
+
+    @property
+    def _power_seen(self):
+        """What maps have of the sky's power, (3 nside,); 1 where all of it is filtered out."""
+        power = common_window(self.resolution, 3 * self.nside - 1) ** 2
+        power[:ELL_MIN] = 1.0
+        return power
+
+    @property
     def _sky_bins(self):
-        """The same of power in maps, which gives that of the sky."""
-        # Bins begin above the multipoles of which a high-pass filter leaves nothing.
-        power = common_window(self.resolution, ell_max(self.nside))[ELL_MIN:] ** 2
-        return self.bins / np.pad(power, (ELL_MIN, 0), constant_values=1.0)
+        """The averages of power in maps, which give that of the sky."""
+        return self.bins / self._power_seen[: self.bins.shape[1]]
 
     @property
     def ell(self) -> np.ndarray:
@@ -165,7 +180,7 @@ class Estimator:
         with ThreadPoolExecutor(n_cores()) as pool:
             spectra = np.stack(list(pool.map(lambda qu: self.spectrum(self.modes(qu)), skies)))
         # The mean is known, and need not be taken from the same skies.
-        expected = self.bins @ bb[: self.bins.shape[1]]
+        expected = self.expected(bb)
         return 2 * expected**2 / np.mean((spectra - expected) ** 2, axis=0)
 
     def draw_sky(self, ee: np.ndarray, bb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -178,9 +193,11 @@ class Estimator:
 
         With `pseudo` all have modes enough, as published.
         """
-        window = common_window(self.resolution, ell_max(self.nside))
-        seen = np.where(self.bins > 0, window**2, np.inf).min(axis=1) >= LEAST_POWER
-        return ((n_modes >= FEWEST_MODES) | (self.name == "pseudo")) & seen
+        enough = (n_modes >= FEWEST_MODES) | (self.name == "pseudo")
+        if self.resolution is None:
+            return enough
+        power = self._power_seen[: self.bins.shape[1]]
+        return enough & (np.where(self.bins > 0, power, np.inf).min(axis=1) >= LEAST_POWER)
 
     def binned_theory(self, theory, sky_theory, realizations: int, seed: int) -> pd.DataFrame:
         """All that a likelihood needs to know of the bins.
@@ -201,7 +218,7 @@ class Estimator:
         """
 
         def binned(table, name):
-            return self.bins @ table[name].to_numpy()[: self.bins.shape[1]]
+            return self.expected(table[name].to_numpy())
 
         n_modes = self.n_modes(theory["bb_lensing"].to_numpy(), realizations, seed)
         return pd.DataFrame(
@@ -262,25 +279,54 @@ class Estimator:
     @cached_property
     def _decouple(self):
         """Matrix from pseudo-spectra, E's first where it is measured, to BB in bins."""
+        if self.name == "pure":
+            return self._pure_windows[0]
+        plus, minus = self._coupling(4, 2)
+        matrix = np.block([[plus, minus], [minus, plus]])
+        inside = self._sky_bins[:, ELL_MIN:]
+        averages = np.zeros((len(self.bins), len(matrix)))
+        averages[:, len(plus) : len(plus) + inside.shape[1]] = inside
+        return np.linalg.solve(matrix.T, averages.T).T
+
+    @cached_property
+    def _pure_windows(self):
+        """The matrix of `_decouple`, and `windows`.
+
+        Pseudo-spectra are averaged over bins before couplings between these are undone (Hivon et
+        al. 2002, Section 3.2): on a small sky single multipoles cannot be told from one another.
+        """
+        (coupling,) = self._coupling(0, 1)
+        ell = np.arange(ELL_MIN, 3.0 * self.nside)
+        # Pure B modes are those of a scalar field whose power has this factor.
+        factor = (ell - 1) * ell * (ell + 1) * (ell + 2)
+        matrix = coupling * factor / factor[:, None] * self._power_seen[ELL_MIN:]
+        n_bins = len(self.bins)
+        number = np.full(3 * self.nside, -1)
+        number[: self.bins.shape[1]] = np.where(self.bins > 0, 1, 0).argmax(axis=0)
+        beyond = np.arange(3 * self.nside - self.bins.shape[1]) // self.bin_width
+        number[self.bins.shape[1] :] = n_bins + beyond
+        averages = _averages(number, number.max() + 1)[:, ELL_MIN:]
+        coupled = averages @ matrix
+        between = coupled @ (averages > 0).T
+        solved = np.linalg.solve(between, np.eye(len(between)))[:n_bins]
+        windows = np.pad(solved @ coupled, ((0, 0), (ELL_MIN, 0)))
+        return solved @ averages, windows
+
+    def _coupling(self, kind, n_matrices):
+        """Coupling matrices (n_matrices, n_ell, n_ell) of ducc0's kind, from ELL_MIN on."""
         lmax = 3 * self.nside - 1
         power = hp.alm2cl(self._harmonic_weights)[None]
-        kind, n_matrices = (4, 2) if self.name == "decoupled" else (0, 1)
         coupling = np.empty((n_matrices, lmax + 1, lmax + 1))
         experimental.coupling_matrix_rect(power, (kind,), coupling)
-        ell = np.arange(lmax + 1.0)
-        coupling = (coupling * (2 * ell + 1))[:, ELL_MIN:, ELL_MIN:]
-        if self.name == "decoupled":
-            plus, minus = coupling
-            matrix = np.block([[plus, minus], [minus, plus]])
-        else:
-            # Pure B modes are those of a scalar field whose power has this factor.
-            factor = ((ell - 1) * ell * (ell + 1) * (ell + 2))[ELL_MIN:]
-            matrix = coupling[0] * factor / factor[:, None]
-        averages = np.zeros((len(self.bins), len(matrix)))
-        first = len(matrix) - (lmax + 1 - ELL_MIN)
-        inside = self._sky_bins[:, ELL_MIN:]
-        averages[:, first : first + inside.shape[1]] = inside
-        return np.linalg.solve(matrix.T, averages.T).T
+        return (coupling * (2 * np.arange(lmax + 1.0) + 1))[:, ELL_MIN:, ELL_MIN:]
+
+
+def _averages(number, n_bins):
+    """Averages (n_bins, n_ell) by 2 ell + 1 over multipoles of a bin's number; none below 2."""
+    ell = np.arange(len(number))
+    inside = (number == np.arange(n_bins)[:, None]) & (ell >= ELL_MIN)
+    bins = inside * (2 * ell + 1.0)
+    return bins / bins.sum(axis=1, keepdims=True)
 
 
 def _conjugate_product(derivative, qu):

@@ -74,11 +74,10 @@ class Bins:
         scattered = measured_spectra(estimator, ee, lensing, noise, skies, [seed, 0])
         leaked = measured_spectra(estimator, ee, 0 * lensing, 0.0, skies, [seed, 1])
         n_modes = 2 * scattered.mean(axis=0) ** 2 / scattered.var(axis=0, ddof=1)
-        n_ell = estimator.bins.shape[1]
         return cls(
             estimator,
-            estimator.bins @ lensing[:n_ell],
-            estimator.bins @ tensor[:n_ell],
+            estimator.expected(lensing),
+            estimator.expected(tensor),
             leaked.mean(axis=0),
             n_modes,
             estimator.used(n_modes),

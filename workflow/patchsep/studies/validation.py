@@ -36,7 +36,7 @@ def leakage(
     """
     ee = (theory["ee_scalar"] + r * theory["ee_tensor"]).to_numpy()
     bb = (theory["bb_lensing"] + r * theory["bb_tensor"]).to_numpy()
-    columns = {"ell": estimator.ell, "expected": estimator.bins @ bb[: estimator.bins.shape[1]]}
+    columns = {"ell": estimator.ell, "expected": estimator.expected(bb)}
     for source, spectra in (("e", (ee, 0 * bb)), ("b", (0 * ee, bb))):
         measured = measured_spectra(estimator, *spectra, 0.0, realizations, [seed, ord(source)])
         columns[f"from_{source}"] = measured.mean(axis=0)
@@ -77,8 +77,7 @@ def recover_r(
     ee = (theory["ee_scalar"] + r * theory["ee_tensor"]).to_numpy()
     lensing, tensor = (theory[name].to_numpy() for name in ("bb_lensing", "bb_tensor"))
     bb = lensing + r * tensor
-    n_ell = estimator.bins.shape[1]
-    tensor = estimator.bins @ tensor[:n_ell]
+    tensor = estimator.expected(tensor)
     measured, others = (
         measured_spectra(estimator, ee, bb, noise, realizations, [seed, number])
         for number in (0, 1)
@@ -86,7 +85,7 @@ def recover_r(
     # Of decoupled spectra the mean is known to vanish, better than so many skies know it.
     leaked = 0 * ee if estimator.name == "decoupled" else ee
     alone = measured_spectra(estimator, leaked, 0 * bb, noise, realizations, [seed, 2])
-    floor = estimator.bins @ lensing[:n_ell] + alone.mean(axis=0)
+    floor = estimator.expected(lensing) + alone.mean(axis=0)
     if estimator.name == "pseudo":
         n_modes = estimator.n_modes(bb, realizations, seed)
     else:
