@@ -1,12 +1,18 @@
 """The benchmark's tables: every optimiser on the same data, with the machine."""
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
+from refusals import config_with
 
+from patchsep.figures.validation import plot_nside_costs
 from patchsep.instrument.bandpass import Bandpasses
 from patchsep.observation.region_sky import RegionSky
+from patchsep.running.settings import load_settings
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.studies.benchmark import machine, time_fits, trace_fits
+from patchsep.studies.nside_costs import SKY_FRACTION, cost_at_nside
 
 OPTIMIZERS = {
     "newton": {"n_realizations": 2, "max_iterations": 100},
@@ -50,3 +56,31 @@ def test_traces_end_in_the_minimum(sky):
         assert rows["iterations"].is_monotonic_increasing
         assert rows["nll"].is_monotonic_decreasing
         assert rows["gradient"].iloc[-1] < 1e-3 < rows["gradient"].iloc[0]
+
+
+@pytest.mark.usefixtures("repository")
+def test_steps_are_timed_at_every_nside_and_drawn(litebird):
+    fields = load_settings(config_with(), "config")["fields"]
+    limits = dict(max_iterations=200, tolerance=0.01)
+    costs = [
+        cost_at_nside(
+            method, nside, litebird, DUST_AND_SYNCHROTRON, (20, 5, 5), fields, 1, **limits
+        )
+        for method in ("kmeans", "fields")
+        for nside in (8, 16)
+    ]
+    for table, method, nside in zip(
+        costs, ("kmeans", "kmeans", "fields", "fields"), (8, 16, 8, 16), strict=True
+    ):
+        first = "patches" if method == "kmeans" else "spectra of parameters"
+        assert list(table["step"]) == [first, "fit"]
+        assert (table["seconds"] > 0).all() and table["memory_gb"].is_monotonic_increasing
+        assert table["converged"].all()
+        assert table["n_pixels"][0] == pytest.approx(12 * nside**2 * SKY_FRACTION, rel=0.1)
+    together = pd.concat(costs, ignore_index=True)
+    figure = plot_nside_costs(together, {})
+    above, below = figure.axes
+    assert len(above.lines) == 4 and len(below.lines) == 2
+    drawn = np.concatenate([line.get_ydata() for line in above.lines])
+    np.testing.assert_allclose(np.sort(drawn), np.sort(together["seconds"]))
+    plt.close(figure)

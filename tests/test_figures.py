@@ -77,6 +77,7 @@ def plan_of(methods=None, sets=None, templated=None):
             "figures": {"methods": methods or {}, "sets": sets or {}, "projection": "hammer"},
             "spectra": {"pixel_weights": ["uniform"]},
             "validation": {"known_patches": {"realizations": 3}},
+            "benchmark": {"nsides": [32, 64]},
         },
         model=SimpleNamespace(parameters=parameters),
         regions=["hi", "low"],

@@ -29,6 +29,40 @@ rule benchmark_fits:
         "../../scripts/benchmark_fits.py"
 
 
+# What a finer map costs, each step in a process of its own: `snakemake nside_costs`.
+rule benchmark_nside:
+    input:
+        instrument=ancient(INSTRUMENT),
+    output:
+        costs=f"{RESULTS}/benchmark/nside/{{method}}_{{nside}}.csv",
+    log:
+        f"{LOGS}/benchmark_nside/{{method}}_{{nside}}.log",
+    wildcard_constraints:
+        method="kmeans|fields",
+        nside=r"\d+",
+    conda:
+        "../../envs/environment.yaml"
+    threads: workflow.cores
+    resources:
+        mem_mb=16000,
+        runtime=720,
+    params:
+        benchmark=SETTINGS["benchmark"],
+        fields=SETTINGS["fields"],
+        model=PLAN.model_settings,
+        fit=PLAN.fit,
+        code=code("benchmark_nside", *INSTRUMENT_FILES),
+    message:
+        "Timing {wildcards.method} at nside {wildcards.nside}"
+    script:
+        "../../scripts/benchmark_nside.py"
+
+
+rule nside_costs:
+    input:
+        multiext(f"{RESULTS}/figures/nside_costs", ".pdf", ".png"),
+
+
 rule benchmark:
     input:
         multiext(f"{RESULTS}/figures/run_times", ".pdf", ".png"),

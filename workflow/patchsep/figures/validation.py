@@ -26,6 +26,8 @@ OPTIMIZER_LABELS = {
     "scipy_tnc": "TNC (SciPy, as FGBuster)",
     "furax_active_set": "active set (furax-cs)",
 }
+# What `snakemake nside_costs` times.
+NSIDE_METHODS = {"kmeans": "K-means", "fields": "fields"}
 
 
 def known_patches_table(files: dict, shown: dict) -> pd.DataFrame:
@@ -267,6 +269,43 @@ def plot_optimizers(traces: pd.DataFrame, _) -> plt.Figure:
     return figure
 
 
+def plot_nside_costs(table: pd.DataFrame, _) -> plt.Figure:
+    """Time of every step, and memory, against nside, per method.
+
+    `table` has the rows of `nside_costs.cost_at_nside`.
+    """
+    figure, (above, below) = plt.subplots(
+        2, sharex=True, figsize=(FULL_WIDTH / 2, 4.4), layout="constrained"
+    )
+    for colour, (method, rows) in zip(COLOURS, table.groupby("method", sort=False)):
+        label = NSIDE_METHODS[method]
+        for style, (step, own) in zip(("-", "--"), rows[::-1].groupby("step", sort=False)):
+            own = own.sort_values("nside")
+            above.plot(own["nside"], own["seconds"], "o" + style, color=colour, ms=4)
+            above.annotate(
+                f"{label}: {step}",
+                (own["nside"].iloc[0], own["seconds"].iloc[0]),
+                xytext=(0, 6),
+                textcoords="offset points",
+                color=colour,
+                fontsize="small",
+            )
+        peak = rows.groupby("nside")["memory_gb"].max()
+        below.plot(peak.index, peak, "o-", color=colour, ms=4, label=label)
+    first = table.iloc[0]
+    above.set(
+        xscale="log",
+        yscale="log",
+        ylabel="Time [s]",
+        title=f"20 % of the sky, {first['n_bands']} bands, {first['n_cores']} cores",
+    )
+    below.set(yscale="log", xlabel=r"$N_\mathrm{side}$", ylabel="Memory [GB]")
+    below.set_xticks(sorted(table["nside"].unique()), sorted(table["nside"].unique()))
+    below.minorticks_off()
+    below.legend()
+    return figure
+
+
 def _shows_known(plan, methods, pairs) -> dict:
     return {
         "truths": list(plan.truths),
@@ -280,6 +319,15 @@ def _known_inputs(plan, shown) -> dict:
     return {
         table: [f"{folder}/{truth}_{table}.csv" for truth in shown["truths"]]
         for table in ("estimates", "selected", "pulls")
+    }
+
+
+def _cost_inputs(plan, shown) -> dict:
+    folder = f"{plan.results}/benchmark/nside"
+    return {
+        f"{method}_{nside}": f"{folder}/{method}_{nside}.csv"
+        for method in NSIDE_METHODS
+        for nside in plan.settings["benchmark"]["nsides"]
     }
 
 
@@ -310,6 +358,12 @@ FIGURES = {
         plot_run_times,
         shows=lambda plan, methods, pairs: {"symbols": symbols_of(plan)},
         inputs=result("benchmark/run_times.csv"),
+    ),
+    "nside_costs": Figure(
+        "7 Run times",
+        lambda files, shown: pd.concat(map(read_table, files.values()), ignore_index=True),
+        plot_nside_costs,
+        inputs=_cost_inputs,
     ),
     "optimizers": Figure(
         "7 Run times", read_result, plot_optimizers, inputs=result("benchmark/optimizers.csv")
