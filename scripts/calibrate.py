@@ -9,6 +9,7 @@ from patchsep.fields.moments import UNLIKELY
 from patchsep.fields.prior import kinds_of
 from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.bandpass import FITTED_NODES
+from patchsep.instrument.beam import common_window
 from patchsep.instrument.instrument import read_instrument
 from patchsep.observation.correlated_noise import noise_of
 from patchsep.observation.region_sky import RegionSky
@@ -17,6 +18,7 @@ from patchsep.sky.foregrounds import amplitudes, foreground_sky
 from patchsep.sky.regions import COMBINED, Regions
 from patchsep.sky.spectral_model import spectral_model
 from patchsep.spectra.estimator import Estimator
+from patchsep.spectra.pixel_weights import PIXEL_WEIGHTS
 from patchsep.studies.calibration import Bins, calibrate_sky, expected_noise, pulls
 from patchsep.studies.validation import coverage
 
@@ -24,6 +26,8 @@ log = logging.getLogger("patchsep.script")
 
 # What fields make of noise, over what known spectral parameters would.
 NOISE_FACTOR = 1.3
+# Draws of noise for the weights of pixels.
+N_WEIGHED = 50
 
 
 def main(snakemake):
@@ -48,6 +52,14 @@ def main(snakemake):
     )
     maps = amplitudes(foreground_sky(nside=nside, **params.foregrounds), model)
     level = expected_noise(observed, model, NOISE_FACTOR, skies["seed"])
+    # As of the run's own spectra, but for what foregrounds leave.
+    weights = PIXEL_WEIGHTS[params.pixel_weights](
+        np.stack([level(number)[:, pixels] for number in range(N_WEIGHED)]),
+        pixels,
+        nside,
+        common_window(estimator.resolution, 3 * nside - 1),
+    )
+    estimator = Estimator.of(pixels, nside, **params.spectra, pixel_weights=weights)
     bins = Bins.of(estimator, theory, level, skies["realizations"], skies["seed"])
     fields = params.fields | {"kinds": kinds_of(model, estimator.resolution is not None)}
     tables, spectra, found = [], [], []

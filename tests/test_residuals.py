@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from patchsep.spectra.estimator import Estimator
-from patchsep.spectra.pixel_weights import inverse_variance
+from patchsep.spectra.pixel_weights import inverse_total_variance, inverse_variance
 from patchsep.spectra.residuals import cmb_variance, residual_spectra, with_statistical
 
 NSIDE = 16
@@ -67,7 +67,7 @@ def test_weights_are_the_inverse_of_the_local_variance():
     longitude, latitude = hp.pix2ang(NSIDE, pixels, lonlat=True)
     sigma = np.where(longitude < 180, 1.0, 3.0)
     residuals = sigma * np.random.default_rng(0).standard_normal((100, 2, N_PIXELS))
-    weights = inverse_variance(residuals, pixels, NSIDE)
+    weights = inverse_variance(residuals, pixels, NSIDE, np.ones(3 * NSIDE))
     assert weights.max() == 1
     inside = (np.abs(longitude % 180 - 90) < 60) & (np.abs(latitude) < 60)
     for side, expected in ((longitude < 180, 1), (longitude > 180, 1 / 9)):
@@ -75,11 +75,27 @@ def test_weights_are_the_inverse_of_the_local_variance():
         np.testing.assert_allclose(ratio, expected, rtol=0.3)
 
 
+def test_with_lensing_weights_are_those_of_the_total_variance(spectra):
+    """Where residuals have a ninth, a third and three times the variance of lensing B modes."""
+    pixels = np.arange(N_PIXELS)
+    longitude, latitude = hp.pix2ang(NSIDE, pixels, lonlat=True)
+    window = hp.gauss_beam(np.radians(10), 3 * NSIDE - 1)
+    ell = np.arange(3 * NSIDE)
+    lensing = np.where(ell > 1, 2 * ell + 1, 0) * spectra["bb_lensing"][: len(ell)] * window**2
+    lensing = lensing.sum() / (4 * np.pi)
+    sigma = np.where(longitude < 180, 1.0, 3.0) * np.sqrt(lensing / 3)
+    residuals = sigma * np.random.default_rng(0).standard_normal((100, 2, N_PIXELS))
+    weights = inverse_total_variance(residuals, pixels, NSIDE, window)
+    inside = (np.abs(longitude % 180 - 90) < 60) & (np.abs(latitude) < 60)
+    deep, shallow = (weights[inside & side] for side in (longitude < 180, longitude > 180))
+    assert shallow.mean() / deep.mean() == pytest.approx((1 + 1 / 3) / (1 + 3), rel=0.1)
+
+
 def test_cells_with_few_pixels_have_weights_too():
     """On the edge of a mask a cell may keep a single pixel of the sky."""
     pixels = np.array([0, 1, 2, 3, 900])
     residuals = np.random.default_rng(0).standard_normal((50, 2, len(pixels)))
-    weights = inverse_variance(residuals, pixels, NSIDE)
+    weights = inverse_variance(residuals, pixels, NSIDE, np.ones(3 * NSIDE))
     assert np.all(np.isfinite(weights) & (weights > 0.3))
 
 

@@ -135,6 +135,7 @@ rule calibrate:
         templates=lambda wildcards: templates_of(SETTINGS["foregrounds"]),
         fields=SETTINGS["fields"],
         spectra=PLAN.spectra,
+        pixel_weights=SETTINGS["spectra"]["pixel_weights"][0],
         amplitude_scatter=SETTINGS["likelihood"]["amplitude_scatter"],
         model=PLAN.model_settings,
         fit=PLAN.fit,

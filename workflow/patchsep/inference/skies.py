@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pandas as pd
 
+from ..instrument.beam import common_window
 from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky, observe
 from ..separation.cleaning import clean
@@ -157,9 +158,10 @@ def measure(
         `mock_residual`, what is left of their foregrounds on average.
     """
     expected = cleaned.mock_residuals + cleaned.mock_noise
-    weights = PIXEL_WEIGHTS[pixel_weights](expected, cleaned.pixels, nside)
-    estimator = Estimator.of(cleaned.pixels, nside, **spectra, pixel_weights=weights)
     unweighted = Estimator.of(cleaned.pixels, nside, **spectra)
+    window = common_window(unweighted.resolution, 3 * nside - 1)
+    weights = PIXEL_WEIGHTS[pixel_weights](expected, cleaned.pixels, nside, window)
+    estimator = Estimator.of(cleaned.pixels, nside, **spectra, pixel_weights=weights)
     residuals = residual_spectra(
         cleaned.recovered, cleaned.cmb, cleaned.systematic, cleaned.pixels, estimator
     )

@@ -201,10 +201,9 @@ class Plan(Shards):
     @property
     def mocks_everywhere(self) -> bool:
         """Whether selected configurations are fitted to mock skies of every sky."""
-        return (
-            "marginalised" in self.settings["likelihood"]["foreground_residual"]
-            or "inverse_variance" in self.settings["spectra"]["pixel_weights"]
-        )
+        return "marginalised" in self.settings["likelihood"][
+            "foreground_residual"
+        ] or self.settings["spectra"]["pixel_weights"] != ["uniform"]
 
     # Configurations of patches
 
