@@ -42,10 +42,10 @@ from patchsep.figures.registry import (
     figure_problems,
     first_figure,
 )
-from patchsep.files.fingerprints import file_content
+from patchsep.files.fingerprints import file_content, fingerprint, sampled_content
 from patchsep.files.versions import describe_run, warnings_of
 from patchsep.running.cost import describe_plan
-from patchsep.instrument.instrument import named_files
+from patchsep.instrument.instrument import named_files, read_instrument
 from patchsep.observation.usable import fewest_bands
 from patchsep.running.data_checks import (
     template_contents,
@@ -174,6 +174,12 @@ INSTRUMENT_FILES = [
 NOISE_MAPS = [
     *map(given, named_files(SETTINGS["instrument"], "hits", "variance")),
 ]
+# Files of noise realisations, of which there may be many.
+NOISE_CONTENT = [
+    sampled_content(path)
+    for paths in read_instrument(INSTRUMENT).noise_files
+    for path in paths
+]
 PUBLISHED = [given(path) for path in PUBLISHED]
 # What the data of the training sky are made of.
 TRAINING_SKY = {
@@ -246,11 +252,13 @@ def code(script, *files):
     """Fingerprint of a script, of what it imports of the package, and of small files.
 
     A rule has it in its params, for Snakemake does not look into modules, and goes by time
-    stamps otherwise, which are new in every clone.
+    stamps otherwise, which are new in every clone. With the instrument's files are those of its
+    noise.
     """
-    return code_fingerprint(
+    of_code = code_fingerprint(
         f"{CHECKOUT}/scripts/{script}.py", f"{PACKAGE_HOME}/patchsep", *files
     )
+    return fingerprint(of_code, *NOISE_CONTENT) if files and NOISE_CONTENT else of_code
 
 
 def table_in_report(name):

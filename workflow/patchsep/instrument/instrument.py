@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import yaml
 
 from .bandpass import Bandpasses, Transmission, band_labels, bandpasses, distinct
 from .beam import Beam
+
+# Files of noise that make realisations: of so few pairs the mean is no mean.
+FEWEST_REALIZATIONS = 10
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Instrument:
     hits, variance : tuples of tuples of str
         Files of maps of hits, and of the noise variance, of every band: none, or one, or of the
         variance of Q and of U.
+    noise_files : tuple of tuples of str
+        Files of noise realisations of every band; none where noise is simulated.
     """
 
     name: str
@@ -45,6 +51,7 @@ class Instrument:
     labels: list[str]
     hits: tuple[tuple[str, ...], ...]
     variance: tuple[tuple[str, ...], ...]
+    noise_files: tuple[tuple[str, ...], ...]
 
     @property
     def has_knees(self) -> bool:
@@ -68,7 +75,8 @@ def read_instrument(paths: str | Path | Sequence[str | Path]) -> Instrument:
     Raises
     ------
     ValueError
-        For a bandpass or a beam that cannot be used; the message names the key and the file.
+        For a bandpass, a beam or files of noise that cannot be used; the message names the key and
+        the file.
     """
     if isinstance(paths, str | Path):
         return _read_one(Path(paths))
@@ -91,6 +99,7 @@ def read_instrument(paths: str | Path | Sequence[str | Path]) -> Instrument:
         labels=distinct([label_of(f"{part.name}_{one}") for part in parts for one in part.labels]),
         hits=tuple(one for part in parts for one in part.hits),
         variance=tuple(one for part in parts for one in part.variance),
+        noise_files=tuple(one for part in parts for one in part.noise_files),
     )
 
 
@@ -135,6 +144,10 @@ def _read_one(path):
         labels=distinct(named) if named else band_labels(bands["frequency"]),
         hits=_files(path, content.get("hits"), n_bands),
         variance=_files(path, content.get("variance"), n_bands),
+        noise_files=tuple(
+            _matching(path, number, pattern)
+            for number, pattern in enumerate(content.get("noise_files", n_bands * [None]))
+        ),
     )
 
 
@@ -147,6 +160,19 @@ def _files(path, names, n_bands) -> tuple[tuple[str, ...], ...]:
         tuple(str(path.parent / name) for name in own if name and isinstance(name, str))
         for own in of_bands
     )
+
+
+def _matching(path, number, pattern) -> tuple[str, ...]:
+    """Files of noise realisations that match a pattern, in the order of their names."""
+    if pattern is None:
+        return ()
+    found = tuple(sorted(glob(str(path.parent / pattern))))
+    if len(found) < FEWEST_REALIZATIONS:
+        raise ValueError(
+            f"{path}: noise_files.{number}: {len(found)} files match {pattern}; needed are "
+            f"{FEWEST_REALIZATIONS} or more, of which realisations are made"
+        )
+    return found
 
 
 def _beam(path, number, given) -> Beam:

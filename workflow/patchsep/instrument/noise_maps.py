@@ -4,7 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.foreign_maps import ForeignMap, UnusableMap, find_parameter_map
+from ..files.foreign_maps import (
+    ForeignMap,
+    UnusableMap,
+    find_parameter_map,
+    map_names,
+    read_foreign_map,
+)
 from .instrument import Instrument
 
 # What an instrument may have maps of.
@@ -54,6 +60,31 @@ def bands_that_see(instrument: Instrument, nside: int) -> np.ndarray:
         np.ones(12 * nside**2, int) * sees(*of_band)
         for of_band in read_noise_maps(instrument, nside)
     )
+
+
+def read_noise_realization(path: str | Path, nside: int) -> np.ndarray:
+    """Q, U (2, 12 nside²) in µK_CMB of a file of noise; zero where it is not known.
+
+    Raises
+    ------
+    UnusableMap
+        If it cannot be read, is coarser than `nside`, not in Galactic coordinates (Q and U would
+        turn with them), or has not one column of Q and one of U.
+    """
+    names = map_names(path)
+    columns = [[name for name in names if name.upper().startswith(one)] for one in "QU"]
+    if [len(one) for one in columns] != [1, 1]:
+        raise UnusableMap(
+            f"{path} has columns {', '.join(names)}; needed is one whose name begins with Q, and "
+            "one with U"
+        )
+    maps = [read_foreign_map(path, name, stated={"coordinates": "galactic"}) for (name,) in columns]
+    if maps[0].nside < nside:
+        raise UnusableMap(
+            f"{path} has nside {maps[0].nside}, and the run {nside}; use nside {maps[0].nside} or "
+            "less, or finer realisations"
+        )
+    return np.nan_to_num(np.stack([one.at(nside) for one in maps]))
 
 
 def read_noise_map(path: str | Path, kind: str, nside: int) -> np.ndarray:

@@ -1,9 +1,13 @@
-"""Noise that is correlated between pixels: 1/f noise, and that of bands brought to one resolution.
+"""Noise that is correlated between pixels: 1/f, of files, or brought to another resolution.
 
 The power of a band's noise over that of its white noise is 1 + (ℓ / ℓ_knee)^slope. Maps of hits and
 variance modulate both. Bringing bands from beams B_ℓ to a common B^c_ℓ multiplies multipoles by
 B^c_ℓ / B_ℓ. The likelihood is diagonal in pixels: it has a `level` of each band, and what that
 neglects is in the noise of mock skies, which is drawn as here.
+
+Where there are files of noise, n, a realisation is made of two of them at random, with a random φ:
+n cos φ + n' sin φ. There are as many as are asked for, of the covariance that the files have; two
+draws share a file with a probability of about four over the number of files.
 """
 
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ import numpy as np
 from ..instrument.beam import Resolution, common_window
 from ..instrument.instrument import Instrument
 from ..instrument.noise import WhiteNoise
+from ..instrument.noise_maps import read_noise_realization
 from ..lazy import healpy as hp
 from ..sky.harmonics import analyze, gaussian_qu, synthesize
 
@@ -37,12 +42,16 @@ class CorrelatedNoise:
         What multiplies multipoles of maps: B^c_ℓ / B_ℓ.
     common : array (3 nside,)
         B^c_ℓ; 1 without a resolution.
+    files : tuple of tuples of str
+        Realisations of every band, of maps before they are brought to a resolution; none where they
+        are simulated.
     """
 
     white: WhiteNoise
     excess: np.ndarray
     factor: np.ndarray
     common: np.ndarray
+    files: tuple[tuple[str, ...], ...]
 
     @property
     def nside(self) -> int:
@@ -90,12 +99,24 @@ def _drawn(noise, seed, realization, stream):
             power = excess * hp.nside2pixarea(nside)
             maps[band] += gaussian_qu(power, power, nside, rng)
     maps *= noise.white.by_pixel
+    _replace_by_files(maps, noise.files, nside, rng)
     for band, factor in enumerate(noise.factor):
         if np.any(factor != 1):
             alm = analyze(maps[band], 2, lmax, iterations=0)
             maps[band] = synthesize(np.stack([hp.almxfl(one, factor) for one in alm]), 2, nside)
     maps.setflags(write=False)
     return maps
+
+
+def _replace_by_files(maps, files, nside, rng):
+    turn, places = rng.uniform(0, 2 * np.pi), rng.random(2)
+    for band, paths in enumerate(files):
+        if paths:
+            # The same ones of all bands, whose noise may be correlated; of two that differ.
+            one = int(places[0] * len(paths))
+            other = (one + 1 + int(places[1] * (len(paths) - 1))) % len(paths)
+            first, second = (read_noise_realization(paths[k], nside) for k in (one, other))
+            maps[band] = np.cos(turn) * first + np.sin(turn) * second
 
 
 def noise_of(
@@ -116,7 +137,8 @@ def noise_of(
         See `WhiteNoise.of`.
     """
     white = WhiteNoise.of(instrument, nside)
-    if resolution is None and not instrument.has_knees:
+    has_files = any(instrument.noise_files)
+    if resolution is None and not instrument.has_knees and not has_files:
         return white, None
     ell = np.arange(3 * nside)
     excess = np.zeros((len(instrument.frequency), len(ell)))
@@ -129,5 +151,5 @@ def noise_of(
     if resolution is not None:
         own = np.stack([beam.window(len(ell) - 1) for beam in instrument.beams])
         factor = np.divide(common, own, out=np.zeros_like(own), where=own > 0)
-    noise = CorrelatedNoise(white, excess, factor, common)
+    noise = CorrelatedNoise(white, excess, factor, common, instrument.noise_files)
     return noise.level, noise

@@ -9,7 +9,12 @@ from ..files.foreign_maps import UnusableMap
 from ..instrument.bandpass import FITTED_NODES
 from ..instrument.beam import Resolution, common_window
 from ..instrument.instrument import Instrument
-from ..instrument.noise_maps import NOISE_MAPS, paths_of, read_noise_map
+from ..instrument.noise_maps import (
+    NOISE_MAPS,
+    paths_of,
+    read_noise_map,
+    read_noise_realization,
+)
 from ..lazy import healpy as hp
 from ..sky.spectral_model import SpectralModel
 
@@ -86,6 +91,13 @@ def noise_problems(instrument: Instrument, nside: int) -> list[str]:
                 read_noise_map(path, kind, nside)
             except UnusableMap as error:
                 problems.append(f"instrument: {kind}: {error}")
+    # All are read when they are drawn; one of every band tells whether they are what is meant.
+    for paths in instrument.noise_files:
+        try:
+            if paths:
+                read_noise_realization(paths[0], nside)
+        except UnusableMap as error:
+            problems.append(f"instrument: noise_files: {error}")
     return problems
 
 

@@ -178,7 +178,7 @@ def _check_instruments(settings: Mapping, source, with_data) -> Instrument:
             for name, one in settings["methods"].items()
             if one["strategy"] in ILC
         ]
-    if "resolution" in settings or instrument.has_knees:
+    if "resolution" in settings or instrument.has_knees or any(instrument.noise_files):
         problems += _ilc_problems(settings["methods"], files)
     if "resolution" in settings:
         problems += _pixel_problems(settings["methods"])
@@ -207,7 +207,7 @@ def _check_instruments(settings: Mapping, source, with_data) -> Instrument:
 def _ilc_problems(methods, files) -> list[str]:
     return [
         f"methods.{name}.strategy: {one['strategy']} knows white noise and maps without beams "
-        f"only; remove this method, or resolution and the knees in {files}"
+        f"only; remove this method, or resolution, and knees and noise_files in {files}"
         for name, one in methods.items()
         if one["strategy"] in ILC
     ]
@@ -234,7 +234,7 @@ def _check_description(path, source):
     if not problems:
         n_bands = len(content["frequency"])
         lists = ("depth_p", "beam", "ell_knee", "knee_slope", "bands", "bandwidth")
-        lists += ("bandpass_files", "hits", "variance")
+        lists += ("bandpass_files", "hits", "variance", "noise_files")
         problems = [
             f"{key}: {len(content[key])} values for {n_bands} bands in frequency; give one per band"
             for key in lists
