@@ -34,8 +34,8 @@ RANGE = slice(30 // SCALE, 128 // SCALE)
 # Instruments with the resolution that their bands are brought to; and what was measured, with some
 # room: noise of the CMB on average over RANGE, and errors of beta_dust and beta_synch.
 COSTS = {
-    "so-sat": (Resolution(91.0, high_pass=30), 1.1, (1.6, 1.2)),
-    "litebird": (Resolution(71.0), 1.02, (1.1, 1.1)),
+    "so-sat": (Resolution(91.0, high_pass=30), 1.1, (1.7, 1.4)),
+    "litebird": (Resolution(71.0), 1.05, (1.2, 1.2)),
 }
 
 
@@ -152,7 +152,7 @@ def test_white_weights_cost_little_noise_in_the_cmb(name, dense):
     assert np.mean(white / exact) < COSTS[name][1]
 
 
-def test_white_weights_state_the_errors_of_spectral_parameters_at_some_cost(name, dense):
+def test_white_weights_state_errors_of_spectral_parameters_that_are_enough(name, dense):
     exact, white, stated = (
         np.sqrt(np.diag(dense[name]))
         for name in ("parameters_exact", "parameters_white", "stated_white")
@@ -160,4 +160,4 @@ def test_white_weights_state_the_errors_of_spectral_parameters_at_some_cost(name
     print("errors, white over exact:", white / exact, "; over stated:", white / stated)
     assert np.all(white >= 0.999 * exact)
     assert np.all(white / exact < COSTS[name][2])
-    np.testing.assert_allclose(white / stated, 1, atol=0.1)
+    assert np.all((white / stated > 0.4) & (white / stated < 1.03))

@@ -59,17 +59,26 @@ class CorrelatedNoise:
 
     @property
     def level(self) -> WhiteNoise:
-        """White noise of the same weight, which the likelihood takes for the noise of maps.
+        """White noise that the likelihood takes for the noise of maps.
 
-        The score of a spectral parameter is a sum of noise times the foreground of a pixel, and its
-        variance one over multipoles of the power of both. Weighted by the power of foregrounds in
-        maps, (2ℓ + 1) ℓ^-2.4 (B^c_ℓ)², σ² is the mean of the noise power over that of white noise:
-        where the likelihood says so much, the score has the variance that it says.
+        Its ratios between bands are those of the variance of pixels: if they were others, a fit
+        would take noise of a band that has more than is said for a foreground that it sees. All
+        bands have a common factor above it. The score of a spectral parameter is a sum of noise
+        times the foreground of a pixel, and its variance one over multipoles of the power of both:
+        the factor is the largest ratio, of all bands, of the noise power weighted by that of
+        foregrounds in maps, (2ℓ + 1) ℓ^-2.4 (B^c_ℓ)², to the variance. No score has more variance
+        than is stated then.
         """
         ell = np.arange(ELL_MIN, len(self.common))
-        weights = (2 * ell + 1) * ell**FOREGROUND_SLOPE * self.common[ell] ** 2
         power = ((1 + self.excess) * self.factor**2)[:, ell]
-        return self.white.scaled(np.sqrt(power @ weights / weights.sum()))
+        of_pixels, of_scores = (
+            power @ weights / weights.sum()
+            for weights in (
+                2 * ell + 1,
+                (2 * ell + 1) * ell**FOREGROUND_SLOPE * self.common[ell] ** 2,
+            )
+        )
+        return self.white.scaled(np.sqrt(of_pixels * np.max(of_scores / of_pixels)))
 
     def spectrum(self) -> np.ndarray:
         """N_ℓ (n_bands, 3 nside) in µK² of bands whose noise is the same in all pixels."""
