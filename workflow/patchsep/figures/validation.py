@@ -281,28 +281,16 @@ def plot_nside_costs(table: pd.DataFrame, _) -> plt.Figure:
         label = NSIDE_METHODS[method]
         for style, (step, own) in zip(("-", "--"), rows[::-1].groupby("step", sort=False)):
             own = own.sort_values("nside")
-            above.plot(own["nside"], own["seconds"], "o" + style, color=colour, ms=4)
-            above.annotate(
-                f"{label}: {step}",
-                (own["nside"].iloc[0], own["seconds"].iloc[0]),
-                xytext=(0, 6),
-                textcoords="offset points",
-                color=colour,
-                fontsize="small",
-            )
+            name = f"{label}: {step}"
+            above.plot(own["nside"], own["seconds"], "o" + style, color=colour, ms=4, label=name)
         peak = rows.groupby("nside")["memory_gb"].max()
-        below.plot(peak.index, peak, "o-", color=colour, ms=4, label=label)
-    first = table.iloc[0]
-    above.set(
-        xscale="log",
-        yscale="log",
-        ylabel="Time [s]",
-        title=f"20 % of the sky, {first['n_bands']} bands, {first['n_cores']} cores",
-    )
+        below.plot(peak.index, peak, "o-", color=colour, ms=4)
+    cores = table["n_cores"].iloc[0]
+    above.set(xscale="log", yscale="log", ylabel=f"Time on {cores} core{'s'[: cores - 1]} [s]")
     below.set(yscale="log", xlabel=r"$N_\mathrm{side}$", ylabel="Memory [GB]")
     below.set_xticks(sorted(table["nside"].unique()), sorted(table["nside"].unique()))
-    below.minorticks_off()
-    below.legend()
+    below.set_xticks([], minor=True)
+    figure.legend(*above.get_legend_handles_labels(), loc="outside upper center", fontsize="small")
     return figure
 
 
