@@ -286,7 +286,7 @@ def plot_nside_costs(table: pd.DataFrame, _) -> plt.Figure:
         peak = rows.groupby("nside")["memory_gb"].max()
         below.plot(peak.index, peak, "o-", color=colour, ms=4)
     cores = table["n_cores"].iloc[0]
-    above.set(xscale="log", yscale="log", ylabel=f"Time on {cores} core{'s'[: cores - 1]} [s]")
+    above.set(xscale="log", yscale="log", ylabel=f"Time on {cores} cores [s]")
     below.set(yscale="log", xlabel=r"$N_\mathrm{side}$", ylabel="Memory [GB]")
     below.set_xticks(sorted(table["nside"].unique()), sorted(table["nside"].unique()))
     below.set_xticks([], minor=True)
