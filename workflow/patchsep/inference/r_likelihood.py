@@ -283,7 +283,7 @@ def measure_r(
 def beside_theory(
     residuals: Mapping[str, np.ndarray], theory: pd.DataFrame, r_input: float
 ) -> pd.DataFrame:
-    """BB of residuals and of the sky, by bin.
+    """BB of residuals and of the sky, by bin; of bins that are used.
 
     Parameters
     ----------
@@ -307,4 +307,4 @@ def beside_theory(
             "tensor": tensor,
             "observed": r_input * tensor + lensing + residuals["total"],
         }
-    )
+    )[theory["used"].to_numpy()].reset_index(drop=True)
