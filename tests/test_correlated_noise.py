@@ -45,6 +45,22 @@ def within_scatter(found, expected, n_maps):
         assert ratio == pytest.approx(1, abs=4 / np.sqrt(n_maps * modes.sum()) + 0.005), low
 
 
+def sky_of(bands, region, pixels, cmb, noise_seed):
+    """A region without foregrounds."""
+    noise, correlated = noise_of(bands, NSIDE, RESOLUTION)
+    return RegionSky(
+        region=region,
+        nside=NSIDE,
+        pixels=pixels,
+        bandpasses=bands.bandpasses(1),
+        noise=noise,
+        foregrounds=np.zeros((5, 2, len(pixels))),
+        cmb=cmb,
+        noise_seed=noise_seed,
+        correlated_noise=correlated,
+    )
+
+
 @pytest.fixture(scope="module")
 def bands(tmp_path_factory):
     """An instrument with beams and knees."""
@@ -77,23 +93,13 @@ def test_simulated_bands_have_the_skys_spectrum_with_beams_and_that_of_noise(ban
     theory, n_skies = spectra.iloc[: LMAX + 1], 8
     found = []
     for seed in range(n_skies):
-        noise, correlated = noise_of(bands, NSIDE, RESOLUTION)
-        sky = RegionSky(
-            region=COMBINED,
-            nside=NSIDE,
-            pixels=EVERYWHERE,
-            bandpasses=bands.bandpasses(1),
-            noise=noise,
-            foregrounds=np.zeros((5, 2, len(EVERYWHERE))),
-            cmb=simulate_cmb(theory, 0.0, NSIDE, seed, RESOLUTION),
-            noise_seed=100 + seed,
-            correlated_noise=correlated,
-        )
+        cmb = simulate_cmb(theory, 0.0, NSIDE, seed, RESOLUTION)
+        sky = sky_of(bands, COMBINED, EVERYWHERE, cmb, 100 + seed)
         found.append([power(one) for one in sky.observe(0)])
-    window = RESOLUTION.window(LMAX)
+    window, noise = RESOLUTION.window(LMAX), sky.correlated_noise
     cmb = (theory["ee_scalar"] + theory["bb_lensing"]).to_numpy() / 2
     for band, measured in enumerate(np.mean(found, axis=0)):
-        expected = window**2 * cmb + correlated.spectrum()[band]
+        expected = window**2 * cmb + noise.spectrum()[band]
         # E has nearly all of the power of the CMB, so that modes are half as many.
         within_scatter(measured, expected, n_skies / 2)
 
@@ -141,21 +147,11 @@ def test_spectra_of_maps_with_a_beam_are_those_of_the_sky(name, spectra):
 
 
 def test_regions_are_parts_of_one_map_and_streams_are_independent(bands):
-    noise, correlated = noise_of(bands, NSIDE, RESOLUTION)
+    _, correlated = noise_of(bands, NSIDE, RESOLUTION)
     whole = correlated.draw(3, 1, "")
     halves = {}
     for name, pixels in (("north", EVERYWHERE[:5000]), ("south", EVERYWHERE[7000:])):
-        sky = RegionSky(
-            region=name,
-            nside=NSIDE,
-            pixels=pixels,
-            bandpasses=bands.bandpasses(1),
-            noise=noise,
-            foregrounds=np.zeros((5, 2, len(pixels))),
-            cmb=np.zeros((2, len(pixels))),
-            noise_seed=3,
-            correlated_noise=correlated,
-        )
+        sky = sky_of(bands, name, pixels, np.zeros((2, len(pixels))), 3)
         np.testing.assert_array_equal(sky.observe(1), whole[..., pixels])
         halves[name] = sky.halves(1)
         np.testing.assert_allclose(halves[name].mean(axis=0), sky.observe(1), atol=1e-12)

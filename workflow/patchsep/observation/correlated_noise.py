@@ -20,7 +20,7 @@ from ..instrument.instrument import Instrument
 from ..instrument.noise import WhiteNoise
 from ..instrument.noise_maps import read_noise_realization
 from ..lazy import healpy as hp
-from ..sky.harmonics import analyze, gaussian_qu, synthesize
+from ..sky.harmonics import analyze, gaussian_qu, synthesize_filtered
 
 # Spin-2 fields have no multipoles below: there 1/f does not diverge.
 ELL_MIN = 2
@@ -112,7 +112,7 @@ def _drawn(noise, seed, realization, stream):
     for band, factor in enumerate(noise.factor):
         if np.any(factor != 1):
             alm = analyze(maps[band], 2, lmax, iterations=0)
-            maps[band] = synthesize(np.stack([hp.almxfl(one, factor) for one in alm]), 2, nside)
+            maps[band] = synthesize_filtered(alm, factor, nside)
     maps.setflags(write=False)
     return maps
 

@@ -201,9 +201,9 @@ class Plan(Shards):
     @property
     def mocks_everywhere(self) -> bool:
         """Whether selected configurations are fitted to mock skies of every sky."""
-        return "marginalised" in self.settings["likelihood"][
-            "foreground_residual"
-        ] or self.settings["spectra"]["pixel_weights"] != ["uniform"]
+        likelihood, spectra = self.settings["likelihood"], self.settings["spectra"]
+        are_weighed = spectra["pixel_weights"] != ["uniform"]
+        return are_weighed or "marginalised" in likelihood["foreground_residual"]
 
     # Configurations of patches
 

@@ -103,6 +103,11 @@ def synthesize(alm: np.ndarray, spin: int, nside: int) -> np.ndarray:
     return ducc0.sht.synthesis(alm=alm, spin=spin, lmax=lmax, **geometry(nside))
 
 
+def synthesize_filtered(alm: np.ndarray, window: np.ndarray, nside: int) -> np.ndarray:
+    """Q, U (2, 12 nside²) of E and B (2, n_alm) that are multiplied by a window (n_ell,)."""
+    return synthesize(np.stack([hp.almxfl(one, window) for one in alm]), 2, nside)
+
+
 def smoothed(maps: np.ndarray, window: np.ndarray, nside: int) -> np.ndarray:
     """Maps of Q and U whose multipoles are multiplied by a window; none above 3 nside - 1 is kept.
 
@@ -117,7 +122,7 @@ def smoothed(maps: np.ndarray, window: np.ndarray, nside: int) -> np.ndarray:
     def one(qu):
         # By least squares: Jacobi iterations do not end at multipoles close to 3 nside.
         alm, *_ = ducc0.sht.pseudo_analysis(map=np.ascontiguousarray(qu, float), **how)
-        return synthesize(np.stack([hp.almxfl(part, window) for part in alm]), 2, nside)
+        return synthesize_filtered(alm, window, nside)
 
     return np.stack(list(map(one, maps)))
 

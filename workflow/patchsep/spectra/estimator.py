@@ -128,14 +128,14 @@ class Estimator:
         """
         return self._pure_windows[1] if self.name == "pure" else self.bins
 
-    @property
+    @cached_property
     def _power_seen(self):
         """What maps have of the sky's power, (3 nside,); 1 where all of it is filtered out."""
         power = common_window(self.resolution, 3 * self.nside - 1) ** 2
         power[:ELL_MIN] = 1.0
         return power
 
-    @property
+    @cached_property
     def _sky_bins(self):
         """The averages of power in maps, which give that of the sky."""
         return self.bins / self._power_seen[: self.bins.shape[1]]
