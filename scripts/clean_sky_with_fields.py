@@ -8,7 +8,7 @@ import pandas as pd
 
 from patchsep.fields.evidence import measure_fields
 from patchsep.fields.nuisance import fit_nuisance, nuisance_table, priors_of
-from patchsep.fields.prior import Freedom, expected_prior, literature_of
+from patchsep.fields.prior import Freedom, prior_of
 from patchsep.fields.samples import posterior_samples
 from patchsep.files.maps import read_templates, resolution_header, write_maps
 from patchsep.files.tables import write_table
@@ -21,7 +21,6 @@ from patchsep.inference.field_skies import (
 from patchsep.inference.skies import measure_all, recovered_maps
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
-from patchsep.separation.patches import kmeans
 from patchsep.sky.regions import COMBINED, full_sky
 from patchsep.sky.spectral_model import spectral_model
 
@@ -33,7 +32,10 @@ def main(snakemake):
     model = spectral_model(**params.model)
     sky = WholeSky(RegionSky.read_all(params.noise_seed, snakemake.input), model)
     templates = read_templates(snakemake.input.get("templates"))
-    priors = [prior_of(name, sky, templates, options, params.patch_seed) for name in model.names]
+    priors = [
+        prior_of(name, sky.pixels, sky.nside, templates, options, params.patch_seed)
+        for name in model.names
+    ]
 
     def measure(sky):
         data = sky.observe([0])[1]
@@ -54,7 +56,7 @@ def main(snakemake):
     mocks = None
     if params.mocks:
         mocks = mock_foregrounds_of_fields(
-            sky, measured, observation, params.mocks["skies"], params.mocks["seed"]
+            sky, measured, observation, range(params.mocks["skies"]), params.mocks["seed"]
         )
     tables = []
     whole, moments = clean_with_fields(
@@ -91,24 +93,6 @@ def with_nuisance(sky, measured, observation, settings):
         priors_of(settings, sky.bandpasses.labels),
     )
     return replace(sky, nuisance=found)
-
-
-def prior_of(name, sky, templates, options, seed):
-    """What is known of a parameter before any data."""
-    kind = options["kinds"][name]
-    return expected_prior(
-        kind,
-        sky.nside,
-        literature_of(options, name),
-        options["lmax"],
-        template=templates.get(name),
-        pixels=sky.pixels,
-        error=options["errors"].get(name, 0.0),
-        coherence=options["coherence"],
-        labels=kmeans(sky.nside, sky.pixels, options["n_patches"][name], seed)
-        if kind == "patches"
-        else None,
-    )
 
 
 def warn_of_templates(measured, templates, model):

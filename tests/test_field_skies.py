@@ -73,7 +73,7 @@ def measured(sky, observation):
 
 @pytest.fixture(scope="module")
 def mocks(sky, measured, observation):
-    return mock_foregrounds_of_fields(sky, measured, observation, n_skies=2, seed=5)
+    return mock_foregrounds_of_fields(sky, measured, observation, numbers=range(2), seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -146,12 +146,12 @@ def test_mock_skies_are_drawn_with_their_seed_and_are_not_the_same(
     sky, measured, observation, mocks
 ):
     assert mocks.shape == (2, len(sky.bandpasses), 2, N_PIXELS)
-    again = mock_foregrounds_of_fields(sky, measured, observation, n_skies=2, seed=5)
+    again = mock_foregrounds_of_fields(sky, measured, observation, numbers=range(2), seed=5)
     np.testing.assert_array_equal(again, mocks)
     # The first sky is the same however many there are.
-    one = mock_foregrounds_of_fields(sky, measured, observation, n_skies=1, seed=5)
+    one = mock_foregrounds_of_fields(sky, measured, observation, numbers=range(1), seed=5)
     np.testing.assert_array_equal(one[0], mocks[0])
-    other = mock_foregrounds_of_fields(sky, measured, observation, n_skies=1, seed=6)
+    other = mock_foregrounds_of_fields(sky, measured, observation, numbers=range(1), seed=6)
     assert np.all(other[0].std(axis=(1, 2)) > 0) and np.any(other[0] != mocks[0])
     assert np.any(mocks[0] != mocks[1])
 
@@ -167,7 +167,7 @@ def test_parameters_of_mock_skies_are_within_their_bounds(sky, measured, observa
     narrow = {"temp_dust": (18.9, 19.1)}
     bounds = MODEL.bounds | narrow
     close = WholeSky(sky.regions, MODEL.with_limits(bounds, MODEL.start | {"temp_dust": 19.0}))
-    mock_foregrounds_of_fields(close, measured, observation, n_skies=3, seed=5)
+    mock_foregrounds_of_fields(close, measured, observation, numbers=range(3), seed=5)
     for maps in drawn:
         for parameter, values in zip(close.model.parameters, maps, strict=True):
             low, high = parameter.bounds
@@ -183,7 +183,7 @@ def test_mock_skies_vary_as_the_fields_that_were_found(sky, measured, observatio
         "patchsep.inference.field_skies.emission",
         lambda frequencies, parameters, *_: drawn.append(parameters) or np.zeros(1),
     )
-    mock_foregrounds_of_fields(sky, measured, observation, n_skies=40, seed=1)
+    mock_foregrounds_of_fields(sky, measured, observation, numbers=range(40), seed=1)
     rms = np.stack(drawn).std(axis=(0, 2))
     for parameter, prior, found in zip(MODEL.parameters, measured.priors, rms, strict=True):
         assert found == pytest.approx(prior.scatter, rel=0.3), parameter.name
@@ -236,7 +236,7 @@ def test_a_run_may_have_no_fields(sky, observation, tmp_path, first):
     assert {"parameter", "ell_min", "ell_max", "expected", "prior", "power"} <= set(spectra)
     found = np.asarray(measured.maximum.at.parameters)
     assert len(np.unique(found[1].round(9))) == (4 if first == "patches" else 1)
-    mocks = mock_foregrounds_of_fields(sky, measured, observation, n_skies=1, seed=0)
+    mocks = mock_foregrounds_of_fields(sky, measured, observation, numbers=range(1), seed=0)
     assert np.isfinite(mocks).all()
 
 
@@ -265,7 +265,7 @@ def test_errors_of_bands_are_fitted_corrected_and_in_mock_skies(sky, measured):
     observation = corrected.observe([0])[1]
     sure = replace(corrected.nuisance, covariance=np.zeros((2, 2)))
     alike = [
-        mock_foregrounds_of_fields(one, measured, observation, n_skies=1, seed=5)[0]
+        mock_foregrounds_of_fields(one, measured, observation, numbers=range(1), seed=5)[0]
         for one in (corrected, replace(corrected, nuisance=sure))
     ]
     draw = corrected.nuisance.draw(np.random.default_rng([5, 0, len(measured.priors)]))

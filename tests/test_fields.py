@@ -299,7 +299,7 @@ def test_the_maximum_is_that_of_the_posterior_written_out_by_hand(observe, dense
     assert np.all(np.abs(np.asarray(found.at.parameters) - by_hand) < atol)
     # The values are equal, too, prior and all.
     own = (found.at.parameters - basis.means() - basis.maps(found.coefficients))[0] / remainder
-    nll = float(recover_cmb(found, data, bands).nll)
+    nll = float(recover_cmb(found.at.parameters, data, bands).nll)
     total = nll + 0.5 * np.sum(found.coefficients**2) + 0.5 * np.sum(own**2)
     assert total == pytest.approx(best.fun, rel=1e-9)
 

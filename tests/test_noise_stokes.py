@@ -188,7 +188,7 @@ def test_fields_and_the_cmb_are_within_their_errors(dense):
         )
         assert converged.all()
         pulls.append((found.at.parameters - parameters) / samples.std(axis=0, ddof=1))
-        cmb = np.stack(recover_cmb(found, data, bands).cmb)
+        cmb = np.stack(recover_cmb(found.at.parameters, data, bands).cmb)
         pulls_of_cmb.append((cmb - maps[0]) / of_cmb.std(axis=0, ddof=1))
     np.testing.assert_allclose(np.sqrt(np.mean(np.square(pulls), axis=(0, 2))), 1, atol=0.25)
     np.testing.assert_allclose(np.std(pulls_of_cmb, axis=(0, 2)), 1, atol=0.15)

@@ -112,7 +112,7 @@ def sampled(problem):
     cmb = []
     for one in parameters:
         at = SimpleNamespace(at=SimpleNamespace(parameters=jnp.asarray(one)))
-        cmb.append(np.stack(recover_cmb(at, problem.data, bands).cmb))
+        cmb.append(np.stack(recover_cmb(at.at.parameters, problem.data, bands).cmb))
     cmb = np.stack(cmb)
     return parameters, cmb, rng
 

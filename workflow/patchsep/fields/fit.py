@@ -127,7 +127,7 @@ def fit_fields(
 
     def fit(one):
         found = maximize(whitened(one, bands), bands, basis, max_iterations, tolerance)
-        return found, recover_cmb(found, one, bands)
+        return found, recover_cmb(found.at.parameters, one, bands)
 
     with ThreadPoolExecutor(n_cores()) as pool:
         fits = list(pool.map(fit, data))
@@ -163,9 +163,9 @@ def whitened(data: np.ndarray, bands: Bands):
 
 
 @double_precision
-def recover_cmb(found: Maximum, data: np.ndarray, bands: Bands):
-    """`likelihood.Recovery` of one data set with the parameters found."""
-    recovery = recover(mixing(found.at.parameters, bands), jnp.asarray(data), bands)
+def recover_cmb(parameters: np.ndarray, data: np.ndarray, bands: Bands):
+    """`likelihood.Recovery` of one data set with parameters (n_parameters, n_pixels)."""
+    recovery = recover(mixing(parameters, bands), jnp.asarray(data), bands)
     return jax.tree.map(np.asarray, recovery)
 
 

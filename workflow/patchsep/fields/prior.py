@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ..lazy import healpy as hp
+from ..separation.patches import kmeans
 from ..sky.harmonics import analyze, gaussian_scalar, synthesize
 from ..sky.spectral_model import SpectralModel
 from .basis import Variation
@@ -236,4 +237,42 @@ def expected_prior(
         log_factors=np.zeros(octaves(highest)[-1] + 1),
         remainder=np.inf if kind in ("pixels", "field_and_pixels") else 0.0,
         labels=labels,
+    )
+
+
+def prior_of(
+    name: str,
+    pixels: np.ndarray,
+    nside: int,
+    templates: Mapping[str, np.ndarray],
+    options: Mapping,
+    seed: int,
+) -> FieldPrior:
+    """What the settings of a method say of one parameter.
+
+    Parameters
+    ----------
+    name : str
+    pixels : int array (n_pixels,)
+    nside : int
+    templates : mapping of str to array (12 nside²,)
+        Maps of parameters.
+    options : mapping
+        The settings `fields`, and of the method `kinds`, `n_patches`, `errors` and `coherence`.
+    seed : int
+        Of patches.
+    """
+    kind = options["kinds"][name]
+    return expected_prior(
+        kind,
+        nside,
+        literature_of(options, name),
+        options["lmax"],
+        template=templates.get(name),
+        pixels=pixels,
+        error=options["errors"].get(name, 0.0),
+        coherence=options["coherence"],
+        labels=kmeans(nside, pixels, options["n_patches"][name], seed)
+        if kind == "patches"
+        else None,
     )

@@ -64,6 +64,6 @@ def posterior_samples(
             **limits,
         )
         parameters.append(np.asarray(sample.at.parameters))
-        cmb.append(np.stack(recover_cmb(sample, perturbed, bands).cmb))
+        cmb.append(np.stack(recover_cmb(sample.at.parameters, perturbed, bands).cmb))
         converged.append(sample.gradient < tolerance and np.isfinite(cmb[-1]).all())
     return np.stack(parameters), np.stack(cmb), np.array(converged)

@@ -127,7 +127,11 @@ def amplitudes_of(model: SpectralModel, recovery) -> dict[str, np.ndarray]:
 
 
 def mock_foregrounds_of_fields(
-    sky: WholeSky, measured: MeasuredFields, observation: np.ndarray, n_skies: int, seed: int
+    sky: WholeSky,
+    measured: MeasuredFields,
+    observation: np.ndarray,
+    numbers: Sequence[int],
+    seed: int,
 ) -> np.ndarray:
     """Foregrounds (n_skies, n_bands, 2, n_pixels) in µK_CMB of mock skies.
 
@@ -137,9 +141,13 @@ def mock_foregrounds_of_fields(
     measured : MeasuredFields
     observation : array (n_bands, 2, n_pixels), µK_CMB
         That the fields were measured on.
-    n_skies, seed : int
+    numbers : sequence of int
+        Of the mock skies.
+    seed : int
     """
-    amplitudes = amplitudes_of(sky.model, recover_cmb(measured.maximum, observation, sky.bands))
+    amplitudes = amplitudes_of(
+        sky.model, recover_cmb(measured.maximum.at.parameters, observation, sky.bands)
+    )
     found = np.asarray(measured.maximum.at.parameters)
     basis = sky.basis(measured.priors)
 
@@ -166,7 +174,7 @@ def mock_foregrounds_of_fields(
         bandpasses = left.shift(sky.bandpasses)
         return left.response @ emission(bandpasses, parameters(number), amplitudes, sky.model)
 
-    return np.stack([observed(number) for number in range(n_skies)])
+    return np.stack([observed(number) for number in numbers])
 
 
 def clean_with_fields(
@@ -273,7 +281,7 @@ def moment_tests(
     reference = None
     if sky.regions[0].correlated_noise is not None:
         found = np.asarray(measured.maximum.at.parameters)
-        recovery = recover_cmb(measured.maximum, data[0], sky.bands)
+        recovery = recover_cmb(measured.maximum.at.parameters, data[0], sky.bands)
         amplitudes = amplitudes_of(sky.model, recovery)
         fitted = recovery.cmb + emission(sky.bandpasses, found, amplitudes, sky.model)
         noise = (sky.draw_noise(seed, number, " tests") for number in range(N_DRAWS))

@@ -117,11 +117,13 @@ def residual_of_unknown_amplitude(
     return Nuisance(floor + np.exp(scatter * nodes)[:, None] * residual, weights / weights.sum())
 
 
-def log_likelihood(r, observed, tensor, floor, n_modes) -> np.ndarray:
-    """ln L(r) of a masked BB spectrum (arXiv:2604.08463).
+def log_likelihood(r, observed, tensor, floor, n_modes, correlation=None) -> np.ndarray:
+    """ln L(r) of a masked BB spectrum (arXiv:2604.08463), but for a constant.
 
     -2 ln L = Σ_b n_b [C_obs / C_model + ln C_model] over bins, with C_model = r C_tensor +
-    C_floor. As published every multipole is a bin of n_b = f_sky (2 ell + 1) modes.
+    C_floor. As published every multipole is a bin of n_b = f_sky (2 ell + 1) modes. Where bins are
+    correlated it is Xᵀ ρ⁻¹ X of X_b = sign(x - 1) √[n_b (x - ln x - 1)], x = C_obs / C_model
+    (Hamimeche & Lewis 2008, arXiv:0801.0554, eq. 47), which for ρ = 1 is the same.
 
     Parameters
     ----------
@@ -130,6 +132,8 @@ def log_likelihood(r, observed, tensor, floor, n_modes) -> np.ndarray:
         Observed BB spectrum, tensor spectrum at r = 1, and lensing plus statistical
         residual, all in the same unit.
     n_modes : array (n_bins,)
+    correlation : array (n_bins, n_bins), optional
+        ρ, of the bins.
 
     Returns
     -------
@@ -139,7 +143,14 @@ def log_likelihood(r, observed, tensor, floor, n_modes) -> np.ndarray:
     model = np.asarray(r, dtype=float)[..., None] * tensor + floor
     positive = np.all(model > 0, axis=-1)
     model = np.where(model > 0, model, 1.0)
-    misfit = np.sum(n_modes * (observed / model + np.log(model)), axis=-1)
+    if correlation is None:
+        misfit = np.sum(n_modes * (observed / model + np.log(model)), axis=-1)
+    else:
+        ratio = observed / model
+        # Rounded, the smallest are below zero.
+        distance = np.sqrt(n_modes * np.maximum(ratio - np.log(ratio) - 1, 0))
+        x = np.sign(ratio - 1) * distance
+        misfit = np.sum(x * np.linalg.solve(correlation, x[..., None])[..., 0], axis=-1)
     return np.where(positive, -0.5 * misfit, -np.inf)
 
 
@@ -150,12 +161,13 @@ def estimate_r(
     n_modes: np.ndarray,
     n_points: int = 2001,
     delta_chi2: float = 40.0,
+    correlation: np.ndarray | None = None,
 ) -> REstimate:
     """Estimate r on a grid that goes where the likelihood is.
 
     Parameters
     ----------
-    observed, tensor, floor, n_modes :
+    observed, tensor, floor, n_modes, correlation :
         See `log_likelihood`; its average over a `Nuisance` in place of `floor`.
     n_points : int
         Points of the grid, shared between the two sides of the peak.
@@ -181,7 +193,9 @@ def estimate_r(
             )
 
     def chi2(r):
-        by_node = log_likelihood(np.asarray(r)[..., None], observed, tensor, floors, n_modes)
+        by_node = log_likelihood(
+            np.asarray(r)[..., None], observed, tensor, floors, n_modes, correlation
+        )
         return -2 * special.logsumexp(by_node, axis=-1, b=weights)
 
     # Search in a variable in which the allowed range of r is all that lies above zero. The

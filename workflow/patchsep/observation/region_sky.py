@@ -1,22 +1,22 @@
-"""The sky of one region, and observations of it."""
+"""One region, the bands that observe it, and simulated observations of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from ..files.maps import read_polarization, read_resolution, read_response
 from ..instrument.bandpass import FITTED_NODES, Bandpasses
 from ..instrument.beam import Resolution
-from ..instrument.instrument import read_instrument
+from ..instrument.instrument import Instrument, read_instrument
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..sky.regions import Regions
 from .correlated_noise import CorrelatedNoise, noise_of
 
 
-@dataclass(frozen=True)
-class RegionSky:
-    """Foregrounds, CMB and noise of one region.
+@dataclass(frozen=True, kw_only=True)
+class ObservedRegion:
+    """One region, and what is known of the bands that observe it.
 
     Attributes
     ----------
@@ -26,11 +26,6 @@ class RegionSky:
     bandpasses : Bandpasses
     noise : WhiteNoise
         As the likelihood takes it.
-    foregrounds : array (n_bands, 2, n_pixels), µK_CMB
-    cmb : array (2, n_pixels), µK_CMB
-    noise_seed : int
-    response : array (n_bands, 2, 2), or None
-        What bands make of the CMB's Q, U where they are not as described; foregrounds have it.
     correlated_noise : CorrelatedNoise, or None
         Of the whole sky, of which the noise is drawn where it is not white.
     """
@@ -40,11 +35,62 @@ class RegionSky:
     pixels: np.ndarray
     bandpasses: Bandpasses
     noise: WhiteNoise
+    correlated_noise: CorrelatedNoise | None = None
+
+    @classmethod
+    def of_instrument(
+        cls,
+        instrument: Instrument,
+        regions: Regions,
+        resolution: Resolution | None,
+        names: Sequence[str] | None = None,
+    ) -> list["ObservedRegion"]:
+        """All regions, or those of some names, observed by an instrument.
+
+        Raises
+        ------
+        UnusableMap
+            See `WhiteNoise.of`.
+        """
+        noise, correlated = noise_of(instrument, regions.nside, resolution)
+        bandpasses = instrument.bandpasses(FITTED_NODES)
+        return [
+            ObservedRegion(
+                region=name,
+                nside=regions.nside,
+                pixels=(pixels := regions.pixels(name)),
+                bandpasses=bandpasses,
+                noise=noise.of_pixels(pixels),
+                correlated_noise=correlated,
+            )
+            for name in names or regions.names
+        ]
+
+    def draw_noise(self, seed: int, realization: int, stream: str = "") -> np.ndarray:
+        """Noise (n_bands, 2, n_pixels) in µK_CMB; streams of other names are independent."""
+        if self.correlated_noise is not None:
+            return self.correlated_noise.draw(seed, realization, stream)[..., self.pixels]
+        # The name is part of the seed.
+        return self.noise.draw(len(self.pixels), seed, realization, f"{self.region}{stream}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionSky(ObservedRegion):
+    """Foregrounds, CMB and noise of one simulated region.
+
+    Attributes
+    ----------
+    foregrounds : array (n_bands, 2, n_pixels), µK_CMB
+    cmb : array (2, n_pixels), µK_CMB
+    noise_seed : int
+    response : array (n_bands, 2, 2), or None
+        What bands make of the CMB's Q, U where they are not as described; foregrounds have it.
+    """
+
     foregrounds: np.ndarray
     cmb: np.ndarray
     noise_seed: int
     response: np.ndarray | None = None
-    correlated_noise: CorrelatedNoise | None = None
 
     @classmethod
     def read(cls, region: str, noise_seed: int, files: Mapping) -> "RegionSky":
@@ -61,39 +107,25 @@ class RegionSky:
         `files` has the paths `instrument`, `regions`, `foregrounds` and `cmb`; without the
         last the CMB is zero.
         """
-        bands = read_instrument(files["instrument"])
         regions = Regions.read(files["regions"])
         foregrounds = read_polarization(files["foregrounds"])
         response = read_response(files["foregrounds"])
         cmb = files.get("cmb")
         cmb = read_polarization(cmb)[0] if cmb else np.zeros((2, len(regions.labels)))
         resolution = Resolution.of(read_resolution(files["foregrounds"]))
-        noise, correlated = noise_of(bands, regions.nside, resolution)
-        seen = bands.bandpasses(FITTED_NODES)
-
-        def part(name):
-            pixels = regions.pixels(name)
-            return cls(
-                region=name,
-                nside=regions.nside,
-                pixels=pixels,
-                bandpasses=seen,
-                noise=noise.of_pixels(pixels),
-                foregrounds=foregrounds[:, :, pixels],
-                cmb=cmb[:, pixels],
+        observed = ObservedRegion.of_instrument(
+            read_instrument(files["instrument"]), regions, resolution, names
+        )
+        return [
+            cls(
+                **{field.name: getattr(one, field.name) for field in fields(one)},
+                foregrounds=foregrounds[:, :, one.pixels],
+                cmb=cmb[:, one.pixels],
                 noise_seed=noise_seed,
                 response=response,
-                correlated_noise=correlated,
             )
-
-        return [part(name) for name in names or regions.names]
-
-    def draw_noise(self, seed: int, realization: int, stream: str = "") -> np.ndarray:
-        """Noise (n_bands, 2, n_pixels) in µK_CMB; streams of other names are independent."""
-        if self.correlated_noise is not None:
-            return self.correlated_noise.draw(seed, realization, stream)[..., self.pixels]
-        # The name is part of the seed.
-        return self.noise.draw(len(self.pixels), seed, realization, f"{self.region}{stream}")
+            for one in observed
+        ]
 
     def observe(self, realization: int) -> np.ndarray:
         """Frequency maps (n_bands, 2, n_pixels) in µK_CMB of one noise realisation.

@@ -182,7 +182,7 @@ def calibrate_sky(
         fields["seed"],
         **limits,
     )
-    mocks = mock_foregrounds_of_fields(sky, measured, observation, n_mocks, seed + number)
+    mocks = mock_foregrounds_of_fields(sky, measured, observation, range(n_mocks), seed + number)
     fits = fit_fields(
         [observation, foregrounds, *mocks, *sky.with_noise(mocks, seed + number)],
         sky.basis(measured.priors),

@@ -1,0 +1,83 @@
+"""Ways to clean observed maps: with fields, or with patches of one configuration per region."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..fields.fit import fit_fields
+from ..fields.prior import FieldPrior
+from ..inference.field_skies import WholeSky
+from ..separation.cleaning import clean
+from ..separation.partitions import Partitions
+
+
+@dataclass(frozen=True)
+class CleanedMaps:
+    """What cleaning makes of n data sets.
+
+    Attributes
+    ----------
+    cmb : array (n, 2, n_pixels), µK_CMB
+    parameters : array (n, n_parameters, n_pixels)
+    converged : bool array (n,)
+    """
+
+    cmb: np.ndarray
+    parameters: np.ndarray
+    converged: np.ndarray
+
+
+# Of data (n, n_bands, 2, n_pixels) in µK_CMB.
+Cleaner = Callable[[np.ndarray], CleanedMaps]
+
+
+def field_cleaner(sky: WholeSky, priors: Sequence[FieldPrior], **limits) -> Cleaner:
+    """Fits of the fields of some priors; `limits` are those of `fit_fields`."""
+    basis = sky.basis(priors)
+
+    def cleaned(data):
+        fits = fit_fields(data, basis, sky.noise, sky.bandpasses, sky.model, **limits)
+        return CleanedMaps(fits.cmb, fits.parameters, fits.converged)
+
+    return cleaned
+
+
+def patch_cleaner(
+    sky: WholeSky,
+    configurations: Mapping[str, str],
+    partitions: Mapping[str, list[Partitions]],
+    **limits,
+) -> Cleaner:
+    """Fits of patches, region by region.
+
+    Parameters
+    ----------
+    sky : WholeSky
+    configurations : dict of str to str
+        By region, see `partitions.configurations`.
+    partitions : dict of str to list of Partitions
+        Of every draw, by region.
+    limits :
+        Of `fit.separate`.
+    """
+
+    def cleaned(data):
+        of_regions = [
+            clean(
+                configurations[region.region],
+                partitions[region.region],
+                region,
+                np.ascontiguousarray(data[..., sky.parts()[region.region]]),
+                sky.model,
+                **limits,
+            )
+            for region in sky.regions
+        ]
+        return CleanedMaps(
+            np.concatenate([one.cmb for one in of_regions], axis=-1),
+            np.concatenate([one.parameters for one in of_regions], axis=-1),
+            np.all([one.converged for one in of_regions], axis=0),
+        )
+
+    return cleaned

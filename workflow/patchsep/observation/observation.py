@@ -1,0 +1,117 @@
+"""An observation: frequency maps of one sky, and what is known of the bands that made them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..files.maps import read_polarization, read_resolution
+from ..instrument.beam import Resolution
+from ..instrument.instrument import read_instrument
+from ..sky.regions import Regions
+from .region_sky import ObservedRegion
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Frequency maps of one sky.
+
+    Attributes
+    ----------
+    regions : list of ObservedRegion
+    maps : array (n_bands, 2, n_pixels), µK_CMB
+        Of the pixels of all regions, one region after the other.
+    splits : array (2, n_bands, 2, n_pixels), or None
+        Of independent noise, whose mean the maps are.
+    resolution : Resolution, or None
+        That the maps have been brought to.
+    """
+
+    regions: list[ObservedRegion]
+    maps: np.ndarray
+    splits: np.ndarray | None = None
+    resolution: Resolution | None = None
+
+    @classmethod
+    def of_files(cls, files: Mapping) -> "Observation":
+        """Read maps that are as the analysis needs them, see `observed_maps`.
+
+        `files` has the paths `instrument`, `regions`, `maps` and, where there are any, `splits`, a
+        list of two.
+        """
+        resolution = read_resolution(files["maps"])
+        return cls.of(
+            read_polarization(files["maps"]),
+            [read_polarization(path) for path in files.get("splits", [])],
+            ObservedRegion.of_instrument(
+                read_instrument(files["instrument"]),
+                Regions.read(files["regions"]),
+                Resolution.of(resolution),
+            ),
+            Resolution.of(resolution),
+        )
+
+    @classmethod
+    def of(
+        cls,
+        maps: np.ndarray,
+        splits: Sequence[np.ndarray],
+        regions: list[ObservedRegion],
+        resolution: Resolution | None = None,
+    ) -> "Observation":
+        """Of maps (n_bands, 2, 12 nside²) of the whole sky, and two or no splits of them.
+
+        What a band does not see, where its noise is infinite, may have any value.
+        """
+        pixels = np.concatenate([region.pixels for region in regions])
+        seen = [np.isfinite(region.noise.sigma) for region in regions]
+        is_seen = np.concatenate(seen, axis=-1) if seen[0].ndim > 1 else seen[0][:, None]
+        if is_seen.ndim < 3:
+            is_seen = is_seen[:, None]
+
+        def of_regions(values):
+            return np.where(is_seen, values[..., pixels], 0.0)
+
+        return cls(
+            regions,
+            of_regions(maps),
+            np.stack(list(map(of_regions, splits))) if len(splits) else None,
+            resolution,
+        )
+
+    @property
+    def nside(self) -> int:
+        return self.regions[0].nside
+
+    @property
+    def half_difference(self) -> np.ndarray | None:
+        """Half of the splits' difference, noise alone: (n_bands, 2, n_pixels), or None."""
+        return None if self.splits is None else (self.splits[0] - self.splits[1]) / 2
+
+    def without_band(self, number: int) -> "Observation":
+        """The observation of all bands but one."""
+
+        def others(values):
+            return np.delete(values, number, axis=0)
+
+        def region(one):
+            seen = one.bandpasses
+            bandpasses = replace(
+                seen,
+                **{name: others(getattr(seen, name)) for name in ("centre", "nodes", "weights")},
+                labels=tuple(others(np.array(seen.labels))),
+            )
+            correlated = one.correlated_noise
+            return replace(
+                one,
+                bandpasses=bandpasses,
+                noise=replace(one.noise, sigma=others(one.noise.sigma)),
+                correlated_noise=correlated and correlated.without_band(number),
+            )
+
+        return replace(
+            self,
+            regions=list(map(region, self.regions)),
+            maps=others(self.maps),
+            splits=None if self.splits is None else np.delete(self.splits, number, axis=1),
+        )
