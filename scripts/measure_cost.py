@@ -1,7 +1,7 @@
 """Add up what the jobs of a run have cost."""
 
 from patchsep.files.tables import write_tables
-from patchsep.running.cost import measure_cost
+from patchsep.running.shards import measure_cost
 from patchsep.running.jobs import begin
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from patchsep.running.cost import describe_plan, measure_cost
+from patchsep.running.shards import describe_plan, measure_cost
 
 
 def test_costs_are_summed_by_stage_and_method(tmp_path):

@@ -44,7 +44,7 @@ from patchsep.figures.registry import (
 )
 from patchsep.files.fingerprints import file_content, fingerprint, sampled_content
 from patchsep.files.versions import describe_run, warnings_of
-from patchsep.running.cost import describe_plan
+from patchsep.running.shards import describe_plan
 from patchsep.instrument.instrument import named_files, read_instrument
 from patchsep.observation.usable import fewest_bands
 from patchsep.running.data_checks import (

@@ -1,0 +1,160 @@
+"""Runs of observed maps: what is asked of their configuration, and the plan of their jobs."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from ..fields.prior import FIELDS
+from ..separation.patches import STRATEGIES
+from ..sky.regions import DUST_INTENSITY, cuts_of
+from .schema import all_of
+from .shards import realization_shards
+
+# Section of the maps, and those of simulated skies, which a run with them has not.
+OBSERVATION = "observation"
+SIMULATED = ("foregrounds", "noise", "test_sets", "published")
+# Keys of the section `cmb` of a sky that is drawn.
+OF_DRAWN_CMB = ("seed", "r")
+# Strategies that know nothing of the truth, nor of another method's maps.
+OBSERVED_STRATEGIES = (
+    FIELDS,
+    *(name for name, one in STRATEGIES.items() if one.maps_from is None),
+)
+# Figures of a run, if it does not say others.
+DRAWN = ["regions", "cleaned_maps", "parameter_spectra", "bandpowers", "null_tests", "influence"]
+
+
+def is_observed(config: Mapping) -> bool:
+    """Whether a configuration has maps to analyse, and simulates none."""
+    return OBSERVATION in config
+
+
+def needed_problems(config: Mapping) -> list[str]:
+    """Sections that a configuration has not, or has and may not have.
+
+    Parameters
+    ----------
+    config : mapping
+        As it is given, without defaults.
+    """
+    if not is_observed(config):
+        missing = [name for name in ("foregrounds", "cmb", "noise") if name not in config]
+        if "cmb" in config and "seed" not in config["cmb"]:
+            missing.append("cmb.seed")
+        return [f"{name}: missing; add this key" for name in missing]
+    drawn = [f"cmb.{key}" for key in OF_DRAWN_CMB if key in config.get("cmb", {})]
+    return [
+        f"{name}: of simulated skies, and observation has maps; remove one of the two keys"
+        for name in [*(name for name in SIMULATED if name in config), *drawn]
+    ]
+
+
+def observed_problems(settings: Mapping) -> list[str]:
+    """What in complete settings does not go with observed maps."""
+    methods = settings["methods"]
+    problems = [
+        f"methods.{name}.strategy: {method['strategy']} is for simulated skies; observed maps "
+        f"are cleaned with {all_of(OBSERVED_STRATEGIES)}"
+        for name, method in methods.items()
+        if method["strategy"] not in OBSERVED_STRATEGIES
+    ]
+    if not any(method["strategy"] == FIELDS for method in methods.values()):
+        problems.append(
+            f"methods: none has the strategy {FIELDS}, with which mock skies of the observation "
+            "are drawn; add one"
+        )
+    problems += [
+        f"methods.{name}.nuisance: not for observed maps yet; remove this key"
+        for name, method in methods.items()
+        if method.get("nuisance")
+    ]
+    problems += [
+        f"methods.{name}.maps.{parameter}: true is of simulated skies; give the path of a map"
+        for name, method in methods.items()
+        for parameter, path in method["maps"].items()
+        if path in (True, "true")
+    ]
+    regions = settings["regions"]
+    if regions["method"] == DUST_INTENSITY:
+        problems.append(
+            "regions.method: dust_intensity is that of a simulated sky; use sky_cuts or "
+            "planck_masks"
+        )
+    problems += [
+        f"regions.{key}.dust_fraction: of a simulated sky; use mask, hits or galactic_latitude"
+        for key, cut in cuts_of(regions).items()
+        if "dust_fraction" in cut
+    ]
+    return problems
+
+
+class Observed:
+    """What a `Plan` of observed maps has to do."""
+
+    @property
+    def is_observed(self) -> bool:
+        return is_observed(self.settings)
+
+    @property
+    def observed_maps(self) -> dict[str, list[str]]:
+        """Maps as the analysis takes them: `maps`, and `splits` where there are any."""
+        folder = f"{self.results}/maps/observed"
+        splits = "splits" in self.settings[OBSERVATION]
+        numbered = [f"{folder}_split_{number}.fits" for number in (1, 2)] if splits else []
+        return {"maps": [f"{folder}.fits"], "splits": numbered}
+
+    @property
+    def foreground_method(self) -> str:
+        """The method whose fields mock skies are drawn from: the first that has any."""
+        return self.field_methods[0]
+
+    @cached_property
+    def mock_shards(self) -> dict[str, list[int]]:
+        """Mock skies of a job, by its name."""
+        per_shard = self.settings["fit"]["realizations_per_shard"]
+        return realization_shards(self.settings["mocks"]["skies"], per_shard)
+
+    @cached_property
+    def certificate_shards(self) -> dict[str, list[int]]:
+        """Mock skies that are analysed as the observation is, of a job, by its name."""
+        per_shard = self.settings["fit"]["realizations_per_shard"]
+        return realization_shards(self.settings["validation"]["realizations"], per_shard)
+
+    def observed_configurations(self, wildcards) -> dict[str, str]:
+        """The one configuration of patches in every region; of fields none."""
+        if wildcards.method in self.field_methods:
+            return {}
+        return {
+            region: self.configurations(wildcards.method, region)[0] for region in self.regions
+        }
+
+    def choice_problems(self) -> list[str]:
+        """Grids of patches, of which there is nothing to select one with."""
+        return [
+            f"methods.{name}.patches.{self.areas[region]}: {len(several)} configurations, and "
+            "observed maps are analysed with one; give one number per parameter (a run of "
+            "simulated skies selects them)"
+            for name in self.patch_methods
+            for region in self.regions
+            if len(several := self.configurations(name, region)) > 1
+        ]
+
+    @property
+    def observed_results(self) -> list[str]:
+        """What a run of observed maps makes, figures apart."""
+        tables = [f"{self.results}/observed/{method}/r.csv" for method in self.methods]
+        return [*tables, f"{self.results}/observed/provenance.json"]
+
+
+def user_files(settings: Mapping, bands) -> list[str]:
+    """Files of maps and splits that the settings name for some bands."""
+    section = settings[OBSERVATION]
+    given = [section.get("maps"), *section.get("splits", [])]
+    return [
+        str(Path(one[band] if isinstance(one, Mapping) else one.replace("{band}", band)))
+        for one in given
+        if one
+        for band in bands
+    ]
+
+
