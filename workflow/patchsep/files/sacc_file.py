@@ -10,8 +10,8 @@ from ..lazy import linalg, sacc
 from .whole import whole
 
 DATA_TYPE = "cl_bb"
-# What every bandpower has beside its value, as tags of the same names.
-TAGS = ("ell", "noise_bias", "lensing", "tensor", "residual")
+# Columns of bandpowers that are no tags: where a data point is, its value, and that it is one.
+OF_POINT = ("region", "bb", "used")
 
 
 def write_sacc(
@@ -33,9 +33,9 @@ def write_sacc(
     path : str or Path
         Ends with `.fits`.
     bandpowers : DataFrame
-        Rows by `region` and bin, in the order of bins: `ell`, `bb`, whether it is `used`, and
-        `noise_bias` (which `bb` is without), `lensing`, `tensor` (at r = 1) and `residual` (which
-        foregrounds are expected to leave), in µK²_CMB; the last four become tags of the bandpower.
+        Rows by `region` and bin, in the order of bins: `ell`, `bb` in µK²_CMB, and whether it is
+        `used`. All other columns, such as what is expected of lensing and foregrounds, become tags
+        of a bandpower.
     covariance : DataFrame
         Rows by `region`, `bin` and `other`, counted from 0 within the region: `covariance`, µK⁴.
     windows : DataFrame
@@ -70,13 +70,9 @@ def write_sacc(
         )
         seen = sacc.BandpowerWindow(window.columns.to_numpy(), window.to_numpy().T)
         for place, row in enumerate(rows.iloc[used].to_dict("records")):
+            tags = {name: value for name, value in row.items() if name not in OF_POINT}
             file.add_data_point(
-                DATA_TYPE,
-                (region, region),
-                row["bb"],
-                window=seen,
-                window_ind=place,
-                **{name: row[name] for name in TAGS},
+                DATA_TYPE, (region, region), row["bb"], window=seen, window_ind=place, **tags
             )
     file.add_covariance(linalg.block_diag(*blocks))
     with whole(path) as temporary:
