@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 from workflows import ROOT, tiny, with_changes
 
-from patchsep.figures.configurations import best_by_patches, scans
+from patchsep.figures.configurations import best_by_patches, plot_prediction, scans
 from patchsep.figures.fields import (
     octave_spectrum,
     parameter_spectra_table,
     plot_parameter_spectra,
 )
+from patchsep.figures.maps import pipeline_table, plot_pipeline
 from patchsep.figures.methods import plot_template_errors, selection_table
-from patchsep.figures.pipeline import pipeline_table, plot_pipeline
 from patchsep.figures.registry import (
     FIGURES,
     MODULES,
@@ -32,7 +32,6 @@ from patchsep.figures.registry import (
     figure_shows,
     module_of,
 )
-from patchsep.figures.search import plot_prediction
 from patchsep.figures.selected import plot_distributions
 from patchsep.figures.style import patches_of_all, region_title, with_series
 from patchsep.figures.validation import (

@@ -1,5 +1,8 @@
 """Files: what is read is what was written, or it is refused and set aside."""
 
+import json
+import subprocess
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ from astropy.io import fits
 from patchsep.files.columns import in_columns
 from patchsep.files.maps import ascii_text, read_maps, write_maps
 from patchsep.files.tables import read_table, write_table
+from patchsep.files.versions import write_provenance
 from patchsep.files.whole import DamagedFile
 
 NSIDE = 8
@@ -111,3 +115,19 @@ def test_the_name_of_an_instrument_may_have_any_letters(tmp_path):
 def test_columns_are_as_wide_as_they_need_to_be():
     rows = [["name", "r", "n"], ["a", "1.0", "123456"]]
     assert in_columns(rows, 1) == ["name    r       n", "a     1.0  123456"]
+
+
+def test_provenance_tells_settings_versions_and_what_the_inputs_were(tmp_path):
+    maps, masks = tmp_path / "maps.fits", tmp_path / "masks.fits"
+    maps.write_bytes(b"of the sky" * 100000)
+    masks.write_bytes(b"")
+    settings = {"run": "mine", "nside": 64, "sources": ["µ"]}
+    write_provenance(tmp_path / "provenance.json", settings, [str(masks), str(maps), str(masks)])
+    told = json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))
+    assert told["settings"] == settings
+    assert told["versions"]["numpy"] == np.__version__
+    assert list(told["inputs"]) == [str(maps), str(masks)]
+    summed = subprocess.run(["sha256sum", maps, masks], capture_output=True, text=True, check=True)
+    for line, of_file in zip(summed.stdout.splitlines(), told["inputs"].values(), strict=True):
+        assert line.split()[0] == of_file["sha256"]
+    assert [of_file["bytes"] for of_file in told["inputs"].values()] == [1000000, 0]

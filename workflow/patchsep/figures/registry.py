@@ -2,9 +2,9 @@
 
 from itertools import product
 
-from . import configurations, fields, maps, methods, pipeline, search, selected, validation
+from . import configurations, fields, maps, methods, selected, validation
 
-MODULES = (pipeline, maps, fields, configurations, selected, methods, validation, search)
+MODULES = (maps, fields, selected, methods, validation, configurations)
 FIGURES = dict(
     sorted(
         (entry for module in MODULES for entry in module.FIGURES.items()),

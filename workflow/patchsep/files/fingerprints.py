@@ -38,5 +38,10 @@ def sampled_content(path: str | Path) -> str:
 @cache
 def file_content(path: str | Path) -> str:
     """Fingerprint of a file of any size, which is read once."""
+    return checksum(path)[:16]
+
+
+def checksum(path: str | Path) -> str:
+    """SHA-256 of a file, as `sha256sum` tells it."""
     with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return hashlib.file_digest(file, "sha256").hexdigest()

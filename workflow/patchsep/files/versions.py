@@ -1,9 +1,14 @@
 """What a run was made with and warns of, for those who read its results."""
 
+import json
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import yaml
+
+from .fingerprints import checksum
+from .whole import whole
 
 # What numbers depend on.
 COMPUTING = ("jax", "numpy", "healpy", "ducc0", "pysm3", "camb")
@@ -39,6 +44,35 @@ def describe_run(settings: dict) -> dict[str, str]:
         ),
         "versions": ", ".join(f"{name} {installed_version(name)}" for name in PACKAGES),
     }
+
+
+def write_provenance(path: str | Path, settings: dict, inputs: Iterable[str | Path]):
+    """Write what the results of observed maps go back to, as JSON.
+
+    Parameters
+    ----------
+    path : str or Path
+    settings : dict
+        Of the run, with all defaults.
+    inputs : iterable of str or Path
+        The user's files, such as maps, splits, the instrument's description and masks. Each is
+        told by its path as it is given, with its size in `bytes` and its `sha256`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one of them is not there.
+    """
+    told = {
+        "settings": settings,
+        "versions": {name: installed_version(name) for name in PACKAGES},
+        "inputs": {
+            file: {"bytes": Path(file).stat().st_size, "sha256": checksum(file)}
+            for file in sorted(set(map(str, inputs)))
+        },
+    }
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(told, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def warnings_of(summary: str | Path) -> list[str]:

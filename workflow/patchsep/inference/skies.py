@@ -3,12 +3,13 @@
 Each has foregrounds, CMB, noise and partitions of its own: the training sky, and test skies.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
 
+from ..files.maps import resolution_header
 from ..instrument.beam import common_window
 from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky, observe
@@ -219,6 +220,74 @@ def recovered_maps(
         values, units = [*values, *cleaned.patches], [*units, *len(names) * [""]]
     maps = full_sky(np.asarray(values), cleaned.pixels, nside, fill=np.nan)
     return dict(zip(columns, maps, strict=True)), units
+
+
+def cleaned_maps(
+    cmb: np.ndarray,
+    components: Mapping[str, np.ndarray],
+    parameters: np.ndarray,
+    cmb_error: np.ndarray,
+    parameter_errors: np.ndarray,
+    pixels: np.ndarray,
+    nside: int,
+    model: SpectralModel,
+    resolution: Mapping[str, float] | None = None,
+) -> dict:
+    """What `files.maps.write_maps` takes of an observed sky that is separated into components.
+
+    Parameters
+    ----------
+    cmb, cmb_error : arrays (2, n_pixels), µK_CMB
+    components : mapping of str to array (2, n_pixels), µK_RJ
+        Q, U of every component of the model at its reference frequency.
+    parameters, parameter_errors : arrays (n_parameters, n_pixels)
+        In the order and the units of the model.
+    pixels : int array (n_pixels,)
+        That are analysed.
+    nside : int
+    model : SpectralModel
+    resolution : mapping, optional
+        That maps have been brought to, in the words of the settings.
+
+    Returns
+    -------
+    dict
+        `maps` (12 nside²,) by column, NaN where nothing is analysed: `CMB_Q` and `CMB_U`, those
+        of every component, and the parameters; `ERROR_` and the name for errors of CMB and
+        parameters, 1 σ; `MASK`, 1 where the sky is analysed and 0 elsewhere. `units` of the
+        columns, `about`, which tells the reference frequencies, and the `header`: the resolution,
+        and `RFREQn` in GHz of the nth column.
+    """
+    names = [name.upper() for name in model.names]
+    parameter_units = [parameter.unit for parameter in model.parameters]
+    columns, values, units, header, about = [], [], [], {}, ["maps of an observed sky"]
+
+    def add(of_columns, of_values, of_units):
+        columns.extend(of_columns)
+        values.extend(of_values)
+        units.extend(of_units)
+
+    def stokes(name):
+        return [f"{name.upper()}_{letter}" for letter in "QU"]
+
+    add(stokes("CMB"), cmb, 2 * ["uK_CMB"])
+    for component in model.components:
+        named = stokes(component.name)
+        add(named, components[component.name], 2 * ["uK_RJ"])
+        about.append(f"{', '.join(named)}: uK_RJ at {component.reference:g} GHz")
+        for number in (len(columns) - 1, len(columns)):
+            header[f"RFREQ{number}"] = f"{component.reference:g}"
+    add(names, parameters, parameter_units)
+    add([f"ERROR_{name}" for name in stokes("CMB")], cmb_error, 2 * ["uK_CMB"])
+    add([f"ERROR_{name}" for name in names], parameter_errors, parameter_units)
+    maps = full_sky(np.asarray(values), pixels, nside, fill=np.nan)
+    mask = full_sky(np.ones(len(pixels)), pixels, nside).astype(int)
+    return {
+        "maps": {**dict(zip(columns, maps, strict=True)), "MASK": mask},
+        "units": [*units, ""],
+        "about": "\n".join(about),
+        "header": header | resolution_header(resolution),
+    }
 
 
 def partitions_of_selected(
