@@ -43,11 +43,19 @@ class ForeignMap:
         Whether pixels are in NESTED order, else in RING order.
     coordinates : str
         G, C or E: Galactic, celestial or ecliptic.
+    unit, convention : str
+        What its file says of its unit and its convention of polarization (cards TUNITn and
+        POLCCONV); empty where it says nothing.
+    silent : tuple of str
+        Keys of `STATED` of which its file says nothing.
     """
 
     values: np.ndarray
     nested: bool = False
     coordinates: str = "G"
+    unit: str = ""
+    convention: str = ""
+    silent: tuple[str, ...] = tuple(STATED)
 
     @property
     def nside(self) -> int:
@@ -134,11 +142,10 @@ def read_foreign_map(
         with _refused(what):
             if _is_npz(path):
                 found = ForeignMap(_complete(what, _known(what, file[name], unknown)))
-                return _as_stated(what, found, stated or {}, silent=STATED)
-            table = next(table for table in _tables(path, file) if name in _columns(table))
-            found = _read_table(what, table, name, unknown)
-            silent = [key for key, keyword in STATED.items() if not _card(table, keyword)]
-            return _as_stated(what, found, stated or {}, silent)
+            else:
+                table = next(table for table in _tables(path, file) if name in _columns(table))
+                found = _read_table(what, table, name, unknown)
+            return _as_stated(what, found, stated or {})
 
 
 def map_name(path: str | Path, column: str | int | None) -> str:
@@ -274,11 +281,18 @@ def _read_table(what, table, name, unknown) -> ForeignMap:
             f"{what} has {len(values)} pixels, and NSIDE = {nside} needs {12 * nside**2}; correct "
             "that card, or copy the file again"
         )
-    return ForeignMap(_complete(what, values), ORDERINGS[ordering], letter)
+    return ForeignMap(
+        _complete(what, values),
+        ORDERINGS[ordering],
+        letter,
+        unit=str(table.columns[name].unit or "").strip(),
+        convention=_card(table, "POLCCONV"),
+        silent=tuple(key for key, keyword in STATED.items() if not _card(table, keyword)),
+    )
 
 
-def _as_stated(what, found, stated, silent) -> ForeignMap:
-    """The map in the layout that is stated, where its file is `silent` of it."""
+def _as_stated(what, found, stated) -> ForeignMap:
+    """The map in the layout that is stated, where its file says nothing of it."""
     letters = {letter: word for word, letter in STATED_COORDINATES.items()}
     said = {
         "coordinates": letters[found.coordinates],
@@ -286,7 +300,7 @@ def _as_stated(what, found, stated, silent) -> ForeignMap:
         "nside": found.nside,
     }
     for key, value in stated.items():
-        if key not in silent and said[key] != value:
+        if key not in found.silent and said[key] != value:
             raise UnusableMap(
                 f"{what} has {key} {said[key]}, and {key} {value} is stated; correct or remove "
                 "that key, or correct the file"

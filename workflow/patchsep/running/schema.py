@@ -211,12 +211,16 @@ def _defaults_of(value, schema):
     if not isinstance(schema, dict):
         return deepcopy(value)
     if schema.get("format") == "path":
-        return [_expand(path) for path in value] if isinstance(value, list) else _expand(value)
+        return _expand(value)
     return with_defaults(value, schema) if isinstance(value, dict) else deepcopy(value)
 
 
 def _expand(path):
-    """A path with `~` and `${VARIABLES}` of the environment in full; true is none."""
+    """Paths, in whatever lists and sections, with `~` and `${VARIABLES}` in full; true is none."""
+    if isinstance(path, list):
+        return list(map(_expand, path))
+    if isinstance(path, dict):
+        return {name: _expand(own) for name, own in path.items()}
     return os.path.expanduser(os.path.expandvars(path)) if isinstance(path, str) else path
 
 

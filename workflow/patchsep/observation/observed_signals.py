@@ -1,0 +1,322 @@
+"""What looks wrong in observed maps beside a sky of CMB and foregrounds, in words with numbers.
+
+Whatever amplitudes the CMB and the foregrounds have in a pixel, their spectra say how much of them
+a band has. From all bands but one, with the spectral parameters that fits start from, follows what
+that one has, and its gain is the regression of its map on it: 1, but for what spectra vary over the
+sky (0.96 to 1.05 on PySM's skies and embedded ones, with LiteBIRD and SO-SAT). All of it is taken
+from the bands' covariance, of Q and of U, in which bright pixels have no more weight than others.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from ..instrument.bandpass import SIMULATED_NODES, Bandpasses
+from ..instrument.beam import Resolution
+from ..instrument.instrument import Instrument
+from ..instrument.map_units import ucmb_per
+from ..instrument.noise import beside_maps
+from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
+from .correlated_noise import noise_of
+from .observed_maps import ObservedMaps
+
+# Error of what the spectra at fits' start say of a band, of its rms.
+SPECTRAL_ERROR = 0.1
+# A gain is wrong that is farther from 1 than this factor, and than so many times its noise.
+GAIN, SIGNIFICANT = 1.2, 4.0
+# Gains are those of a known mistake within this factor.
+LIKE = 1.15
+# Noise is named that is not as stated, by this factor.
+NOISE = 2.0
+# So many bands at most are found wrong among others, of which there are so many more than
+# components.
+MOST_WRONG, MORE_THAN_COMPONENTS = 3, 2
+# Pixels that tell anything.
+FEWEST_PIXELS = 50
+# A band has holes that does not see this part of the pixels that all others see.
+HOLES = 1e-3
+# What maps may be in that are taken for K_CMB, or the other way round.
+UNITS = ("mK_CMB", "uK_CMB", "K_RJ", "mK_RJ", "uK_RJ", "MJy/sr")
+KEY = "observation.maps"
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What bands have in common in Q, or in U.
+
+    Attributes
+    ----------
+    covariance : array (n_bands, n_bands), µK²_CMB
+    noise : array (n_bands,), µK²_CMB
+        Variance of noise in it.
+    columns : array (n_bands, n_components)
+        What bands have of every component.
+    n_pixels : int
+    """
+
+    covariance: np.ndarray
+    noise: np.ndarray
+    columns: np.ndarray
+    n_pixels: int
+
+    def scaled(self, factors: np.ndarray) -> "Signals":
+        """Those of maps times factors (n_bands,)."""
+        covariance = self.covariance * np.outer(factors, factors)
+        return replace(self, covariance=covariance, noise=self.noise * factors**2)
+
+    def exchanged(self, one: int, other: int) -> "Signals":
+        """Those of maps of which two have each other's place."""
+        order = np.arange(len(self.noise))
+        order[[one, other]] = other, one
+        return replace(
+            self, covariance=self.covariance[np.ix_(order, order)], noise=self.noise[order]
+        )
+
+    def gain(self, band: int, bands: Sequence[int]) -> tuple[float, float]:
+        """The gain of a band beside those of `bands` that are others, and its noise."""
+        others = [one for one in bands if one != band]
+        columns, common = self.columns[others], self.covariance[np.ix_(others, others)]
+        expected = self.noise[others] + SPECTRAL_ERROR**2 * np.diag(common)
+        weighted = columns.T / expected
+        weights = self.columns[band] @ np.linalg.solve(weighted @ columns, weighted)
+        total = weights @ common @ weights
+        signal = total - weights**2 @ self.noise[others]
+        if signal <= 0:
+            return 1.0, np.inf
+        both = weights @ self.covariance[others, band]
+        scatter = max(self.covariance[band, band] / total - (both / total) ** 2, 0.0)
+        return both / signal, np.sqrt(scatter / self.n_pixels)
+
+    def misfit(self, bands: Sequence[int]) -> float:
+        """How far gains of bands beside each other are from 1, the farthest; below 1 they agree."""
+        return max(map(_misfit, *zip(*(self.gain(band, bands) for band in bands), strict=True)))
+
+    def wrong(self) -> tuple[int, ...] | None:
+        """The fewest bands without which the others agree; None if those are too many."""
+        n_bands, n_components = self.columns.shape
+        for number in range(MOST_WRONG + 1):
+            kept = n_bands - number
+            if kept < n_components + MORE_THAN_COMPONENTS:
+                return None
+            without = {
+                self.misfit(bands): tuple(sorted({*range(n_bands)} - {*bands}))
+                for bands in combinations(range(n_bands), kept)
+            }
+            if min(without) < 1:
+                return without[min(without)]
+        return None
+
+
+def _misfit(gain: float, error: float) -> float:
+    far = abs(np.log(gain)) / np.log(GAIN) if gain > 0 else np.inf
+    return min(far, abs(gain - 1) / (SIGNIFICANT * error)) if error > 0 else far
+
+
+def observation_warnings(
+    observed: ObservedMaps,
+    instrument: Instrument,
+    nside: int,
+    resolution: Resolution | None,
+    model: SpectralModel = DUST_AND_SYNCHROTRON,
+) -> list[str]:
+    """What looks wrong in maps that have been read, see `read_observed_maps`.
+
+    Parameters
+    ----------
+    observed : ObservedMaps
+    instrument : Instrument
+    nside : int
+    resolution : Resolution, or None
+        That the maps are at.
+    model : SpectralModel
+        Its spectral parameters where fits start are those of the foregrounds.
+
+    Returns
+    -------
+    list of str
+        Of holes, of bands that are not like the others, and of noise that is not as stated.
+    """
+    labels, sigma = instrument.labels, map_noise(instrument, nside, resolution)
+    warnings = list(_hole_warnings(observed.seen, np.isfinite(sigma).all(axis=1), labels))
+    common = observed.seen.all(axis=0) & np.isfinite(sigma).all(axis=(0, 1))
+    if common.sum() < FEWEST_PIXELS:
+        return [
+            *warnings,
+            f"{KEY}: all bands together see {common.sum()} pixels, too few to compare them",
+        ]
+    sigma = sigma[..., common] if sigma.shape[-1] > 1 else sigma
+    bandpasses = instrument.bandpasses(SIMULATED_NODES)
+    found = signals_of(observed.maps[..., common], sigma, bandpasses, model)
+    wrong = [one.wrong() for one in found]
+    if None in wrong:
+        warnings.append(_disagreement(found, bandpasses))
+        bad = set()
+    else:
+        bad = set().union(*wrong)
+        warnings += _band_warnings(found, bad, bandpasses)
+    if bad or None in wrong:
+        warnings += _exchange_warnings(found, labels)
+    halves = None if observed.splits is None else observed.splits[..., common]
+    good = [band for band in range(len(labels)) if band not in bad]
+    return warnings + list(_noise_warnings(found, good, labels, halves, sigma))
+
+
+def map_noise(instrument: Instrument, nside: int, resolution: Resolution | None) -> np.ndarray:
+    """rms of the noise of maps at a resolution, µK_CMB.
+
+    Returns
+    -------
+    array (n_bands, 1 or 2, 12 nside² or 1)
+        Infinite where a band sees nothing.
+    """
+    white, correlated = noise_of(instrument, nside, resolution)
+    if correlated is None:
+        return beside_maps(white.sigma)
+    of_ell = (2 * np.arange(3 * nside) + 1) / (12 * nside**2)
+    power = (1 + correlated.excess) * correlated.factor**2
+    # Without a resolution noise is not cut off at a multipole.
+    variance = power @ of_ell if resolution else 1 + correlated.excess @ of_ell
+    return beside_maps(correlated.white.scaled(np.sqrt(variance)).sigma)
+
+
+def signals_of(
+    maps: np.ndarray, sigma: np.ndarray, bandpasses: Bandpasses, model: SpectralModel
+) -> tuple[Signals, Signals]:
+    """What bands have in common in Q and in U.
+
+    Parameters
+    ----------
+    maps : array (n_bands, 2, n_pixels), µK_CMB
+    sigma : array that broadcasts with them
+    bandpasses : Bandpasses
+    model : SpectralModel
+    """
+    columns = [np.ones(len(bandpasses))]
+    columns += [one.in_bands(bandpasses, *one.start) for one in model.components]
+    # Bands have the same say in how bright a pixel is, whatever they are in.
+    power = np.sum(maps**2, axis=1)
+    weights = 1 / np.mean(power / np.median(power, axis=1, keepdims=True), axis=0)
+    weights /= weights.sum()
+    noise = np.broadcast_to(sigma, maps.shape) ** 2 @ weights
+    return tuple(
+        Signals((qu * weights) @ qu.T, of_stokes, np.stack(columns, axis=1), len(weights))
+        for qu, of_stokes in zip(np.moveaxis(maps, 1, 0), noise.T, strict=True)
+    )
+
+
+def _band_warnings(found, bad, bandpasses) -> Iterator[str]:
+    good = [band for band in range(len(bandpasses)) if band not in bad]
+    for band in sorted(bad):
+        gains = [one.gain(band, good)[0] for one in found]
+        yield (
+            f"{KEY}: {bandpasses.labels[band]} has {gains[0]:.3g} times the Q and {gains[1]:.3g} "
+            "times the U that the other bands let expect of CMB and foregrounds"
+            f"{_like(gains, band, bandpasses)}"
+        )
+
+
+def _like(gains, band, bandpasses) -> str:
+    """Which known mistake has such gains, and where to look."""
+    q, u = gains
+    size = np.sqrt(abs(q * u))
+    if max(abs(q), abs(u)) > LIKE**2 * min(abs(q), abs(u)):
+        return "; look at its columns, and whether its file is that of the band"
+    words = []
+    if q * u < 0:
+        words.append("a wrong polarization_convention, or sign of U")
+    elif q < 0:
+        words.append("a wrong sign")
+    factors = {
+        unit: ucmb_per("K_CMB", bandpasses)[band] / ucmb_per(unit, bandpasses)[band]
+        for unit in UNITS
+    }
+    mistakes = {f"{unit} taken for K_CMB": factor for unit, factor in factors.items()}
+    mistakes |= {f"K_CMB taken for {unit}": 1 / factor for unit, factor in factors.items()}
+    nearest = min(mistakes, key=lambda mistake: abs(np.log(size / mistakes[mistake])))
+    if abs(np.log(size / mistakes[nearest])) < np.log(LIKE) < abs(np.log(size)):
+        words.append(f"a wrong unit, such as {nearest}")
+    return f": it looks like {' and '.join(words)}" if words else "; look at its unit and its file"
+
+
+def _disagreement(found, bandpasses) -> str:
+    """No few bands are wrong: all may be in another unit."""
+    for unit in ("K_RJ", "MJy/sr"):
+        factors = ucmb_per(unit, bandpasses)
+        every = range(len(factors))
+        if max(one.scaled(factors).misfit(every) for one in found) < 1:
+            return (
+                f"{KEY}: bands do not agree on CMB and foregrounds, but would in {unit}; look at "
+                "observation.unit"
+            )
+    every = range(len(bandpasses))
+    gains = ", ".join(
+        f"{label} {found[0].gain(band, every)[0]:.3g} and {found[1].gain(band, every)[0]:.3g}"
+        for band, label in enumerate(bandpasses.labels)
+    )
+    return (
+        f"{KEY}: bands do not agree on CMB and foregrounds, whichever few are left out; times the "
+        f"Q and U that the others let expect they have: {gains}; look at units, files, columns and "
+        "polarization_convention"
+    )
+
+
+def _exchange_warnings(found, labels) -> Iterator[str]:
+    every = range(len(labels))
+    for one, other in combinations(every, 2):
+        if max(signals.exchanged(one, other).misfit(every) for signals in found) < 1:
+            yield (
+                f"{KEY}: all bands agree if {labels[one]} and {labels[other]} are exchanged; look "
+                "whether their files are"
+            )
+
+
+def _noise_warnings(found, good, labels, splits, sigma) -> Iterator[str]:
+    """Of noise by the splits; without, by the combination of bands that has the least variance."""
+    if splits is not None:
+        halves = np.sqrt(np.mean((splits[0] - splits[1]) ** 2, axis=(1, 2))) / 2
+        stated = np.sqrt(np.mean(np.broadcast_to(sigma**2, splits.shape[1:]), axis=(1, 2)))
+        for label, ratio in zip(labels, halves / stated, strict=True):
+            if not 1 / NOISE < ratio < NOISE:
+                yield (
+                    f"{KEY}: splits of {label} differ by {ratio:.3g} times the noise that the "
+                    "instrument file states; correct its depth, hits or variance, or the unit"
+                )
+        return
+    least = []
+    for signals in found:
+        white = 1 / np.sqrt(signals.noise[good])
+        least.append(
+            np.linalg.eigvalsh(signals.covariance[np.ix_(good, good)] * np.outer(white, white))[0]
+        )
+    ratio = np.sqrt(np.mean(least))
+    if not 1 / NOISE < ratio < NOISE:
+        yield (
+            f"{KEY}: the combination of bands with the least variance has {ratio:.3g} times the "
+            "noise that the instrument file states; correct its depth, hits or variance, or "
+            "observation.unit"
+        )
+
+
+def _hole_warnings(seen, covered, labels) -> Iterator[str]:
+    for band, label in enumerate(labels):
+        others = np.delete(seen, band, axis=0).all(axis=0)
+        missing = np.sum(others & ~seen[band])
+        if missing > HOLES * max(others.sum(), 1):
+            yield (
+                f"{KEY}: {label} does not know {missing} of {others.sum()} pixels that all other "
+                "bands do: they are 0, UNSEEN, NaN or not listed, and not used of that band"
+            )
+        without = np.sum(seen[band] & ~np.broadcast_to(covered, seen.shape)[band])
+        if without > HOLES * seen[band].sum():
+            yield (
+                f"{KEY}: {label} has a map in {without} pixels without hits or with an infinite "
+                "variance: they are not used of that band"
+            )
+        unseen = np.sum(covered[band] & ~seen[band]) if covered.shape[-1] > 1 else 0
+        if unseen > HOLES * covered[band].sum():
+            yield (
+                f"{KEY}: {label} has hits or a variance in {unseen} pixels without a map: they are "
+                "not used of that band"
+            )
