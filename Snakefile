@@ -31,6 +31,7 @@ localrules:
     compute_cmb_spectra,
     simulate_cmb,
     draw_regions,
+    summarize_observation,
     prepare_templates,
     bin_theory,
     gather_residuals,
@@ -51,17 +52,29 @@ rule all:
         [f"{RESULTS}/tables/published_vs_here.csv"] if PUBLISHED else [],
 
 
-include: "workflow/rules/simulate.smk"
+include: "workflow/rules/theory.smk"
 include: "workflow/rules/regions.smk"
-include: "workflow/rules/patches.smk"
-include: "workflow/rules/mocks.smk"
-include: "workflow/rules/fit.smk"
-include: "workflow/rules/clean.smk"
-include: "workflow/rules/r.smk"
-include: "workflow/rules/report.smk"
-include: "workflow/rules/benchmark.smk"
-include: "workflow/rules/validation.smk"
-include: "workflow/rules/search.smk"
+
+
+if PLAN.is_observed:
+
+    # Maps that are brought.
+    include: "workflow/rules/observed.smk"
+
+else:
+
+    include: "workflow/rules/simulate.smk"
+    include: "workflow/rules/patches.smk"
+    include: "workflow/rules/mocks.smk"
+    include: "workflow/rules/fit.smk"
+    include: "workflow/rules/clean.smk"
+    include: "workflow/rules/r.smk"
+    include: "workflow/rules/report.smk"
+    include: "workflow/rules/benchmark.smk"
+    include: "workflow/rules/validation.smk"
+    include: "workflow/rules/search.smk"
+
+
 include: "workflow/rules/figures.smk"
 
 

@@ -1,8 +1,8 @@
 """Add up what the jobs of a run have cost."""
 
 from patchsep.files.tables import write_tables
-from patchsep.running.shards import measure_cost
 from patchsep.running.jobs import begin
+from patchsep.running.shards import measure_cost
 
 
 def main(snakemake):

@@ -37,9 +37,9 @@ if not Path(patchsep.__file__).resolve().is_relative_to(Path(PACKAGE_HOME).resol
     )
 
 from patchsep.figures.registry import (
-    FIGURES,
     figure_files,
     figure_problems,
+    figures_of,
     first_figure,
 )
 from patchsep.files.fingerprints import file_content, fingerprint, sampled_content
@@ -51,7 +51,7 @@ from patchsep.running.data_checks import (
     template_contents,
     unknown_parameters,
 )
-from patchsep.running.plan import Plan
+from patchsep.running.observed import observed_files, plan_of
 from patchsep.running.provenance import (
     begin_run,
     code_fingerprint,
@@ -77,7 +77,7 @@ try:
         source=" + ".join(map(str, CONFIG_SOURCES)) or "config",
         with_data=workflow.is_main_process,
     )
-    PLAN = Plan(SETTINGS)
+    PLAN = plan_of(SETTINGS)
     # What a run ends with.
     PUBLISHED, PUBLISHED_TABLES = PLAN.published()
     if workflow.is_main_process and (problems := figure_problems(PLAN)):
@@ -181,6 +181,8 @@ NOISE_CONTENT = [
     for path in paths
 ]
 PUBLISHED = [given(path) for path in PUBLISHED]
+# Files of observed maps, to be read and never written to.
+OBSERVED_FILES = observed_files(SETTINGS)
 # What the data of the training sky are made of.
 TRAINING_SKY = {
     "instrument": ancient(INSTRUMENT),
@@ -272,15 +274,7 @@ def table_in_report(name):
     return [f"{RESULTS}/tables/{name}.csv", page]
 
 
-TABLES = multiext(
-    f"{RESULTS}/tables/",
-    "summary.csv",
-    "summary.parquet",
-    "configurations.csv",
-    "selection.csv",
-    "gains.csv",
-    "summary.txt",
-)
+TABLES = [f"{RESULTS}/tables/{name}" for name in PLAN.tables]
 FIGURE_FILES = [
     path for name in SETTINGS["figures"]["drawn"] for path in figure_files(PLAN, name)
 ]

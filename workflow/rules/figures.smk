@@ -6,7 +6,7 @@ from patchsep.figures.registry import figure_path, figure_shows, module_of
 FIGURE_STYLE = {key: SETTINGS["figures"][key] for key in ("font_size", "resolution")}
 
 
-for name, figure in FIGURES.items():
+for name, figure in figures_of(PLAN).items():
     shown = figure_shows(PLAN, name)
     path = figure_path(name)
 

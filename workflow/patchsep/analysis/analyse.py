@@ -1,6 +1,5 @@
 """From an observation and its mock skies to bandpowers, r, null tests and what drives r."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +18,13 @@ from .mock_maps import MockMaps, cmb_of
 from .null_tests import agreement_test, bandpower_test, difference_test, null_table
 from .tensor_ratio import bins_within, estimate_r_of_bandpowers, r_of_mocks
 
-log = logging.getLogger(__name__)
+# What is read off a likelihood of r.
+READ_OFF = ["r_hat", "sigma_r_minus", "sigma_r_plus", "r_upper68"] + [
+    f"r{percent}{kind}_{end}"
+    for kind in ("", "_physical")
+    for percent in (68, 95)
+    for end in ("low", "high")
+]
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,8 @@ class Analysis:
         -------
         DataFrame
             `region`, `ell_low`, `ell_high` (NaN of all multipoles), r_hat with its errors and
-            intervals; NaN where r cannot be measured.
+            intervals, NaN where r cannot be measured; whether the fit of the maps `converged`, and
+            `n_unconverged_mocks`.
         """
         whole = (np.nan, np.nan)
         asked = [(name, whole, self.estimate(name)) for name in self.regions]
@@ -150,16 +156,13 @@ class Analysis:
         ]
         return pd.DataFrame(
             [
-                {"region": region, "ell_low": low, "ell_high": high}
-                | (
-                    {}
-                    if estimate is None
-                    else estimate.headline
-                    | estimate.intervals()
-                    | estimate.intervals(0.0, "_physical")
-                )
+                {"region": region, "ell_low": low, "ell_high": high, **_read_off(estimate)}
                 for region, (low, high), estimate in asked
-            ]
+            ],
+            columns=["region", "ell_low", "ell_high", *READ_OFF],
+        ).assign(
+            converged=self.cleaned.converged,
+            n_unconverged_mocks=int((~self.mocks.converged).sum()),
         )
 
     def curves(self) -> pd.DataFrame:
@@ -214,3 +217,9 @@ class Analysis:
             self.ranges,
             {name: weighted(part) for name, part in self.parts.items()},
         )
+
+
+def _read_off(estimate):
+    if estimate is None:
+        return {}
+    return estimate.headline | estimate.intervals() | estimate.intervals(0.0, "_physical")

@@ -9,7 +9,7 @@ from ..fields.fit import fit_fields
 from ..fields.prior import FieldPrior
 from ..inference.field_skies import WholeSky
 from ..separation.cleaning import clean
-from ..separation.partitions import Partitions
+from ..separation.partitions import Partitions, partition, values_of
 
 
 @dataclass(frozen=True)
@@ -81,3 +81,38 @@ def patch_cleaner(
         )
 
     return cleaned
+
+
+def cleaner_of(
+    sky: WholeSky,
+    priors: Sequence[FieldPrior],
+    configurations: Mapping[str, str],
+    patches: Mapping,
+    **limits,
+) -> Cleaner:
+    """The way of a method: of patches where it has `configurations`, else of fields.
+
+    Parameters
+    ----------
+    sky : WholeSky
+    priors : sequence of FieldPrior
+        Of fields, as they have been measured.
+    configurations : dict of str to str
+        By region.
+    patches : mapping
+        `strategy`, `seed` and what else `partitions.partition` takes of a method.
+    limits :
+        `max_iterations` and `tolerance` of fits.
+    """
+    if not configurations:
+        return field_cleaner(sky, priors, **limits)
+    partitions = {
+        region.region: partition(
+            nside=region.nside,
+            pixels=region.pixels,
+            values=values_of([configurations[region.region]], sky.model.names),
+            **patches,
+        )
+        for region in sky.regions
+    }
+    return patch_cleaner(sky, configurations, partitions, **limits)

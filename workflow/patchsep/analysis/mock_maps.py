@@ -14,7 +14,7 @@ import pandas as pd
 from ..fields.evidence import MeasuredFields
 from ..fields.fit import recover_cmb
 from ..files.whole import checked, whole
-from ..inference.field_skies import WholeSky, mock_foregrounds_of_fields
+from ..inference.field_skies import WholeSky, mock_foregrounds_of_fields, mock_parameters_of_fields
 from ..instrument.beam import common_window
 from ..observation.observation import Observation
 from ..sky.harmonics import gaussian_qu
@@ -38,6 +38,8 @@ class MockMaps:
         The cleaned maps.
     difference : array, or of no skies
         What the parameters found make of half the splits' difference.
+    parameter_errors : array (n_skies, n_parameters, n_pixels)
+        Spectral parameters found less those that the skies have.
     converged : bool array (n_skies,)
     """
 
@@ -46,6 +48,7 @@ class MockMaps:
     residual: np.ndarray
     cleaned: np.ndarray
     difference: np.ndarray
+    parameter_errors: np.ndarray
     converged: np.ndarray
 
     @property
@@ -160,6 +163,9 @@ def clean_mocks(
                     for number, parameters in zip(group, fits.parameters[len(group) :], strict=True)
                 ]
             )
+        drawn_parameters = [
+            mock_parameters_of_fields(sky, measured, number, seed) for number in group
+        ]
         e_modes = np.stack([e for _, e, _, _ in drawn])
         found.append(
             MockMaps(
@@ -168,6 +174,7 @@ def clean_mocks(
                 residual=residual,
                 cleaned=cleaned,
                 difference=difference,
+                parameter_errors=fits.parameters[len(group) :] - drawn_parameters,
                 converged=np.all(np.split(fits.converged, 2), axis=0),
             )
         )

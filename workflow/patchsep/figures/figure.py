@@ -36,6 +36,8 @@ class Figure:
         Parameter of which a method must have a template, likewise.
     needs : {"", "parameters", "patches", "fields"}
         What every method must have that is shown, if anything.
+    of : tuple of {"simulated", "observed"}
+        Runs that have it.
     missing : function of plan and methods, str
         What the figure needs of the methods and does not find, in words; empty if it finds all.
     suffix : {"csv", "parquet"}
@@ -53,6 +55,7 @@ class Figure:
     strategy: str = ""
     template: str = ""
     needs: str = ""
+    of: tuple[str, ...] = ("simulated",)
     missing: Callable[..., str] = lambda plan, methods: ""
     suffix: str = "csv"
     wildcard: str = ""

@@ -335,6 +335,7 @@ FIGURES = {
         },
         inputs=lambda plan, shown: {"regions": f"{plan.results}/maps/regions.fits"},
         suffix="parquet",
+        of=("simulated", "observed"),
     ),
     "patches": _patches(methods=lambda plan: plan.patch_methods),
     "kmeans_patches": _patches(

@@ -302,7 +302,9 @@ def plot_influence(data: pd.DataFrame, _) -> plt.Figure:
 
 
 def _of_method(section, table, plot, inputs, **options) -> Figure:
-    return Figure(section, table, plot, inputs=inputs, wildcard="method", **options)
+    return Figure(
+        section, table, plot, inputs=inputs, wildcard="method", of=("observed",), **options
+    )
 
 
 def _files(**names) -> dict:

@@ -2,9 +2,10 @@
 
 from itertools import product
 
-from . import configurations, fields, maps, methods, selected, validation
+from . import configurations, fields, maps, methods, observed, selected, validation
+from .figure import Figure
 
-MODULES = (maps, fields, selected, methods, validation, configurations)
+MODULES = (maps, fields, selected, methods, observed, validation, configurations)
 FIGURES = dict(
     sorted(
         (entry for module in MODULES for entry in module.FIGURES.items()),
@@ -13,7 +14,13 @@ FIGURES = dict(
 )
 
 # What to look at before all else.
-FIRST = ("methods", "selection", "r_likelihoods")
+FIRST = ("methods", "bandpowers", "selection", "r_likelihoods")
+
+
+def figures_of(plan) -> dict[str, Figure]:
+    """Figures that a run can have."""
+    kind = "observed" if plan.is_observed else "simulated"
+    return {name: figure for name, figure in FIGURES.items() if kind in figure.of}
 
 
 def module_of(name: str) -> str:
@@ -62,7 +69,14 @@ def is_shown(plan, name: str) -> bool:
 
 def figure_problems(plan) -> list[str]:
     """Figures that a run draws and that would have nothing to show, in the user's words."""
-    drawn = [name for name in plan.settings["figures"]["drawn"] if is_shown(plan, name)]
+    asked, known = plan.settings["figures"]["drawn"], figures_of(plan)
+    if unknown := [name for name in asked if name not in known]:
+        maps = "observed" if plan.is_observed else "simulated"
+        return [
+            f"figures.drawn: {name} is not of {maps} maps; remove it (known are {', '.join(known)})"
+            for name in unknown
+        ]
+    drawn = [name for name in asked if is_shown(plan, name)]
     found = {name: _missing(plan, name) for name in drawn}
     return [
         f"figures.drawn: {name} would show nothing, for {missing}; remove it, or give it something "

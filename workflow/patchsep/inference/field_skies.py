@@ -126,6 +126,34 @@ def amplitudes_of(model: SpectralModel, recovery) -> dict[str, np.ndarray]:
     return {name: np.stack(maps) for name, maps in components}
 
 
+def mock_parameters_of_fields(
+    sky: WholeSky, measured: MeasuredFields, number: int, seed: int
+) -> np.ndarray:
+    """Spectral parameters (n_parameters, n_pixels) of a mock sky, drawn from measured fields.
+
+    Parameters
+    ----------
+    sky : WholeSky
+    measured : MeasuredFields
+    number, seed : int
+        Of the mock sky.
+    """
+    found, basis = np.asarray(measured.maximum.at.parameters), sky.basis(measured.priors)
+    streams = np.random.default_rng([seed, number]).spawn(len(measured.priors))
+    maps = []
+    for k, (prior, rng) in enumerate(zip(measured.priors, streams, strict=True)):
+        if prior.kind in ("value", "patches"):
+            drawn = found[k]
+        elif basis.parts[k]:
+            first = measured.maximum.coefficients[basis.slices[k]][0]
+            drawn = prior.draw(prior.offset * first, sky.pixels, sky.nside, rng)
+        else:
+            offset = np.median(found[k] - prior.mean)
+            drawn = prior.draw(offset, sky.pixels, sky.nside, rng)
+        maps.append(np.clip(drawn, *sky.model.parameters[k].bounds))
+    return np.stack(maps)
+
+
 def mock_foregrounds_of_fields(
     sky: WholeSky,
     measured: MeasuredFields,
@@ -145,34 +173,17 @@ def mock_foregrounds_of_fields(
         Of the mock skies.
     seed : int
     """
-    amplitudes = amplitudes_of(
-        sky.model, recover_cmb(measured.maximum.at.parameters, observation, sky.bands)
-    )
-    found = np.asarray(measured.maximum.at.parameters)
-    basis = sky.basis(measured.priors)
-
-    def parameters(number):
-        streams = np.random.default_rng([seed, number]).spawn(len(measured.priors))
-        maps = []
-        for k, (prior, rng) in enumerate(zip(measured.priors, streams, strict=True)):
-            if prior.kind in ("value", "patches"):
-                drawn = found[k]
-            elif basis.parts[k]:
-                first = measured.maximum.coefficients[basis.slices[k]][0]
-                drawn = prior.draw(prior.offset * first, sky.pixels, sky.nside, rng)
-            else:
-                offset = np.median(found[k] - prior.mean)
-                drawn = prior.draw(offset, sky.pixels, sky.nside, rng)
-            maps.append(np.clip(drawn, *sky.model.parameters[k].bounds))
-        return np.stack(maps)
+    recovery = recover_cmb(measured.maximum.at.parameters, observation, sky.bands)
+    amplitudes = amplitudes_of(sky.model, recovery)
 
     def observed(number):
         """With errors of the bands as large as the data leave them."""
+        parameters = mock_parameters_of_fields(sky, measured, number, seed)
         if not sky.nuisance:
-            return emission(sky.bandpasses, parameters(number), amplitudes, sky.model)
+            return emission(sky.bandpasses, parameters, amplitudes, sky.model)
         left = sky.nuisance.draw(np.random.default_rng([seed, number, len(measured.priors)]))
         bandpasses = left.shift(sky.bandpasses)
-        return left.response @ emission(bandpasses, parameters(number), amplitudes, sky.model)
+        return left.response @ emission(bandpasses, parameters, amplitudes, sky.model)
 
     return np.stack([observed(number) for number in numbers])
 

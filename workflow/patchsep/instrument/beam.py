@@ -102,6 +102,12 @@ class Resolution:
         """Of the settings `resolution`."""
         return cls(**settings) if settings else None
 
+    @property
+    def settings(self) -> dict[str, float]:
+        """The same in the words of the settings."""
+        given = {"fwhm": self.fwhm, "high_pass": self.high_pass}
+        return {key: value for key, value in given.items() if value is not None}
+
     def window(self, lmax: int) -> np.ndarray:
         """What maps have of the sky's E and B modes: array (lmax + 1,)."""
         ell = np.arange(lmax + 1.0)

@@ -61,19 +61,15 @@ class Observation:
     ) -> "Observation":
         """Of maps (n_bands, 2, 12 nside²) of the whole sky, and two or no splits of them.
 
-        What a band does not see, where its noise is infinite, may have any value.
+        Where a band's map is NaN it sees nothing, whatever is said of its noise.
         """
-        pixels = np.concatenate([region.pixels for region in regions])
-        seen = [np.isfinite(region.noise.sigma) for region in regions]
-        is_seen = np.concatenate(seen, axis=-1) if seen[0].ndim > 1 else seen[0][:, None]
-        if is_seen.ndim < 3:
-            is_seen = is_seen[:, None]
 
         def of_regions(values):
-            return np.where(is_seen, values[..., pixels], 0.0)
+            pixels = np.concatenate([region.pixels for region in regions])
+            return np.nan_to_num(values[..., pixels])
 
         return cls(
-            regions,
+            [_where_seen(region, maps) for region in regions],
             of_regions(maps),
             np.stack(list(map(of_regions, splits))) if len(splits) else None,
             resolution,
@@ -115,3 +111,15 @@ class Observation:
             maps=others(self.maps),
             splits=None if self.splits is None else np.delete(self.splits, number, axis=1),
         )
+
+
+def _where_seen(region: ObservedRegion, maps: np.ndarray) -> ObservedRegion:
+    """The region with infinite noise where maps are NaN."""
+    seen = np.isfinite(maps[..., region.pixels]).all(axis=1)
+    if seen.all():
+        return region
+    sigma = region.noise.sigma
+    if sigma.ndim == 1:
+        sigma = sigma[:, None]
+    seen = seen[:, None] if sigma.ndim == 3 else seen
+    return replace(region, noise=replace(region.noise, sigma=np.where(seen, sigma, np.inf)))

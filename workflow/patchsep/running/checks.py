@@ -344,6 +344,8 @@ def _test_sets(settings) -> dict[str, dict]:
 
 def _test_set_problems(settings) -> list[str]:
     """What is selected is tested on what the selection has not seen."""
+    if not settings["test_sets"]:
+        return []
     seen = {
         "cmb_seeds": {settings["cmb"]["seed"]: "cmb.seed"},
         "noise_seeds": {

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 
 from ..fields.prior import FIELDS
+from ..instrument.instrument import read_instrument
+from ..observation.observed_files import band_files
 from ..separation.patches import STRATEGIES
 from ..sky.regions import DUST_INTENSITY, cuts_of
+from .plan import Plan
 from .schema import all_of
 from .shards import realization_shards
 
@@ -20,8 +22,9 @@ OBSERVED_STRATEGIES = (
     FIELDS,
     *(name for name, one in STRATEGIES.items() if one.maps_from is None),
 )
-# Figures of a run, if it does not say others.
-DRAWN = ["regions", "cleaned_maps", "parameter_spectra", "bandpowers", "null_tests", "influence"]
+# Of a run, if it does not say others: figures, and mock skies.
+DRAWN = ["regions", "cleaned_maps", "bandpowers", "null_tests", "influence"]
+N_MOCKS = 100
 
 
 def is_observed(config: Mapping) -> bool:
@@ -47,6 +50,15 @@ def needed_problems(config: Mapping) -> list[str]:
         f"{name}: of simulated skies, and observation has maps; remove one of the two keys"
         for name in [*(name for name in SIMULATED if name in config), *drawn]
     ]
+
+
+def with_observed_defaults(config: Mapping) -> Mapping:
+    """A configuration with what observed maps have where it does not say so."""
+    if not is_observed(config):
+        return config
+    figures = {"drawn": DRAWN} | config.get("figures", {})
+    mocks = {"skies": N_MOCKS} | config.get("mocks", {})
+    return config | {"figures": figures, "mocks": mocks}
 
 
 def observed_problems(settings: Mapping) -> list[str]:
@@ -88,12 +100,26 @@ def observed_problems(settings: Mapping) -> list[str]:
     return problems
 
 
-class Observed:
-    """What a `Plan` of observed maps has to do."""
+def observed_files(settings: Mapping) -> list[str]:
+    """Files of observed maps and splits; none of a run of simulated ones."""
+    if not is_observed(settings):
+        return []
+    labels = read_instrument(settings["instrument"]).labels
+    of_keys = band_files(settings[OBSERVATION], labels).values()
+    return sorted({file.path for of_key in of_keys for file in of_key})
 
-    @property
-    def is_observed(self) -> bool:
-        return is_observed(self.settings)
+
+def plan_of(settings: Mapping) -> Plan:
+    """The plan of a run, of simulated or of observed maps."""
+    return ObservedPlan(settings) if is_observed(settings) else Plan(settings)
+
+
+class ObservedPlan(Plan):
+    """The plan of a run of observed maps: no skies are simulated, and nothing is selected."""
+
+    is_observed = True
+    tables = "summary.csv", "summary.txt", "provenance.json"
+    sets, skies, gridded, galaxies = {}, {}, {}, {}
 
     @property
     def observed_maps(self) -> dict[str, list[str]]:
@@ -102,11 +128,6 @@ class Observed:
         splits = "splits" in self.settings[OBSERVATION]
         numbered = [f"{folder}_split_{number}.fits" for number in (1, 2)] if splits else []
         return {"maps": [f"{folder}.fits"], "splits": numbered}
-
-    @property
-    def foreground_method(self) -> str:
-        """The method whose fields mock skies are drawn from: the first that has any."""
-        return self.field_methods[0]
 
     @cached_property
     def mock_shards(self) -> dict[str, list[int]]:
@@ -120,13 +141,51 @@ class Observed:
         per_shard = self.settings["fit"]["realizations_per_shard"]
         return realization_shards(self.settings["validation"]["realizations"], per_shard)
 
-    def observed_configurations(self, wildcards) -> dict[str, str]:
+    def _configurations(self, wildcards):
         """The one configuration of patches in every region; of fields none."""
         if wildcards.method in self.field_methods:
             return {}
+        return {region: self.configurations(wildcards.method, region)[0] for region in self.regions}
+
+    def _patches(self, wildcards):
+        """How the patches of a method are drawn, as `partitions.partition` has it."""
+        seed = self.methods[wildcards.method]["seed"]
+        return self.patch_options(wildcards) | {"seed": seed}
+
+    @property
+    def cleaning(self) -> dict:
+        """Params of rules that clean maps with any method."""
         return {
-            region: self.configurations(wildcards.method, region)[0] for region in self.regions
+            "configurations": self._configurations,
+            "patches": self._patches,
+            "model": self.model_settings,
+            "fit": self.fit,
         }
+
+    @property
+    def analysis(self) -> dict:
+        """Params of r, as `analysis.Analysis` has them."""
+        likelihood = self.settings["likelihood"]
+        return {
+            "pixel_weights": self.settings["spectra"]["pixel_weights"][0],
+            **{key: likelihood[key] for key in ("amplitude_scatter", "multipole_ranges")},
+        }
+
+    def priors(self, wildcards) -> dict[str, str]:
+        """Spectra of the fields of mock skies, and of the method; of patches the same."""
+        folder = f"{self.results}/observed"
+        method = (
+            wildcards.method if wildcards.method in self.field_methods else self.field_methods[0]
+        )
+        return {
+            "foregrounds": f"{folder}/{self.field_methods[0]}/priors.npz",
+            "priors": f"{folder}/{method}/priors.npz",
+        }
+
+    def mock_files(self, wildcards) -> list[str]:
+        """Cleaned mock skies of all jobs of a method."""
+        folder = f"{self.results}/observed/{wildcards.method}/mocks"
+        return [f"{folder}/{shard}.npz" for shard in self.mock_shards]
 
     def choice_problems(self) -> list[str]:
         """Grids of patches, of which there is nothing to select one with."""
@@ -138,23 +197,3 @@ class Observed:
             for region in self.regions
             if len(several := self.configurations(name, region)) > 1
         ]
-
-    @property
-    def observed_results(self) -> list[str]:
-        """What a run of observed maps makes, figures apart."""
-        tables = [f"{self.results}/observed/{method}/r.csv" for method in self.methods]
-        return [*tables, f"{self.results}/observed/provenance.json"]
-
-
-def user_files(settings: Mapping, bands) -> list[str]:
-    """Files of maps and splits that the settings name for some bands."""
-    section = settings[OBSERVATION]
-    given = [section.get("maps"), *section.get("splits", [])]
-    return [
-        str(Path(one[band] if isinstance(one, Mapping) else one.replace("{band}", band)))
-        for one in given
-        if one
-        for band in bands
-    ]
-
-

@@ -50,6 +50,12 @@ class Plan(Shards):
     """The plan of a run, of `settings` that `load_settings` returned."""
 
     settings: Mapping
+    is_observed = False
+    # What a run ends with, below its folder `tables`.
+    tables = (
+        *("summary.csv", "summary.parquet", "configurations.csv"),
+        *("selection.csv", "gains.csv", "summary.txt"),
+    )
 
     @property
     def results(self) -> str:

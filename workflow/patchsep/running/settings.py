@@ -9,6 +9,7 @@ from ..fields.prior import OF_PIXELS
 from ..instrument.beam import Resolution
 from ..instrument.instrument import Instrument, read_instrument
 from ..instrument.miscalibration import Miscalibration
+from ..observation.observed_checks import observation_problems
 from ..observation.usable import beam_problems, model_problems, noise_problems
 from ..separation.ilc import FEWEST_BANDS, ILC
 from ..sky.components import Tabulated
@@ -18,6 +19,13 @@ from .checks import cross_check
 from .data_checks import (
     data_problems,
     drawn_region_problems,
+)
+from .observed import (
+    ObservedPlan,
+    is_observed,
+    needed_problems,
+    observed_problems,
+    with_observed_defaults,
 )
 from .schema import (
     as_list,
@@ -62,9 +70,9 @@ def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
     components = _read_components(given, source)
     model = spectral_model(components) if components else DUST_AND_SYNCHROTRON
     schema = read_schema("config", model)
-    problems = schema_problems(config, schema)
+    problems = schema_problems(config, schema) or needed_problems(config)
     if not problems:
-        settings = with_defaults(config, schema)
+        settings = with_defaults(with_observed_defaults(config), schema)
         settings["components"] = components or settings["components"]
         regions = settings["regions"]
         for method in settings["methods"].values():
@@ -74,6 +82,8 @@ def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
         for section in ("benchmark", "search"):
             settings[section].setdefault("region", list(area_of_regions(regions))[-1])
         problems = cross_check(settings)
+        if is_observed(settings):
+            problems += observed_problems(settings)
         if with_data and not problems:
             problems = data_problems(settings)
     raise_problems(problems, source)
@@ -81,6 +91,8 @@ def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
     instrument = _check_instruments(settings, source, with_data)
     if with_data:
         raise_problems(drawn_region_problems(settings, instrument), source)
+        if is_observed(settings):
+            raise_problems(_maps_problems(settings, instrument), source)
     _check_published(settings["published"], source)
     for method in settings["methods"].values():
         method["patches"] = _complete_patches(method, areas_of(regions), model.names)
@@ -89,6 +101,8 @@ def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
     for test_set in settings["test_sets"].values():
         test_set.setdefault("r", settings["cmb"]["r"])
         test_set.setdefault("methods", list(settings["methods"]))
+    if is_observed(settings):
+        raise_problems(ObservedPlan(settings).choice_problems(), source)
     return settings
 
 
@@ -97,6 +111,14 @@ def _with_text_keys(content):
     if isinstance(content, dict):
         return {str(key): _with_text_keys(value) for key, value in content.items()}
     return content
+
+
+def _maps_problems(settings, instrument) -> list[str]:
+    """What is wrong with observed maps, read as jobs will read them."""
+    resolution = Resolution.of(settings.get("resolution"))
+    model = spectral_model(settings["components"])
+    section = settings["observation"]
+    return observation_problems(section, instrument, settings["nside"], resolution, model)
 
 
 def _complete_patches(method, areas, names) -> dict[str, list[dict[str, list[int]]]]:

@@ -1,0 +1,62 @@
+"""Clean observed maps, and measure bandpowers and r of what is left."""
+
+from patchsep.analysis.analyse import Analysis, clean_observation
+from patchsep.analysis.cleaning import cleaner_of
+from patchsep.analysis.foreground_fields import fit_foregrounds, read_priors
+from patchsep.analysis.mock_maps import MockMaps
+from patchsep.analysis.products import (
+    bandpower_table,
+    covariance_table,
+    products_of,
+    window_table,
+)
+from patchsep.files.maps import write_maps
+from patchsep.files.sacc_file import write_sacc
+from patchsep.files.tables import read_table, write_table
+from patchsep.inference.field_skies import WholeSky, moment_tests
+from patchsep.instrument.beam import common_window
+from patchsep.observation.observation import Observation
+from patchsep.running.jobs import begin
+from patchsep.sky.spectral_model import spectral_model
+
+
+def main(snakemake):
+    given, params, output = snakemake.input, snakemake.params, snakemake.output
+    observation = Observation.of_files(given)
+    sky = WholeSky(observation.regions, spectral_model(**params.model))
+    clean = cleaner_of(
+        sky, read_priors(given.priors), params.configurations, params.patches, **params.fit
+    )
+    analysis = Analysis(
+        cleaned=clean_observation(observation, sky, clean),
+        mocks=MockMaps.read(given.mocks),
+        parts=sky.parts(),
+        pixels=sky.pixels,
+        nside=sky.nside,
+        theory=read_table(given.theory),
+        spectra=params.spectra,
+        **params.analysis,
+    )
+    write_maps(output.cleaned, **products_of(analysis, observation, sky))
+    bandpowers = bandpower_table(analysis)
+    write_table(output.bandpowers, bandpowers)
+    covariance, windows = covariance_table(analysis), window_table(analysis)
+    write_table(output.covariance, covariance)
+    write_table(output.windows, windows)
+    beam = common_window(observation.resolution, 3 * sky.nside - 1)
+    about = params.about | {"nside": sky.nside, "method": snakemake.wildcards.method}
+    write_sacc(output.sacc, bandpowers, covariance, windows, beam, about)
+    write_table(output.r, analysis.r_table())
+    write_table(output.curves, analysis.curves())
+    measured = fit_foregrounds(observation, sky, read_priors(given.foregrounds), **params.fit)
+    tests = moment_tests(
+        sky, measured, [0], analysis.cleaned.parameters[None], observation.maps[None], params.seed
+    )
+    write_table(output.model_tests, tests)
+    write_table(output.null_tests, analysis.null_tests())
+    write_table(output.influence, analysis.influence())
+
+
+if __name__ == "__main__":
+    begin(snakemake.log[0])
+    main(snakemake)

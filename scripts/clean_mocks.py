@@ -1,0 +1,28 @@
+"""Clean some of the mock skies of an observation as the observation is cleaned."""
+
+from patchsep.analysis.cleaning import cleaner_of
+from patchsep.analysis.foreground_fields import fit_foregrounds, read_priors
+from patchsep.analysis.mock_maps import clean_mocks
+from patchsep.files.tables import read_table
+from patchsep.inference.field_skies import WholeSky
+from patchsep.observation.observation import Observation
+from patchsep.running.jobs import begin
+from patchsep.sky.spectral_model import spectral_model
+
+
+def main(snakemake):
+    given, params = snakemake.input, snakemake.params
+    observation = Observation.of_files(given)
+    sky = WholeSky(observation.regions, spectral_model(**params.model))
+    measured = fit_foregrounds(observation, sky, read_priors(given.foregrounds), **params.fit)
+    clean = cleaner_of(
+        sky, read_priors(given.priors), params.configurations, params.patches, **params.fit
+    )
+    theory = read_table(given.theory)
+    mocks = clean_mocks(observation, sky, measured, clean, theory, params.numbers, params.seed)
+    mocks.write(snakemake.output.mocks)
+
+
+if __name__ == "__main__":
+    begin(snakemake.log[0])
+    main(snakemake)

@@ -1,0 +1,27 @@
+"""Measure the fields of the spectral parameters of observed maps."""
+
+from patchsep.analysis.foreground_fields import measure_foregrounds, write_priors
+from patchsep.files.maps import read_templates
+from patchsep.files.tables import write_table
+from patchsep.inference.field_skies import WholeSky, parameter_summary
+from patchsep.observation.observation import Observation
+from patchsep.running.jobs import begin
+from patchsep.sky.spectral_model import spectral_model
+
+
+def main(snakemake):
+    params, output = snakemake.params, snakemake.output
+    observation = Observation.of_files(snakemake.input)
+    sky = WholeSky(observation.regions, spectral_model(**params.model))
+    templates = read_templates(snakemake.input.get("templates"))
+    measured = measure_foregrounds(
+        observation, sky, params.fields, templates, params.patch_seed, **params.fit
+    )
+    write_table(output.spectra, measured.spectra)
+    write_table(output.parameters, parameter_summary(measured, sky.model))
+    write_priors(output.priors, measured.priors)
+
+
+if __name__ == "__main__":
+    begin(snakemake.log[0])
+    main(snakemake)
