@@ -5,6 +5,8 @@ The tables are those that the analysis of one method writes; nothing of the trut
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -54,8 +56,8 @@ def cleaned_table(files: dict, _) -> pd.DataFrame:
 def plot_cleaned_maps(data: pd.DataFrame, shown: dict) -> plt.Figure:
     """Q, U of the CMB and of every component, and the spectral parameters, of `cleaned_table`.
 
-    What is `shown`: `components`, labels of them by name, reference frequencies in GHz by name,
-    `labels` of parameters, and the `projection`.
+    What is `shown`: `components`, their reference frequencies in GHz by name, `labels` of the
+    parameters by name, and the `projection`.
     """
     components = {"CMB": r"CMB [$\mu\mathrm{K}_\mathrm{CMB}$]"} | {
         name: rf"{in_words(name)} at {frequency:g} GHz [$\mu\mathrm{{K}}_\mathrm{{RJ}}$]"
@@ -305,7 +307,7 @@ def _of_method(section, table, plot, inputs, **options) -> Figure:
     return Figure(section, table, plot, inputs=inputs, wildcard="method", **options)
 
 
-def _files(**names) -> dict:
+def _files(**names: str) -> Callable[..., dict]:
     """Inputs by name, files in a method's folder of an observed run."""
     return lambda plan, shown: {
         key: f"{plan.results}/observed/{{method}}/{name}" for key, name in names.items()
