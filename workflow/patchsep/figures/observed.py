@@ -100,10 +100,7 @@ def plot_cleaned_maps(data: pd.DataFrame, shown: dict) -> plt.Figure:
 
 
 def bandpower_table(files: dict, _) -> pd.DataFrame:
-    """Bandpowers that are used, r by region, and its likelihood, told apart by their `panel`.
-
-    Where there is one region, it is `combined`.
-    """
+    """Bandpowers that are used, r by region, and its likelihood, told apart by their `panel`."""
     bandpowers, r, curves = (read_table(files[name]) for name in ("bandpowers", "r", "curves"))
     of_all = r[r["ell_low"].isna()]
     parts = {
@@ -111,6 +108,11 @@ def bandpower_table(files: dict, _) -> pd.DataFrame:
         "likelihood": curves.merge(of_all.drop(columns=["ell_low", "ell_high"]), on="region"),
     }
     table = pd.concat([rows.assign(panel=panel) for panel, rows in parts.items()])
+    return _each_once(table)
+
+
+def _each_once(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all regions; of one region alone, `combined` says the same again."""
     several = table["region"].nunique() > 2
     return table[table["region"].eq(COMBINED) | several].reset_index(drop=True)
 
@@ -207,6 +209,11 @@ def _draw_likelihood(axis, rows):
     axis.set_title(rf"$10^3\,r = {value:.2f}^{{+{plus:.2f}}}_{{-{minus:.2f}}}$")
     axis.set_ylim(0, 1.1)
     axis.set_ylabel(r"$L(r)/L(\hat r)$")
+
+
+def null_test_table(files: dict, _) -> pd.DataFrame:
+    """Null tests of the analysis, each once."""
+    return _each_once(read_table(files["table"]))
 
 
 def plot_null_tests(data: pd.DataFrame, _) -> plt.Figure:
@@ -334,7 +341,7 @@ FIGURES = {
         _files(bandpowers="bandpowers.csv", r="r.csv", curves="r_curves.csv"),
     ),
     "null_tests": _of_method(
-        "5 r", read_result, plot_null_tests, result("observed/{method}/null_tests.csv")
+        "5 r", null_test_table, plot_null_tests, result("observed/{method}/null_tests.csv")
     ),
     "influence": _of_method(
         "5 r", read_result, plot_influence, result("observed/{method}/influence.csv")
