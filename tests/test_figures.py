@@ -78,7 +78,7 @@ def plan_of(methods=None, sets=None, templated=None):
             "validation": {"known_patches": {"realizations": 3}},
             "benchmark": {"nsides": [32, 64]},
         },
-        model=SimpleNamespace(parameters=parameters),
+        model=SimpleNamespace(parameters=parameters, components=[]),
         regions=["hi", "low"],
         fitted_methods=list(strategies),
         methods={

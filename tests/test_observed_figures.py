@@ -12,6 +12,7 @@ from patchsep.figures import observed
 from patchsep.figures.observed import (
     bandpower_table,
     cleaned_table,
+    null_test_table,
     plot_bandpowers,
     plot_cleaned_maps,
     plot_influence,
@@ -145,6 +146,13 @@ def test_null_tests_are_counted_beside_the_number_expected():
     for value, count in zip(steps.get_xdata()[1:-1], steps.get_ydata()[1:-1], strict=True):
         assert count == np.sum(np.array(probabilities) <= value)
     assert np.interp(0.5, *expected.get_data()) == 3
+
+
+def test_null_tests_of_one_region_are_not_counted_twice(tmp_path):
+    table = pd.DataFrame({"test": list("aab"), "region": ["hi", "combined", "combined"]})
+    write_table(tmp_path / "null_tests.csv", table.assign(probability=[0.1, 0.1, 0.4]))
+    found = null_test_table({"table": tmp_path / "null_tests.csv"}, {})
+    assert list(found["probability"]) == [0.1, 0.4]
 
 
 INFLUENCE = pd.DataFrame(

@@ -5,6 +5,8 @@ The tables are those that the analysis of one method writes; nothing of the trut
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -54,8 +56,8 @@ def cleaned_table(files: dict, _) -> pd.DataFrame:
 def plot_cleaned_maps(data: pd.DataFrame, shown: dict) -> plt.Figure:
     """Q, U of the CMB and of every component, and the spectral parameters, of `cleaned_table`.
 
-    What is `shown`: `components`, labels of them by name, reference frequencies in GHz by name,
-    `labels` of parameters, and the `projection`.
+    What is `shown`: `components`, their reference frequencies in GHz by name, `labels` of the
+    parameters by name, and the `projection`.
     """
     components = {"CMB": r"CMB [$\mu\mathrm{K}_\mathrm{CMB}$]"} | {
         name: rf"{in_words(name)} at {frequency:g} GHz [$\mu\mathrm{{K}}_\mathrm{{RJ}}$]"
@@ -98,10 +100,7 @@ def plot_cleaned_maps(data: pd.DataFrame, shown: dict) -> plt.Figure:
 
 
 def bandpower_table(files: dict, _) -> pd.DataFrame:
-    """Bandpowers that are used, r by region, and its likelihood, told apart by their `panel`.
-
-    Where there is one region, it is `combined`.
-    """
+    """Bandpowers that are used, r by region, and its likelihood, told apart by their `panel`."""
     bandpowers, r, curves = (read_table(files[name]) for name in ("bandpowers", "r", "curves"))
     of_all = r[r["ell_low"].isna()]
     parts = {
@@ -109,6 +108,11 @@ def bandpower_table(files: dict, _) -> pd.DataFrame:
         "likelihood": curves.merge(of_all.drop(columns=["ell_low", "ell_high"]), on="region"),
     }
     table = pd.concat([rows.assign(panel=panel) for panel, rows in parts.items()])
+    return _each_once(table)
+
+
+def _each_once(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all regions; of one region alone, `combined` says the same again."""
     several = table["region"].nunique() > 2
     return table[table["region"].eq(COMBINED) | several].reset_index(drop=True)
 
@@ -205,6 +209,11 @@ def _draw_likelihood(axis, rows):
     axis.set_title(rf"$10^3\,r = {value:.2f}^{{+{plus:.2f}}}_{{-{minus:.2f}}}$")
     axis.set_ylim(0, 1.1)
     axis.set_ylabel(r"$L(r)/L(\hat r)$")
+
+
+def null_test_table(files: dict, _) -> pd.DataFrame:
+    """Null tests of the analysis, each once."""
+    return _each_once(read_table(files["table"]))
 
 
 def plot_null_tests(data: pd.DataFrame, _) -> plt.Figure:
@@ -307,7 +316,7 @@ def _of_method(section, table, plot, inputs, **options) -> Figure:
     )
 
 
-def _files(**names) -> dict:
+def _files(**names: str) -> Callable[..., dict]:
     """Inputs by name, files in a method's folder of an observed run."""
     return lambda plan, shown: {
         key: f"{plan.results}/observed/{{method}}/{name}" for key, name in names.items()
@@ -334,7 +343,7 @@ FIGURES = {
         _files(bandpowers="bandpowers.csv", r="r.csv", curves="r_curves.csv"),
     ),
     "null_tests": _of_method(
-        "5 r", read_result, plot_null_tests, result("observed/{method}/null_tests.csv")
+        "5 r", null_test_table, plot_null_tests, result("observed/{method}/null_tests.csv")
     ),
     "influence": _of_method(
         "5 r", read_result, plot_influence, result("observed/{method}/influence.csv")
