@@ -26,7 +26,7 @@ def main(snakemake):
         log.warning("%s", warning)
     with whole(output.warnings) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in warnings), encoding="utf-8")
-    files = {output.maps[0]: observed.maps}
+    files = {output.maps: observed.maps}
     if observed.splits is not None:
         files |= dict(zip(output.splits, observed.splits, strict=True))
     for path, maps in files.items():

@@ -167,3 +167,67 @@ rule summarize_observation:
         "Writing tables of r"
     script:
         "../../scripts/summarize_observation.py"
+
+
+# Intervals of r, on mock skies of these very maps: `snakemake certify`.
+rule certify_mocks:
+    input:
+        unpack(PLAN.templates),
+        unpack(PLAN.priors),
+        **OBSERVED_MAPS,
+        theory=THEORY,
+        mocks=PLAN.mock_files,
+    output:
+        skies=f"{OBSERVED}/certificate/{{realizations}}.csv",
+    log:
+        f"{LOGS}/certify_mocks/{{method}}/{{realizations}}.log",
+    benchmark:
+        f"{BENCHMARKS}/certify_mocks/{{method}}/{{realizations}}.tsv"
+    wildcard_constraints:
+        method=any_of(PLAN.field_methods),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=more_each_attempt(4000),
+        runtime=more_each_attempt(240),
+    params:
+        numbers=lambda wildcards: PLAN.certificate_shards[wildcards.realizations],
+        skies={key: SETTINGS["validation"][key] for key in ("seed", "r", "mocks")},
+        fields=PLAN.field_options,
+        patch_seed=lambda wildcards: PLAN.methods[wildcards.method]["seed"],
+        model=PLAN.model_settings,
+        fit=PLAN.fit,
+        spectra=PLAN.spectra,
+        analysis=PLAN.analysis,
+        code=code("certify", *INSTRUMENT_FILES),
+    message:
+        "Analysing mock skies as the observation: {wildcards.realizations}"
+    script:
+        "../../scripts/certify.py"
+
+
+rule write_certificate:
+    input:
+        skies=[
+            f"{RESULTS}/observed/{PLAN.field_methods[0]}/certificate/{shard}.csv"
+            for shard in PLAN.certificate_shards
+        ],
+    output:
+        skies=f"{RESULTS}/tables/certificate_skies.csv",
+        certificate=table_in_report("certificate"),
+    log:
+        f"{LOGS}/write_certificate.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        code=code("write_certificate"),
+    message:
+        "Writing how often intervals of r hold the true one"
+    script:
+        "../../scripts/write_certificate.py"
+
+
+rule certify:
+    input:
+        rules.write_certificate.output,
+        multiext(f"{RESULTS}/figures/certificate", ".pdf", ".png"),

@@ -3,7 +3,7 @@ rule draw_regions:
         **all_given(PLAN.region_input()),
         # Where it has maps of its noise, regions have only what enough bands see.
         instrument=ancient(INSTRUMENT if NOISE_MAPS else []),
-        observed=PLAN.observed_maps["maps"] if PLAN.is_observed else [],
+        observed=[PLAN.observed_maps["maps"]] if PLAN.is_observed else [],
     output:
         regions=f"{RESULTS}/maps/regions.fits",
     log:

@@ -156,7 +156,7 @@ class Analysis:
         ]
         return pd.DataFrame(
             [
-                {"region": region, "ell_low": low, "ell_high": high, **_read_off(estimate)}
+                {"region": region, "ell_low": low, "ell_high": high, **read_off(estimate)}
                 for region, (low, high), estimate in asked
             ],
             columns=["region", "ell_low", "ell_high", *READ_OFF],
@@ -219,7 +219,8 @@ class Analysis:
         )
 
 
-def _read_off(estimate):
+def read_off(estimate: REstimate | None) -> dict[str, float]:
+    """r with its errors and intervals, by their names in tables; nothing of None."""
     if estimate is None:
         return {}
     return estimate.headline | estimate.intervals() | estimate.intervals(0.0, "_physical")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from .bandpowers import Bandpowers
 
+SPLITS, BANDPOWERS = "splits differ by noise", "bandpowers are those of r = 0"
 COLUMNS = ["test", "region", "chi2", "dof", "probability"]
 
 
@@ -36,14 +37,14 @@ def difference_test(region: str, bandpowers: Bandpowers) -> dict:
     """Whether half the splits' difference has the spectrum of the noise that is described."""
     used = bandpowers.used
     chi2, mocks = chi2_of(bandpowers.difference[used], bandpowers.mock_differences[:, used])
-    return _row("splits differ by noise", region, chi2, int(used.sum()), mocks)
+    return _row(SPLITS, region, chi2, int(used.sum()), mocks)
 
 
 def bandpower_test(region: str, bandpowers: Bandpowers) -> dict:
     """Whether bandpowers scatter about those of mock skies, r = 0, as these do."""
     used = bandpowers.used
     chi2, mocks = chi2_of(bandpowers.bb[used], bandpowers.mocks[:, used])
-    return _row("bandpowers are those of r = 0", region, chi2, int(used.sum()), mocks)
+    return _row(BANDPOWERS, region, chi2, int(used.sum()), mocks)
 
 
 def agreement_test(

@@ -22,9 +22,9 @@ OBSERVED_STRATEGIES = (
     FIELDS,
     *(name for name, one in STRATEGIES.items() if one.maps_from is None),
 )
-# Of a run, if it does not say others: figures, and mock skies.
+# Of a run, if it does not say others: figures, mock skies, and those of a certificate's sky.
 DRAWN = ["regions", "cleaned_maps", "bandpowers", "null_tests", "influence"]
-N_MOCKS = 100
+N_MOCKS, N_OF_CERTIFICATE = 100, 20
 
 
 def is_observed(config: Mapping) -> bool:
@@ -58,7 +58,8 @@ def with_observed_defaults(config: Mapping) -> Mapping:
         return config
     figures = {"drawn": DRAWN} | config.get("figures", {})
     mocks = {"skies": N_MOCKS} | config.get("mocks", {})
-    return config | {"figures": figures, "mocks": mocks}
+    validation = {"mocks": N_OF_CERTIFICATE} | config.get("validation", {})
+    return config | {"figures": figures, "mocks": mocks, "validation": validation}
 
 
 def observed_problems(settings: Mapping) -> list[str]:
@@ -122,12 +123,12 @@ class ObservedPlan(Plan):
     sets, skies, gridded, galaxies = {}, {}, {}, {}
 
     @property
-    def observed_maps(self) -> dict[str, list[str]]:
+    def observed_maps(self) -> dict[str, str | list[str]]:
         """Maps as the analysis takes them: `maps`, and `splits` where there are any."""
         folder = f"{self.results}/maps/observed"
         splits = "splits" in self.settings[OBSERVATION]
         numbered = [f"{folder}_split_{number}.fits" for number in (1, 2)] if splits else []
-        return {"maps": [f"{folder}.fits"], "splits": numbered}
+        return {"maps": f"{folder}.fits", "splits": numbered}
 
     @cached_property
     def mock_shards(self) -> dict[str, list[int]]:

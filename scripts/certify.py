@@ -1,0 +1,59 @@
+"""Analyse mock skies of observed maps as these are analysed, with r known."""
+
+from functools import partial
+
+import pandas as pd
+
+from patchsep.analysis.analyse import Analysis, clean_observation
+from patchsep.analysis.certificate import Path, certify
+from patchsep.analysis.cleaning import cleaner_of
+from patchsep.analysis.foreground_fields import fit_foregrounds, measure_foregrounds, read_priors
+from patchsep.analysis.mock_maps import MockMaps
+from patchsep.files.maps import read_templates
+from patchsep.files.tables import read_table, write_table
+from patchsep.inference.field_skies import WholeSky
+from patchsep.observation.observation import Observation
+from patchsep.running.jobs import begin
+from patchsep.sky.spectral_model import spectral_model
+
+
+def main(snakemake):
+    given, params = snakemake.input, snakemake.params
+    observation = Observation.of_files(given)
+    sky = WholeSky(observation.regions, spectral_model(**params.model))
+    measured = fit_foregrounds(observation, sky, read_priors(given.foregrounds), **params.fit)
+    theory = read_table(given.theory)
+    settings = {"spectra": params.spectra, **params.analysis}
+    path = Path(
+        measure=partial(
+            measure_foregrounds,
+            options=params.fields,
+            templates=read_templates(given.get("templates")),
+            seed=params.patch_seed,
+            **params.fit,
+        ),
+        cleaner=lambda sky, measured: cleaner_of(sky, measured.priors, {}, {}, **params.fit),
+        theory=theory,
+        analysis=settings,
+        n_mocks=params.skies["mocks"],
+    )
+    known = Analysis(
+        cleaned=clean_observation(observation, sky, path.cleaner(sky, measured)),
+        mocks=MockMaps.read(given.mocks),
+        parts=sky.parts(),
+        pixels=sky.pixels,
+        nside=sky.nside,
+        theory=theory,
+        **settings,
+    ).bandpowers_of(slice(None))
+    rows = [
+        certify(path, observation, sky, measured, known, number, params.skies["seed"], r)
+        for r in (0.0, params.skies["r"])
+        for number in params.numbers
+    ]
+    write_table(snakemake.output.skies, pd.DataFrame(rows))
+
+
+if __name__ == "__main__":
+    begin(snakemake.log[0])
+    main(snakemake)

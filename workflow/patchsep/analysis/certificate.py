@@ -1,0 +1,223 @@
+"""A certificate for an observation: mock skies of it that are analysed as it is, r known.
+
+Each mock observation has foregrounds drawn from what the observation shows, a CMB of a known r, and
+noise in every split; its fields are measured anew, and it has mock skies of its own. Only the modes
+and correlations of bandpowers are those of the observation's own analysis.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from ..fields.evidence import MeasuredFields
+from ..inference.field_skies import WholeSky, mock_parameters_of_fields
+from ..lazy import stats
+from ..observation.observation import Observation
+from ..sky.regions import COMBINED
+from .analyse import Analysis, clean_observation, read_off
+from .bandpowers import Bandpowers
+from .cleaning import Cleaner
+from .mock_maps import clean_mocks, draw_mock_observation
+from .null_tests import BANDPOWERS, SPLITS, bandpower_test, difference_test
+from .tensor_ratio import estimate_r_of_bandpowers
+
+# Streams of random numbers.
+STREAM, REFERENCE = "mock observation splits", 1
+# Reference points of TARP lie within so many errors of the samples' mean.
+REACH = 3.0
+
+
+@dataclass(frozen=True)
+class Path:
+    """How an observation goes from maps to r.
+
+    Attributes
+    ----------
+    measure : function of Observation and WholeSky, MeasuredFields
+    cleaner : function of WholeSky and MeasuredFields, Cleaner
+    theory : DataFrame
+        `cmb.cmb_spectra` up to 3 nside - 1.
+    analysis : mapping
+        `spectra`, and what else `Analysis` takes of settings.
+    n_mocks : int
+        Mock skies of a mock observation.
+    """
+
+    measure: Callable[[Observation, WholeSky], MeasuredFields]
+    cleaner: Callable[[WholeSky, MeasuredFields], Cleaner]
+    theory: pd.DataFrame
+    analysis: Mapping
+    n_mocks: int
+
+    def analyse(self, observation: Observation, sky: WholeSky, seed: int) -> Analysis:
+        """Measure fields, clean maps and mock skies, and hand on their analysis."""
+        measured = self.measure(observation, sky)
+        clean = self.cleaner(sky, measured)
+        return Analysis(
+            cleaned=clean_observation(observation, sky, clean),
+            mocks=clean_mocks(
+                observation, sky, measured, clean, self.theory, range(self.n_mocks), seed
+            ),
+            parts=sky.parts(),
+            pixels=sky.pixels,
+            nside=sky.nside,
+            theory=self.theory,
+            **self.analysis,
+        )
+
+
+def mock_observation(
+    observation: Observation,
+    sky: WholeSky,
+    measured: MeasuredFields,
+    theory: pd.DataFrame,
+    number: int,
+    seed: int,
+    r: float,
+) -> Observation:
+    """An observation of a mock sky, in splits where the observation has them.
+
+    For the parameters see `draw_mock_observation`.
+    """
+    parts = draw_mock_observation(observation, sky, measured, theory, number, seed, r)
+    foregrounds, e_modes, b_modes, noise = parts
+    maps = foregrounds + e_modes + b_modes + noise
+    splits = None
+    if observation.splits is not None:
+        difference = sky.draw_noise(seed, number, STREAM)
+        splits = np.stack([maps + difference, maps - difference])
+    return replace(observation, maps=maps, splits=splits)
+
+
+def certify(
+    path: Path,
+    observation: Observation,
+    sky: WholeSky,
+    measured: MeasuredFields,
+    known: Bandpowers,
+    number: int,
+    seed: int,
+    r: float,
+) -> dict:
+    """Analyse one mock observation.
+
+    Parameters
+    ----------
+    path : Path
+    observation : Observation
+    sky : WholeSky
+        The same, with the spectral model.
+    measured : MeasuredFields
+        On the observation; mock skies are drawn from them.
+    known : Bandpowers
+        Of the observation, all regions: their mock skies tell modes and correlations.
+    number, seed : int
+        Of the mock observation.
+    r : float
+        Of its CMB.
+
+    Returns
+    -------
+    dict
+        `sky`, `r`, r_hat with its errors and intervals (none where it cannot be measured), whether
+        all fits `converged`, the `tarp_rank` of the mean spectral parameters, and the probabilities
+        of null tests of all regions by their names.
+    """
+    mock = mock_observation(observation, sky, measured, path.theory, number, seed, r)
+    analysis = path.analyse(mock, sky, seed + 1 + number)
+    bandpowers = replace(
+        analysis.bandpowers_of(slice(None)),
+        mocks=known.mocks,
+        mocks_alone=known.mocks_alone,
+        mock_differences=known.mock_differences,
+    )
+    estimate = estimate_r_of_bandpowers(bandpowers, analysis.amplitude_scatter)
+    tests = [bandpower_test(COMBINED, bandpowers)]
+    if bandpowers.difference is not None:
+        tests.append(difference_test(COMBINED, bandpowers))
+    true = mock_parameters_of_fields(sky, measured, number, seed)
+    found = {
+        "sky": number,
+        "r": r,
+        "converged": analysis.cleaned.converged and bool(analysis.mocks.converged.all()),
+        "tarp_rank": tarp_rank(
+            analysis.cleaned.parameters.mean(axis=-1),
+            analysis.mocks.parameter_errors.mean(axis=-1),
+            true.mean(axis=-1),
+            np.random.default_rng([seed, number, REFERENCE]),
+        ),
+    }
+    return found | {test["test"]: test["probability"] for test in tests} | read_off(estimate)
+
+
+def tarp_rank(
+    found: np.ndarray, errors: np.ndarray, true: np.ndarray, rng: np.random.Generator
+) -> float:
+    """Part of posterior samples that are nearer to a random point than the truth is.
+
+    Over many skies it is uniform between 0 and 1 where samples are those of the posterior (TARP,
+    Lemos et al. 2023, arXiv:2302.03026, Section 3).
+
+    Parameters
+    ----------
+    found, true : arrays (n,)
+    errors : array (n_samples, n)
+        Errors of mock skies; what was found less these are the samples.
+    rng : Generator
+        Of the random point.
+    """
+    scale = errors.std(axis=0, ddof=1)
+    scale = np.where(scale > 0, scale, 1.0)
+    samples = (found - errors) / scale
+    centre = samples.mean(axis=0)
+    reference = centre + REACH * rng.uniform(-1, 1, len(found))
+    nearer = np.linalg.norm(samples - reference, axis=1)
+    return float(np.mean(nearer < np.linalg.norm(true / scale - reference)))
+
+
+def certificate(skies: pd.DataFrame) -> pd.DataFrame:
+    """How often intervals hold the r of mock skies, and whether ranks are flat.
+
+    Parameters
+    ----------
+    skies : DataFrame
+        Rows of `certify`.
+
+    Returns
+    -------
+    DataFrame
+        A row per `r`: `n_skies`, of which `n_unusable` have no r, which counts as not held, and
+        `n_unconverged` fits that did not converge; `coverage68` and `coverage95` with their
+        binomial errors; `bias` of r_hat in units of the mean sigma with its error; and the
+        probability, by Kolmogorov and Smirnov, that the ranks of TARP and the probabilities of null
+        tests are uniform.
+    """
+    rows = []
+    for r, own in skies.groupby("r"):
+        sigma = own[["sigma_r_minus", "sigma_r_plus"]].mean(axis=1).mean()
+        row = {
+            "r": r,
+            "n_skies": len(own),
+            "n_unusable": int(own["r_hat"].isna().sum()),
+            "n_unconverged": int((~own["converged"]).sum()),
+        }
+        for percent in (68, 95):
+            held = own[f"r{percent}_low"].le(r) & own[f"r{percent}_high"].ge(r)
+            row[f"coverage{percent}"] = held.mean()
+            row[f"coverage{percent}_error"] = np.sqrt(held.mean() * (1 - held.mean()) / len(own))
+        row |= {
+            "sigma": sigma,
+            "scatter": own["r_hat"].std(ddof=1),
+            "bias": (own["r_hat"].mean() - r) / sigma,
+            "bias_error": own["r_hat"].sem() / sigma,
+            "tarp_flat": stats.kstest(own["tarp_rank"], "uniform").pvalue,
+        }
+        row |= {
+            f"{test} flat": stats.kstest(own[test], "uniform").pvalue
+            for test in ([SPLITS, BANDPOWERS] if r == 0 else [SPLITS])
+            if test in own
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
