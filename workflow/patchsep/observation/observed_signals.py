@@ -221,23 +221,20 @@ def _like(gains, band, bandpasses) -> str:
     """Which known mistake has such gains, and where to look."""
     q, u = gains
     size = np.sqrt(abs(q * u))
-    if max(abs(q), abs(u)) > LIKE**2 * min(abs(q), abs(u)):
-        return "; look at its columns, and whether its file is that of the band"
-    words = []
+    k_cmb = ucmb_per("K_CMB", bandpasses)[band]
+    factors = {unit: k_cmb / ucmb_per(unit, bandpasses)[band] for unit in UNITS}
+    mistakes = {"": 1.0} | {f"{unit} taken for K_CMB": of for unit, of in factors.items()}
+    mistakes |= {f"K_CMB taken for {unit}": 1 / of for unit, of in factors.items()}
+    nearest = min(mistakes, key=lambda mistake: abs(np.log(size / mistakes[mistake])))
+    words = [f"a wrong unit, such as {nearest}"] if nearest else []
     if q * u < 0:
         words.append("a wrong polarization_convention, or sign of U")
     elif q < 0:
         words.append("a wrong sign")
-    factors = {
-        unit: ucmb_per("K_CMB", bandpasses)[band] / ucmb_per(unit, bandpasses)[band]
-        for unit in UNITS
-    }
-    mistakes = {f"{unit} taken for K_CMB": factor for unit, factor in factors.items()}
-    mistakes |= {f"K_CMB taken for {unit}": 1 / factor for unit, factor in factors.items()}
-    nearest = min(mistakes, key=lambda mistake: abs(np.log(size / mistakes[mistake])))
-    if abs(np.log(size / mistakes[nearest])) < np.log(LIKE) < abs(np.log(size)):
-        words.append(f"a wrong unit, such as {nearest}")
-    return f": it looks like {' and '.join(words)}" if words else "; look at its unit and its file"
+    alike = np.array([abs(q), abs(u), mistakes[nearest]]) / size
+    if words and np.all(np.abs(np.log(alike)) < np.log(LIKE)):
+        return f": it looks like {' and '.join(words)}"
+    return "; look at its unit, columns, order and coordinates, and whether its file is that of it"
 
 
 def _disagreement(found, bandpasses) -> str:
