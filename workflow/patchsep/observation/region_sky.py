@@ -14,6 +14,10 @@ from ..sky.regions import Regions
 from .correlated_noise import CorrelatedNoise, noise_of
 
 
+# Stream of the noise that one split has more than the other.
+HALVES = " halves"
+
+
 @dataclass(frozen=True)
 class RegionSky:
     """Foregrounds, CMB and noise of one region.
@@ -113,7 +117,7 @@ class RegionSky:
         """
         if realization == FOREGROUNDS_ONLY:
             return np.stack([self.foregrounds, self.foregrounds])
-        difference = self.draw_noise(self.noise_seed, realization, " halves")
+        difference = self.draw_noise(self.noise_seed, realization, HALVES)
         both = self.observe(realization)
         return np.stack([both + difference, both - difference])
 

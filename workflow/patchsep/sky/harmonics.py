@@ -108,7 +108,9 @@ def synthesize_filtered(alm: np.ndarray, window: np.ndarray, nside: int) -> np.n
     return synthesize(np.stack([hp.almxfl(one, window) for one in alm]), 2, nside)
 
 
-def smoothed(maps: np.ndarray, window: np.ndarray, nside: int) -> np.ndarray:
+def smoothed(
+    maps: np.ndarray, window: np.ndarray, nside: int, finer: int | None = None
+) -> np.ndarray:
     """Maps of Q and U whose multipoles are multiplied by a window; none above 3 nside - 1 is kept.
 
     Parameters
@@ -116,13 +118,15 @@ def smoothed(maps: np.ndarray, window: np.ndarray, nside: int) -> np.ndarray:
     maps : array (n_maps, 2, 12 nside²)
     window : array (3 nside,)
     nside : int
+    finer : int, optional
+        nside of the result, if it is another.
     """
     how = dict(spin=2, lmax=3 * nside - 1, maxiter=MOST_STEPS, epsilon=CLOSE, **geometry(nside))
 
     def one(qu):
         # By least squares: Jacobi iterations do not end at multipoles close to 3 nside.
         alm, *_ = ducc0.sht.pseudo_analysis(map=np.ascontiguousarray(qu, float), **how)
-        return synthesize_filtered(alm, window, nside)
+        return synthesize_filtered(alm, window, finer or nside)
 
     return np.stack(list(map(one, maps)))
 
