@@ -13,7 +13,6 @@ from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..sky.regions import Regions
 from .correlated_noise import CorrelatedNoise, noise_of
 
-
 # Stream of the noise that one split has more than the other.
 HALVES = " halves"
 
