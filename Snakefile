@@ -62,6 +62,7 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/benchmark.smk"
 include: "workflow/rules/validation.smk"
 include: "workflow/rules/search.smk"
+include: "workflow/rules/export.smk"
 include: "workflow/rules/figures.smk"
 
 
