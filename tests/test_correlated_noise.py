@@ -93,7 +93,7 @@ def test_simulated_bands_have_the_skys_spectrum_with_beams_and_that_of_noise(ban
     theory, n_skies = spectra.iloc[: LMAX + 1], 8
     found = []
     for seed in range(n_skies):
-        cmb = simulate_cmb(theory, 0.0, NSIDE, seed, RESOLUTION)
+        cmb = simulate_cmb(theory, 0.0, NSIDE, seed, RESOLUTION.window(LMAX))
         sky = sky_of(bands, COMBINED, EVERYWHERE, cmb, 100 + seed)
         found.append([power(one) for one in sky.observe(0)])
     window, noise = RESOLUTION.window(LMAX), sky.correlated_noise
@@ -111,7 +111,7 @@ def test_the_recovered_cmb_has_the_common_beam(bands, spectra):
     assert weights.sum() == pytest.approx(1)
     cross, own = np.zeros((2, LMAX + 1))
     for seed in range(10):
-        seen = simulate_cmb(theory, 0.0, NSIDE, seed, RESOLUTION)
+        seen = simulate_cmb(theory, 0.0, NSIDE, seed, RESOLUTION.window(LMAX))
         recovered = np.sum(weights * (seen + correlated.draw(1, seed, "")), axis=0)
         true = hp.map2alm_spin(simulate_cmb(theory, 0.0, NSIDE, seed), 2, LMAX)[0]
         cross += hp.alm2cl(true, hp.map2alm_spin(recovered, 2, LMAX)[0])

@@ -13,6 +13,9 @@ from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..sky.regions import Regions
 from .correlated_noise import CorrelatedNoise, noise_of
 
+# Stream of the noise that one split has more than the other.
+HALVES = " halves"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObservedRegion:
@@ -145,7 +148,7 @@ class RegionSky(ObservedRegion):
         """
         if realization == FOREGROUNDS_ONLY:
             return np.stack([self.foregrounds, self.foregrounds])
-        difference = self.draw_noise(self.noise_seed, realization, " halves")
+        difference = self.draw_noise(self.noise_seed, realization, HALVES)
         both = self.observe(realization)
         return np.stack([both + difference, both - difference])
 
