@@ -17,6 +17,7 @@ from patchsep.inference.field_skies import WholeSky, moment_tests
 from patchsep.instrument.beam import common_window
 from patchsep.observation.observation import Observation
 from patchsep.running.jobs import begin
+from patchsep.sky.regions import COMBINED
 from patchsep.sky.spectral_model import spectral_model
 
 
@@ -45,7 +46,9 @@ def main(snakemake):
     write_table(output.windows, windows)
     beam = common_window(observation.resolution, 3 * sky.nside - 1)
     about = params.about | {"nside": sky.nside, "method": snakemake.wildcards.method}
-    write_sacc(output.sacc, bandpowers, covariance, windows, beam, about)
+    # Those of single regions are parts of the same sky, and would be counted twice.
+    together = (table[table["region"] == COMBINED] for table in (bandpowers, covariance, windows))
+    write_sacc(output.sacc, *together, beam, about)
     write_table(output.r, analysis.r_table())
     write_table(output.curves, analysis.curves())
     measured = fit_foregrounds(observation, sky, read_priors(given.foregrounds), **params.fit)

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from ..files.maps import read_polarization, read_resolution
 from ..instrument.beam import Resolution
 from ..instrument.instrument import read_instrument
-from ..sky.regions import Regions
+from ..sky.regions import Regions, draw_regions
+from .observed_maps import read_observed_maps
 from .region_sky import ObservedRegion
 
 
@@ -25,12 +27,15 @@ class Observation:
         Of independent noise, whose mean the maps are.
     resolution : Resolution, or None
         That the maps have been brought to.
+    instrument : tuple of str
+        Files that describe the bands, of maps that were `read`.
     """
 
     regions: list[ObservedRegion]
     maps: np.ndarray
     splits: np.ndarray | None = None
     resolution: Resolution | None = None
+    instrument: tuple[str, ...] = ()
 
     @classmethod
     def of_files(cls, files: Mapping) -> "Observation":
@@ -50,6 +55,50 @@ class Observation:
             ),
             Resolution.of(resolution),
         )
+
+    @classmethod
+    def read(
+        cls,
+        settings: Mapping,
+        instrument: str | Path | Sequence[str | Path],
+        nside: int,
+        regions: Mapping[str, np.ndarray] | None = None,
+        resolution: Mapping[str, float] | None = None,
+    ) -> "Observation":
+        """Read maps as they are given, for a notebook.
+
+        Parameters
+        ----------
+        settings : mapping
+            As the section `observation` of a configuration: `maps`, `splits`, and what files do not
+            say.
+        instrument : str or Path, or several
+            Description of the bands and their noise.
+        nside : int
+            That maps are brought to.
+        regions : dict of str to bool array (12 nside²,), optional
+            True where the sky is analysed, RING order, Galactic; without, one region, `sky`, of all
+            that all bands observe.
+        resolution : mapping, optional
+            `fwhm` in arcmin and `high_pass`, as in a configuration.
+
+        Raises
+        ------
+        UnusableMap
+            If maps cannot be used; the message says why, and the mend.
+        """
+        described, at = read_instrument(instrument), Resolution.of(resolution)
+        observed = read_observed_maps(settings, described, nside, at)
+        masks = regions or {"sky": observed.seen.all(axis=0)}
+        drawn = draw_regions(np.stack(list(masks.values())), list(masks))
+        found = cls.of(
+            observed.maps,
+            [] if observed.splits is None else observed.splits,
+            ObservedRegion.of_instrument(described, drawn, at),
+            at,
+        )
+        paths = [instrument] if isinstance(instrument, str | Path) else instrument
+        return replace(found, instrument=tuple(map(str, paths)))
 
     @classmethod
     def of(

@@ -17,7 +17,7 @@ from ..instrument.bandpass import SIMULATED_NODES, Bandpasses
 from ..instrument.beam import Resolution
 from ..instrument.instrument import Instrument
 from ..instrument.map_units import ucmb_per
-from ..instrument.noise import beside_maps
+from ..instrument.noise import WhiteNoise, beside_maps
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
 from .correlated_noise import noise_of
 from .observed_maps import ObservedMaps
@@ -138,7 +138,8 @@ def observation_warnings(
     list of str
         Of holes, of bands that are not like the others, and of noise that is not as stated.
     """
-    labels, sigma = instrument.labels, map_noise(instrument, nside, resolution)
+    labels = instrument.labels
+    sigma = beside_maps(map_noise(instrument, nside, resolution).sigma)
     warnings = list(_hole_warnings(observed.seen, np.isfinite(sigma).all(axis=1), labels))
     common = observed.seen.all(axis=0) & np.isfinite(sigma).all(axis=(0, 1))
     if common.sum() < FEWEST_PIXELS:
@@ -163,22 +164,16 @@ def observation_warnings(
     return warnings + list(_noise_warnings(found, good, labels, halves, sigma))
 
 
-def map_noise(instrument: Instrument, nside: int, resolution: Resolution | None) -> np.ndarray:
-    """rms of the noise of maps at a resolution, µK_CMB.
-
-    Returns
-    -------
-    array (n_bands, 1 or 2, 12 nside² or 1)
-        Infinite where a band sees nothing.
-    """
+def map_noise(instrument: Instrument, nside: int, resolution: Resolution | None) -> WhiteNoise:
+    """Noise with the rms that pixels of maps at a resolution have, of the whole sky."""
     white, correlated = noise_of(instrument, nside, resolution)
     if correlated is None:
-        return beside_maps(white.sigma)
+        return white
     of_ell = (2 * np.arange(3 * nside) + 1) / (12 * nside**2)
     power = (1 + correlated.excess) * correlated.factor**2
     # Without a resolution noise is not cut off at a multipole.
     variance = power @ of_ell if resolution else 1 + correlated.excess @ of_ell
-    return beside_maps(correlated.white.scaled(np.sqrt(variance)).sigma)
+    return correlated.white.scaled(np.sqrt(variance))
 
 
 def signals_of(
