@@ -46,8 +46,9 @@ def litebird_sim_bands(presets, frequencies, bandwidth, beams, nside, seed) -> n
         lbs.FreqChannelInfo(
             bandcenter_ghz=centre,
             channel=f"band_{number}",
-            bandwidth_ghz=bandwidth * centre,
             fwhm_arcmin=fwhm,
+            # Of a width alone it makes no band.
+            band=lbs.BandPassInfo(centre, bandwidth * centre) if bandwidth else None,
         )
         for number, (centre, fwhm) in enumerate(zip(frequencies, beams, strict=True))
     ]

@@ -55,7 +55,8 @@ def test_litebird_sim_sees_the_same_bands(ours):
     assert 0.1 < cmb.std() < 3
     plane = np.abs(latitude) < 10
     error = np.std((found - ours)[..., plane], axis=(1, 2)) / np.std(ours[..., plane], axis=(1, 2))
-    assert error[[0, 2]].max() < 0.05
+    # Dust of the plane is hundreds of times the CMB there; without the bandpass it is 1.2 % off.
+    assert error[2] < 3e-3
 
 
 def test_written_splits_have_the_sky_and_the_noise_of_their_depth(tmp_path, spectra):
