@@ -28,8 +28,10 @@ log = logging.getLogger(__name__)
 # Random vectors for the effective modes and for Fisher's matrix, and the part of a right-hand side
 # that linear systems leave. Few vectors would scatter as much as the coefficients themselves do.
 N_VECTORS, N_FISHER, LEFT = 16, 2, 1e-3
-# Steps after which Fisher's matrix is computed again.
-RENEWED = 3
+# Fisher's matrix is computed again where factors have moved by so many of their errors since. Where
+# two fields can explain the same, as those of dust's index and temperature, one that is older makes
+# steps go to and fro.
+RENEWED = 1.0
 # Steps at most; the last is below this part of every factor's error.
 MAX_STEPS, SMALL = 30, 0.1
 # Largest change of the logarithm of a factor in one step.
@@ -184,8 +186,10 @@ def _iterate(white, priors, pixels, nside, bands, freedom, seed, limits):
         covariance = freedom.covariance(number.stop - number.start)
         precision[number, number] = np.linalg.inv(covariance)
     start, last, evidence = None, np.zeros(len(precision)), None
+    moved_by = np.inf
     for step_number in range(MAX_STEPS):
-        fisher = None if step_number % RENEWED == 0 else evidence.fisher
+        fisher = None if moved_by > RENEWED else evidence.fisher
+        moved_by = 0.0 if fisher is None else moved_by
         evidence = _evidence(white, priors, pixels, nside, bands, seed, start, limits, fisher)
         if not len(precision):
             return evidence
@@ -199,6 +203,7 @@ def _iterate(white, priors, pixels, nside, bands, freedom, seed, limits):
         log.info("step %d of the spectra: %.2g of their errors", step_number + 1, largest)
         if largest < SMALL:
             return evidence
+        moved_by += largest
         moved = [
             replace(p, log_factors=p.log_factors + step[n]) if _is_fitted(p) else p
             for p, n in zip(priors, numbers, strict=True)

@@ -11,6 +11,7 @@ from ..instrument.beam import Resolution
 from ..instrument.instrument import read_instrument
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..sky.regions import Regions
+from ..sky.spectral_model import SpectralModel
 from .correlated_noise import CorrelatedNoise, noise_of
 
 
@@ -47,19 +48,25 @@ class RegionSky:
     correlated_noise: CorrelatedNoise | None = None
 
     @classmethod
-    def read(cls, region: str, noise_seed: int, files: Mapping) -> "RegionSky":
+    def read(
+        cls, region: str, noise_seed: int, files: Mapping, model: SpectralModel
+    ) -> "RegionSky":
         """Read a region's part of the map files, see `read_all`."""
-        (sky,) = cls.read_all(noise_seed, files, [region])
+        (sky,) = cls.read_all(noise_seed, files, model, [region])
         return sky
 
     @classmethod
     def read_all(
-        cls, noise_seed: int, files: Mapping, names: Sequence[str] | None = None
+        cls,
+        noise_seed: int,
+        files: Mapping,
+        model: SpectralModel,
+        names: Sequence[str] | None = None,
     ) -> list["RegionSky"]:
         """Read the map files once, for all regions or those of some names.
 
         `files` has the paths `instrument`, `regions`, `foregrounds` and `cmb`; without the
-        last the CMB is zero.
+        last the CMB is zero. The model is the one to be fitted.
         """
         bands = read_instrument(files["instrument"])
         regions = Regions.read(files["regions"])
@@ -68,7 +75,7 @@ class RegionSky:
         cmb = files.get("cmb")
         cmb = read_polarization(cmb)[0] if cmb else np.zeros((2, len(regions.labels)))
         resolution = Resolution.of(read_resolution(files["foregrounds"]))
-        noise, correlated = noise_of(bands, regions.nside, resolution)
+        noise, correlated = noise_of(bands, regions.nside, resolution, model)
         seen = bands.bandpasses(FITTED_NODES)
 
         def part(name):
