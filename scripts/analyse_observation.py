@@ -23,8 +23,9 @@ from patchsep.sky.spectral_model import spectral_model
 
 def main(snakemake):
     given, params, output = snakemake.input, snakemake.params, snakemake.output
-    observation = Observation.of_files(given)
-    sky = WholeSky(observation.regions, spectral_model(**params.model))
+    model = spectral_model(**params.model)
+    observation = Observation.of_files(given, model)
+    sky = WholeSky(observation.regions, model)
     clean = cleaner_of(
         sky, read_priors(given.priors), params.configurations, params.patches, **params.fit
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from patchsep.files.tables import read_table
 from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
-from patchsep.observation.correlated_noise import noise_of
+from patchsep.observation.correlated_noise import correlated_noise_of
 from patchsep.observation.exported import maps_as_seen, maps_of_regions
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
@@ -59,7 +59,7 @@ def seen(instrument, resolution, spectra, params):
     model, nside = spectral_model(**params.model), params.nside
     sky, response = foregrounds_in_bands(params.foregrounds, instrument, nside, model)
     cmb = partial(cmb_seen, spectra, params.r, params.cmb_seed)
-    _, noise = noise_of(instrument, nside, resolution)
+    noise = correlated_noise_of(instrument, nside, resolution)
     observed = params.noise_seed, REALIZATION
     return maps_as_seen(instrument, sky.polarization, cmb, noise, *observed, response)
 

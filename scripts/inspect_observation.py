@@ -32,8 +32,9 @@ def main(snakemake):
         splits=splits or None,
         hits={label: of_band[0] for label, (of_band, _) in hits if of_band is not None},
     )
-    observation = Observation.of_files(given)
-    sky = WholeSky(observation.regions, spectral_model(**params.model))
+    model = spectral_model(**params.model)
+    observation = Observation.of_files(given, model)
+    sky = WholeSky(observation.regions, model)
     amplitudes, parameters = one_patch(observation, sky, **params.fit)
     regions = Regions.read(given.regions)
     write_first_look(

@@ -10,7 +10,7 @@ from workflows import jobs_of, new_folder, snakemake, tiny, with_changes
 from patchsep.files.maps import read_maps, read_polarization
 from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
-from patchsep.observation.correlated_noise import noise_of
+from patchsep.observation.correlated_noise import correlated_noise_of
 from patchsep.observation.exported import FINER, maps_as_seen, maps_of_regions
 from patchsep.observation.region_sky import RegionSky
 from patchsep.sky.cmb import simulate_cmb
@@ -41,7 +41,7 @@ def exported(path, spectra, response=None, seed=3):
     bands = read_instrument(path)
     sky, _ = foregrounds_in_bands({"model": "embedded", "seed": 1}, bands, NSIDE, MODEL)
     theory, window = spectra.iloc[: LMAX + 1], RESOLUTION.window(LMAX)
-    _, noise = noise_of(bands, NSIDE, RESOLUTION)
+    noise = correlated_noise_of(bands, NSIDE, RESOLUTION)
 
     def cmb(window, nside):
         return simulate_cmb(theory, 0.01, nside, 2, window)
@@ -110,7 +110,7 @@ def test_noise_follows_hits_and_what_a_band_does_not_see_is_unseen(tmp_path, ins
 
 def test_maps_of_regions_are_what_the_run_analyses_bit_for_bit(tmp_path, instrument, spectra):
     bands = read_instrument(instrument(**FEW, hits=[hits_file(tmp_path), None, None, None, None]))
-    noise, correlated = noise_of(bands, NSIDE, None)
+    noise, correlated = WhiteNoise.of(bands, NSIDE), None
     rng = np.random.default_rng(1)
     skies = [
         RegionSky(

@@ -15,7 +15,7 @@ from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.map_units import ucmb_per
 from patchsep.instrument.noise import beside_maps
-from patchsep.observation.correlated_noise import noise_of
+from patchsep.observation.correlated_noise import correlated_noise_of
 from patchsep.observation.observed_checks import observation_problems
 from patchsep.observation.observed_maps import read_observed_maps
 from patchsep.observation.observed_signals import map_noise, observation_warnings
@@ -492,7 +492,7 @@ def test_what_looks_wrong_is_warned_of_with_numbers(way, observation, splits):
 def test_noise_of_maps_is_that_of_realisations(instrument, resolution, knee):
     described = read_instrument(instrument(ell_knee=15 * [knee], knee_slope=15 * [-2.0]))
     found = beside_maps(map_noise(described, NSIDE, resolution).sigma)
-    white, correlated = noise_of(described, NSIDE, resolution)
+    correlated = correlated_noise_of(described, NSIDE, resolution)
     draw = (correlated or white).draw
     size = () if correlated else (N_PIXELS,)
     drawn = [draw(*size, 1, number, "sky") for number in range(20)]

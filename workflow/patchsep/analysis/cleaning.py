@@ -132,6 +132,15 @@ def one_patch(
     parameters : dict of str to float
     """
     together = {name: np.zeros(len(sky.pixels), dtype=int) for name in sky.model.names}
-    fit = separate(observation.maps[None], sky.noise, sky.bandpasses, together, sky.model, **limits)
-    amplitudes = {name: fit.maps[name][0] for name in sky.model.component_names}
+    names = sky.model.component_names
+    fit = separate(
+        observation.maps[None],
+        sky.noise,
+        sky.bandpasses,
+        together,
+        sky.model,
+        components=names,
+        **limits,
+    )
+    amplitudes = {name: fit.maps[name][0] for name in names}
     return amplitudes, {name: float(values[0, 0]) for name, values in fit.parameters.items()}

@@ -10,6 +10,7 @@ from ..files.maps import read_polarization, read_resolution
 from ..instrument.beam import Resolution
 from ..instrument.instrument import read_instrument
 from ..sky.regions import Regions, draw_regions
+from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
 from .observed_maps import read_observed_maps
 from .region_sky import ObservedRegion
 
@@ -38,8 +39,8 @@ class Observation:
     instrument: tuple[str, ...] = ()
 
     @classmethod
-    def of_files(cls, files: Mapping) -> "Observation":
-        """Read maps that are as the analysis needs them, see `observed_maps`.
+    def of_files(cls, files: Mapping, model: SpectralModel) -> "Observation":
+        """Read maps that are as the analysis needs them, see `observed_maps`; for a model's fit.
 
         `files` has the paths `instrument`, `regions`, `maps` and, where there are any, `splits`, a
         list of two.
@@ -52,6 +53,7 @@ class Observation:
                 read_instrument(files["instrument"]),
                 Regions.read(files["regions"]),
                 Resolution.of(resolution),
+                model,
             ),
             Resolution.of(resolution),
         )
@@ -64,6 +66,7 @@ class Observation:
         nside: int,
         regions: Mapping[str, np.ndarray] | None = None,
         resolution: Mapping[str, float] | None = None,
+        model: SpectralModel = DUST_AND_SYNCHROTRON,
     ) -> "Observation":
         """Read maps as they are given, for a notebook.
 
@@ -81,6 +84,8 @@ class Observation:
             that all bands observe.
         resolution : mapping, optional
             `fwhm` in arcmin and `high_pass`, as in a configuration.
+        model : SpectralModel
+            That will be fitted.
 
         Raises
         ------
@@ -94,7 +99,7 @@ class Observation:
         found = cls.of(
             observed.maps,
             [] if observed.splits is None else observed.splits,
-            ObservedRegion.of_instrument(described, drawn, at),
+            ObservedRegion.of_instrument(described, drawn, at, model),
             at,
         )
         paths = [instrument] if isinstance(instrument, str | Path) else instrument

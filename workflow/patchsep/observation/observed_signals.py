@@ -19,7 +19,7 @@ from ..instrument.instrument import Instrument
 from ..instrument.map_units import ucmb_per
 from ..instrument.noise import WhiteNoise, beside_maps
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
-from .correlated_noise import noise_of
+from .correlated_noise import correlated_noise_of
 from .observed_maps import ObservedMaps
 
 # Error of what the spectra at fits' start say of a band, of its rms.
@@ -166,9 +166,9 @@ def observation_warnings(
 
 def map_noise(instrument: Instrument, nside: int, resolution: Resolution | None) -> WhiteNoise:
     """Noise with the rms that pixels of maps at a resolution have, of the whole sky."""
-    white, correlated = noise_of(instrument, nside, resolution)
+    correlated = correlated_noise_of(instrument, nside, resolution)
     if correlated is None:
-        return white
+        return WhiteNoise.of(instrument, nside)
     of_ell = (2 * np.arange(3 * nside) + 1) / (12 * nside**2)
     power = (1 + correlated.excess) * correlated.factor**2
     # Without a resolution noise is not cut off at a multipole.

@@ -151,7 +151,7 @@ class Run:
         maps = self.folder / "maps"
         files = {name: maps / f"{name}.fits" for name in ("regions", "foregrounds", "cmb")}
         files["instrument"] = self.settings["instrument"]
-        sky = RegionSky.read(region, self.settings["noise"]["seed"], files)
+        sky = RegionSky.read(region, self.settings["noise"]["seed"], files, self.plan.model)
         patches = self.folder / "patches" / method / f"{region}.fits"
         cleaned = clean_region(
             configuration,
