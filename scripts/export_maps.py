@@ -32,7 +32,8 @@ def main(snakemake):
     instrument = read_instrument(files.instrument)
     resolution = Resolution.of(params.resolution)
     if resolution is None:
-        maps = maps_of_regions(RegionSky.read_all(params.noise_seed, files), REALIZATION)
+        skies = RegionSky.read_all(params.noise_seed, files, spectral_model(**params.model))
+        maps = maps_of_regions(skies, REALIZATION)
     else:
         maps = seen(instrument, resolution, read_table(files.spectra), params)
     about = f"patchsep, {instrument.name}, simulated: CMB, foregrounds and noise"

@@ -10,6 +10,7 @@ from workflows import jobs_of, new_folder, snakemake, tiny, with_changes
 from patchsep.files.maps import read_maps, read_polarization
 from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
+from patchsep.instrument.noise import WhiteNoise
 from patchsep.observation.correlated_noise import correlated_noise_of
 from patchsep.observation.exported import FINER, maps_as_seen, maps_of_regions
 from patchsep.observation.region_sky import RegionSky
@@ -110,7 +111,7 @@ def test_noise_follows_hits_and_what_a_band_does_not_see_is_unseen(tmp_path, ins
 
 def test_maps_of_regions_are_what_the_run_analyses_bit_for_bit(tmp_path, instrument, spectra):
     bands = read_instrument(instrument(**FEW, hits=[hits_file(tmp_path), None, None, None, None]))
-    noise, correlated = WhiteNoise.of(bands, NSIDE), None
+    noise = WhiteNoise.of(bands, NSIDE)
     rng = np.random.default_rng(1)
     skies = [
         RegionSky(
@@ -122,7 +123,6 @@ def test_maps_of_regions_are_what_the_run_analyses_bit_for_bit(tmp_path, instrum
             foregrounds=rng.standard_normal((5, 2, len(pixels))),
             cmb=rng.standard_normal((2, len(pixels))),
             noise_seed=3,
-            correlated_noise=correlated,
         )
         for name, pixels in (("hi", PIXELS[:1000]), ("low", PIXELS[1500:]))
     ]
@@ -229,7 +229,7 @@ def test_exported_maps_are_those_that_the_run_analyses(run, monkeypatch):
     files = {name: f"{maps}/{name}.fits" for name in ("regions", "foregrounds", "cmb")}
     files["instrument"] = settings["instrument"]
     bands = read_instrument(settings["instrument"])
-    for sky in RegionSky.read_all(settings["noise"]["seed"], files):
+    for sky in RegionSky.read_all(settings["noise"]["seed"], files, MODEL):
         data, noise = sky.observe(0), sky.draw_noise(sky.noise_seed, 0)
         for label, beam, expected, level in zip(
             bands.labels, bands.beams, data, noise, strict=True

@@ -14,7 +14,7 @@ from patchsep.instrument.bandpass import SIMULATED_NODES
 from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.map_units import ucmb_per
-from patchsep.instrument.noise import beside_maps
+from patchsep.instrument.noise import WhiteNoise, beside_maps
 from patchsep.observation.correlated_noise import correlated_noise_of
 from patchsep.observation.observed_checks import observation_problems
 from patchsep.observation.observed_maps import read_observed_maps
@@ -493,7 +493,7 @@ def test_noise_of_maps_is_that_of_realisations(instrument, resolution, knee):
     described = read_instrument(instrument(ell_knee=15 * [knee], knee_slope=15 * [-2.0]))
     found = beside_maps(map_noise(described, NSIDE, resolution).sigma)
     correlated = correlated_noise_of(described, NSIDE, resolution)
-    draw = (correlated or white).draw
+    draw = (correlated or WhiteNoise.of(described, NSIDE)).draw
     size = () if correlated else (N_PIXELS,)
     drawn = [draw(*size, 1, number, "sky") for number in range(20)]
     np.testing.assert_allclose(np.std(drawn, axis=(0, 2, 3)) / found[:, 0, 0], 1, rtol=0.06)
