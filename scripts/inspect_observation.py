@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from patchsep.analysis.cleaning import one_patch
 from patchsep.figures.first_look import ObservedBands, write_first_look
 from patchsep.files.maps import read_polarization
@@ -29,7 +31,7 @@ def main(snakemake):
         units=list(files["unit"]),
         maps=read_polarization(given.maps),
         noise=map_noise(instrument, nside, Resolution.of(params.resolution)),
-        splits=splits or None,
+        splits=np.stack(splits) if splits else None,
         hits={label: of_band[0] for label, (of_band, _) in hits if of_band is not None},
     )
     model = spectral_model(**params.model)
@@ -43,7 +45,7 @@ def main(snakemake):
         bands,
         {name: regions.labels == number for number, name in enumerate(regions.names, start=1)},
         {
-            f"{name}, µK_RJ": full_sky(maps, sky.pixels, nside, fill=float("nan"))
+            f"{name}, µK_RJ": full_sky(maps, sky.pixels, nside, fill=np.nan)
             for name, maps in amplitudes.items()
         },
         parameters,
