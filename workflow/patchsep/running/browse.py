@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..analysis.analyse import Analysis, clean_observation
+from ..analysis.analyse import Analysis
 from ..analysis.cleaning import cleaner_of
 from ..analysis.foreground_fields import measure_foregrounds
 from ..analysis.mock_maps import clean_mocks
@@ -311,15 +311,6 @@ def clean(observation: Observation, method: Mapping | None = None, **sections) -
     )
     theory = cmb_spectra(settings["cmb"]["cosmology"], 3 * observation.nside - 1)
     numbers = range(settings["mocks"]["skies"])
-    return Analysis(
-        cleaned=clean_observation(observation, sky, way),
-        mocks=clean_mocks(
-            observation, sky, measured, way, theory, numbers, settings["mocks"]["seed"]
-        ),
-        parts=sky.parts(),
-        pixels=sky.pixels,
-        nside=sky.nside,
-        theory=theory,
-        spectra=plan.spectra,
-        **plan.analysis,
-    )
+    seed = settings["mocks"]["seed"]
+    mocks = clean_mocks(observation, sky, measured, way, theory, numbers, seed)
+    return Analysis.of(observation, sky, way, mocks, theory, spectra=plan.spectra, **plan.analysis)
