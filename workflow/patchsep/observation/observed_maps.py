@@ -184,10 +184,10 @@ def _continued(stokes: StokesMap) -> np.ndarray:
     beside = hp.get_all_neighbours(stokes.nside, missing)
     for _ in range(CONTINUED):
         # A pixel that has but seven neighbours has -1 for the eighth.
-        counts = known[beside] & (beside >= 0)
-        number = counts.sum(axis=0)
-        next_ones = (number > 0) & ~known[missing]
-        means = np.sum(qu[:, beside] * counts, axis=1) / np.maximum(number, 1)
-        qu[:, missing[next_ones]] = means[:, next_ones]
-        known[missing[next_ones]] = True
+        is_known = known[beside] & (beside >= 0)
+        edge = is_known.any(axis=0)
+        near, weights = beside[:, edge], is_known[:, edge]
+        qu[:, missing[edge]] = np.sum(qu[:, near] * weights, axis=1) / weights.sum(axis=0)
+        known[missing[edge]] = True
+        missing, beside = missing[~edge], beside[:, ~edge]
     return qu
