@@ -10,7 +10,7 @@ n cos φ + n' sin φ. There are as many as are asked for, of the covariance that
 draws share a file with a probability of about four over the number of files.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -69,6 +69,11 @@ class CorrelatedNoise:
         foregrounds in maps, (2ℓ + 1) ℓ^-2.4 (B^c_ℓ)², to the variance. No score has more variance
         than is stated then.
         """
+        return self.white.scaled(self.above_white)
+
+    @property
+    def above_white(self) -> np.ndarray:
+        """`level` over `white`, of every band: array (n_bands,)."""
         ell = np.arange(ELL_MIN, len(self.common))
         power = ((1 + self.excess) * self.factor**2)[:, ell]
         of_pixels, of_scores = (
@@ -78,12 +83,26 @@ class CorrelatedNoise:
                 (2 * ell + 1) * ell**FOREGROUND_SLOPE * self.common[ell] ** 2,
             )
         )
-        return self.white.scaled(np.sqrt(of_pixels * np.max(of_scores / of_pixels)))
+        return np.sqrt(of_pixels * np.max(of_scores / of_pixels))
 
     def spectrum(self) -> np.ndarray:
         """N_ℓ (n_bands, 3 nside) in µK² of bands whose noise is the same in all pixels."""
         white = self.white.sigma[:, None] ** 2 * hp.nside2pixarea(self.nside)
         return white * (1 + self.excess) * self.factor**2
+
+    def without_band(self, number: int) -> "CorrelatedNoise":
+        """That of all bands but one."""
+
+        def others(values):
+            return np.delete(values, number, axis=0)
+
+        return replace(
+            self,
+            white=replace(self.white, sigma=others(self.white.sigma)),
+            excess=others(self.excess),
+            factor=others(self.factor),
+            files=self.files[:number] + self.files[number + 1 :],
+        )
 
     def draw(self, seed: int, realization: int, stream: str) -> np.ndarray:
         """Draw one realisation: array (n_bands, 2, 12 nside²), µK_CMB.

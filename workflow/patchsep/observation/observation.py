@@ -8,6 +8,7 @@ import numpy as np
 from ..files.maps import read_polarization, read_resolution
 from ..instrument.beam import Resolution
 from ..instrument.instrument import read_instrument
+from ..instrument.noise import WhiteNoise
 from ..sky.regions import Regions
 from .region_sky import ObservedRegion
 
@@ -69,7 +70,7 @@ class Observation:
             return np.nan_to_num(values[..., pixels])
 
         return cls(
-            [_where_seen(region, maps) for region in regions],
+            _where_seen(regions, maps),
             of_regions(maps),
             np.stack(list(map(of_regions, splits))) if len(splits) else None,
             resolution,
@@ -97,13 +98,13 @@ class Observation:
                 **{name: others(getattr(seen, name)) for name in ("centre", "nodes", "weights")},
                 labels=tuple(others(np.array(seen.labels))),
             )
-            correlated = one.correlated_noise
-            return replace(
-                one,
-                bandpasses=bandpasses,
-                noise=replace(one.noise, sigma=others(one.noise.sigma)),
-                correlated_noise=correlated and correlated.without_band(number),
-            )
+            noise, correlated = WhiteNoise(others(one.noise.sigma)), one.correlated_noise
+            if correlated is not None:
+                # All bands have a common factor, which may have been this one's.
+                above_white = others(correlated.above_white)
+                correlated = correlated.without_band(number)
+                noise = noise.scaled(correlated.above_white / above_white)
+            return replace(one, bandpasses=bandpasses, noise=noise, correlated_noise=correlated)
 
         return replace(
             self,
@@ -113,13 +114,17 @@ class Observation:
         )
 
 
-def _where_seen(region: ObservedRegion, maps: np.ndarray) -> ObservedRegion:
-    """The region with infinite noise where maps are NaN."""
-    seen = np.isfinite(maps[..., region.pixels]).all(axis=1)
-    if seen.all():
-        return region
-    sigma = region.noise.sigma
-    if sigma.ndim == 1:
-        sigma = sigma[:, None]
-    seen = seen[:, None] if sigma.ndim == 3 else seen
-    return replace(region, noise=replace(region.noise, sigma=np.where(seen, sigma, np.inf)))
+def _where_seen(regions: list[ObservedRegion], maps: np.ndarray) -> list[ObservedRegion]:
+    """Regions with infinite noise where maps are NaN: by pixel in all of them, if in any."""
+    seen = [np.isfinite(maps[..., region.pixels]).all(axis=1) for region in regions]
+    if all(own.all() for own in seen):
+        return regions
+
+    def with_infinite_noise(region, own):
+        sigma = region.noise.sigma
+        if sigma.ndim == 1:
+            sigma = sigma[:, None]
+        own = own[:, None] if sigma.ndim == 3 else own
+        return replace(region, noise=WhiteNoise(np.where(own, sigma, np.inf)))
+
+    return list(map(with_infinite_noise, regions, seen))
