@@ -505,9 +505,9 @@ def test_noise_of_maps_is_that_of_realisations(instrument, resolution, knee):
 @pytest.mark.parametrize("knee", [0.0, 60.0])
 def test_bands_of_nothing_but_noise_are_not_warned_of(instrument, knee):
     described = read_instrument(instrument(ell_knee=15 * [knee], knee_slope=15 * [-2.0]))
-    white, correlated = noise_of(described, NSIDE, None)
+    correlated = correlated_noise_of(described, NSIDE, None)
     size = () if correlated else (N_PIXELS,)
-    maps = (correlated or white).draw(*size, 1, 0, "sky")
+    maps = (correlated or WhiteNoise.of(described, NSIDE)).draw(*size, 1, 0, "sky")
     observed = ObservedMaps(maps, None, np.ones((15, N_PIXELS), bool))
     assert observation_warnings(observed, described, NSIDE, None) == []
 

@@ -192,14 +192,13 @@ class Analysis:
     def curves(self) -> pd.DataFrame:
         """The likelihood of r of every region: `region`, `r` and `likelihood`."""
         estimates = {name: self.estimate(name) for name in self.regions}
-        return pd.concat(
-            [
-                pd.DataFrame({"region": name, "r": one.r, "likelihood": one.likelihood})
-                for name, one in estimates.items()
-                if one is not None
-            ],
-            ignore_index=True,
-        )
+        none = pd.DataFrame({"region": [], "r": [], "likelihood": []})
+        found = [
+            pd.DataFrame({"region": name, "r": one.r, "likelihood": one.likelihood})
+            for name, one in estimates.items()
+            if one is not None
+        ]
+        return pd.concat(found, ignore_index=True) if found else none
 
     def null_tests(self) -> pd.DataFrame:
         """See `null_tests`; of regions, and of ranges of multipoles of all of them."""

@@ -19,6 +19,9 @@ from ..spectra.estimator import Estimator
 from ..spectra.pixel_weights import PIXEL_WEIGHTS
 from .mock_maps import MockMaps
 
+# Correlation of neighbouring bins.
+MOST_CORRELATED = 0.45
+
 
 @dataclass(frozen=True)
 class Bandpowers:
@@ -73,11 +76,14 @@ class Bandpowers:
     def correlation(self) -> np.ndarray:
         """Of neighbouring bins (n_bins, n_bins), by mock skies; of others it is left out.
 
-        The estimator undoes it, and some hundred skies know it to no better than a tenth.
+        The estimator undoes it, and some hundred skies know it to no better than a tenth. It is
+        `MOST_CORRELATED` at most: half is the most that bins can have with their neighbours alone.
         """
         number = np.arange(len(self.bb))
-        neighbours = np.abs(number[:, None] - number) <= 1
-        return np.where(neighbours, np.corrcoef(self.mocks_alone, rowvar=False), 0.0)
+        distance = np.abs(number[:, None] - number)
+        found = np.corrcoef(self.mocks_alone, rowvar=False)
+        found = np.where(distance == 1, np.clip(found, -MOST_CORRELATED, MOST_CORRELATED), 0.0)
+        return found + np.eye(len(number))
 
     @property
     def covariance(self) -> np.ndarray:

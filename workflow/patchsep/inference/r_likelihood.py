@@ -150,7 +150,7 @@ def log_likelihood(r, observed, tensor, floor, n_modes, correlation=None) -> np.
         # Rounded, the smallest are below zero.
         distance = np.sqrt(n_modes * np.maximum(ratio - np.log(ratio) - 1, 0))
         x = np.sign(ratio - 1) * distance
-        misfit = np.sum(x * np.linalg.solve(correlation, x[..., None])[..., 0], axis=-1)
+        misfit = np.sum(x * (x @ np.linalg.inv(correlation)), axis=-1)
     return np.where(positive, -0.5 * misfit, -np.inf)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..files.maps import read_polarization, read_resolution
 from ..instrument.beam import Resolution
 from ..instrument.instrument import read_instrument
+from ..instrument.noise import WhiteNoise
 from ..sky.regions import Regions, draw_regions
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
 from .observed_maps import read_observed_maps
@@ -123,7 +124,7 @@ class Observation:
             return np.nan_to_num(values[..., pixels])
 
         return cls(
-            [_where_seen(region, maps) for region in regions],
+            _where_seen(regions, maps),
             of_regions(maps),
             np.stack(list(map(of_regions, splits))) if len(splits) else None,
             resolution,
@@ -138,42 +139,18 @@ class Observation:
         """Half of the splits' difference, noise alone: (n_bands, 2, n_pixels), or None."""
         return None if self.splits is None else (self.splits[0] - self.splits[1]) / 2
 
-    def without_band(self, number: int) -> "Observation":
-        """The observation of all bands but one."""
 
-        def others(values):
-            return np.delete(values, number, axis=0)
+def _where_seen(regions: list[ObservedRegion], maps: np.ndarray) -> list[ObservedRegion]:
+    """Regions with infinite noise where maps are NaN: by pixel in all of them, if in any."""
+    seen = [np.isfinite(maps[..., region.pixels]).all(axis=1) for region in regions]
+    if all(own.all() for own in seen):
+        return regions
 
-        def region(one):
-            seen = one.bandpasses
-            bandpasses = replace(
-                seen,
-                **{name: others(getattr(seen, name)) for name in ("centre", "nodes", "weights")},
-                labels=tuple(others(np.array(seen.labels))),
-            )
-            correlated = one.correlated_noise
-            return replace(
-                one,
-                bandpasses=bandpasses,
-                noise=replace(one.noise, sigma=others(one.noise.sigma)),
-                correlated_noise=correlated and correlated.without_band(number),
-            )
+    def with_infinite_noise(region, own):
+        sigma = region.noise.sigma
+        if sigma.ndim == 1:
+            sigma = sigma[:, None]
+        own = own[:, None] if sigma.ndim == 3 else own
+        return replace(region, noise=WhiteNoise(np.where(own, sigma, np.inf)))
 
-        return replace(
-            self,
-            regions=list(map(region, self.regions)),
-            maps=others(self.maps),
-            splits=None if self.splits is None else np.delete(self.splits, number, axis=1),
-        )
-
-
-def _where_seen(region: ObservedRegion, maps: np.ndarray) -> ObservedRegion:
-    """The region with infinite noise where maps are NaN."""
-    seen = np.isfinite(maps[..., region.pixels]).all(axis=1)
-    if seen.all():
-        return region
-    sigma = region.noise.sigma
-    if sigma.ndim == 1:
-        sigma = sigma[:, None]
-    seen = seen[:, None] if sigma.ndim == 3 else seen
-    return replace(region, noise=replace(region.noise, sigma=np.where(seen, sigma, np.inf)))
+    return list(map(with_infinite_noise, regions, seen))

@@ -1,0 +1,176 @@
+"""A run of observed maps, from files that somebody gives to r, and what makes it go on."""
+
+import hashlib
+import json
+
+import healpy as hp
+import numpy as np
+import pandas as pd
+import pytest
+from observed_skies import Observation, splits_of
+from workflows import jobs_of, new_folder, snakemake
+
+from patchsep.files.maps import read_maps, read_polarization
+from patchsep.files.tables import read_table
+from patchsep.instrument.instrument import read_instrument
+
+pytestmark = pytest.mark.workflow
+
+NSIDE = 8
+RESULTS = "results/seen"
+METHODS = "fields", "uniform"
+MOCKS = [f"realizations-{first:05d}-{first + 2:05d}" for first in (0, 3)]
+MISSED = "65GHZ"
+LATITUDE = hp.pix2ang(NSIDE, np.arange(hp.nside2npix(NSIDE)), lonlat=True)[1]
+# As little as tells regions, ranges of multipoles and two ways of cleaning apart.
+SETTINGS = {
+    "run": "seen",
+    "nside": NSIDE,
+    "instrument": "tests/seven_bands.yaml",
+    "observation": {"splits": ["maps/{band}_A.fits", "maps/{band}_B.fits"]},
+    "regions": {
+        "method": "sky_cuts",
+        "split_hemispheres": True,
+        "sky_cuts": {"cap": {"galactic_latitude": [20, 90]}},
+    },
+    "methods": {"fields": {"strategy": "fields"}, "uniform": {"strategy": "uniform"}},
+    "mocks": {"skies": 6},
+    "validation": {"realizations": 20, "mocks": 2},
+    "fit": {"realizations_per_shard": 3},
+    "spectra": {"estimator": "decoupled", "bin_width": 4},
+    "likelihood": {"multipole_ranges": [[2, 10], [10, 18]]},
+}
+
+
+def contents(folder):
+    """Checksum and time stamp of every file that is given."""
+    return {
+        path: (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in sorted((folder / "maps").iterdir())
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run, the splits, and what the files were before it."""
+    folder = new_folder(tmp_path_factory.mktemp("observed"), "run")
+    instrument = read_instrument(folder / "tests/seven_bands.yaml")
+    splits = splits_of(instrument, NSIDE)
+    splits[:, instrument.labels.index(MISSED), :, LATITUDE > 80] = hp.UNSEEN
+    (folder / "maps").mkdir()
+    for split, letter in zip(splits, "AB", strict=True):
+        files = Observation.written(folder / "maps", instrument, split)
+        for band in instrument.labels:
+            files.path(band).rename(folder / f"maps/{band}_{letter}.fits")
+    before = contents(folder)
+    snakemake(folder, SETTINGS)
+    return folder, splits, before
+
+
+@pytest.fixture
+def results(finished):
+    return finished[0] / RESULTS
+
+
+def planned(folder, *options):
+    return jobs_of(snakemake(folder, SETTINGS, "--dry-run", "--quiet", "rules", *options))
+
+
+def test_maps_are_the_mean_of_the_splits_and_masked_where_they_were(finished, results):
+    _, splits, _ = finished
+    maps = read_polarization(results / "maps/observed.fits")
+    unseen = np.any(splits == hp.UNSEEN, axis=(0, 2))
+    assert unseen.any()
+    np.testing.assert_array_equal(np.isnan(maps), np.broadcast_to(unseen[:, None], maps.shape))
+    np.testing.assert_allclose(maps, np.where(np.isnan(maps), np.nan, splits.mean(axis=0)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_tables_of_a_method_agree_with_one_another(results, method):
+    folder = results / "observed" / method
+    bandpowers, r, curves, null_tests, influence, model_tests = (
+        read_table(folder / f"{name}.csv")
+        for name in ("bandpowers", "r", "r_curves", "null_tests", "influence", "model_tests")
+    )
+    regions = ["cap_north", "cap_south", "combined"]
+    assert list(bandpowers["region"].unique()) == regions
+    assert list(r[r["ell_low"].isna()]["region"]) == regions
+    measured = r[r["r_hat"].notna() & r["ell_low"].isna()]
+    assert list(curves["region"].unique()) == list(measured["region"])
+    for row in measured.to_dict("records"):
+        own = curves[curves["region"] == row["region"]]
+        assert own["r"][own["likelihood"].idxmax()] == pytest.approx(row["r_hat"])
+        assert row["r95_low"] < row["r68_low"] < row["r_hat"] < row["r68_high"] < row["r95_high"]
+    assert set(null_tests["region"]) == set(regions)
+    assert null_tests["probability"].between(1 / 7, 1).all()
+    assert set(influence["kind"]) <= {"region", "multipoles"} and len(influence)
+    assert len(model_tests)
+    covariance, windows = (
+        read_table(folder / f"{name}.parquet") for name in ("covariance", "windows")
+    )
+    for name, own in bandpowers.groupby("region"):
+        diagonal = covariance[(covariance["region"] == name) & covariance["bin"].eq(covariance["other"])]
+        np.testing.assert_allclose(diagonal["covariance"], own["error"] ** 2)
+        window = windows[windows["region"] == name].pivot(index="bin", columns="ell", values="window")
+        np.testing.assert_allclose(window.to_numpy() @ window.columns.to_numpy(), own["ell"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_cleaned_maps_are_those_of_the_pixels_that_are_analysed(results, method):
+    maps = read_maps(results / "observed" / method / "cleaned.fits")
+    analysed = np.abs(LATITUDE) > 20
+    np.testing.assert_array_equal(maps["MASK"] == 1, analysed)
+    for name in ("CMB_Q", "DUST_U", "BETA_DUST", "ERROR_CMB_Q", "ERROR_BETA_DUST"):
+        np.testing.assert_array_equal(np.isfinite(maps[name]), analysed)
+    assert maps["ERROR_CMB_Q"][analysed].min() > 0
+
+
+def test_the_summary_has_every_method_and_names_every_file(finished, results):
+    folder, _, before = finished
+    summary = read_table(results / "tables/summary.csv")
+    assert list(summary["method"].unique()) == list(METHODS)
+    assert summary["converged"].all()
+    text = (results / "tables/summary.txt").read_text(encoding="utf-8")
+    assert "fields: r = " in text
+    record = json.loads((results / "tables/provenance.json").read_text(encoding="utf-8"))
+    told = json.dumps(record)
+    assert all(checksum in told for checksum, _ in before.values())
+
+
+def test_files_that_are_given_are_only_read(finished):
+    folder, _, before = finished
+    assert contents(folder) == before
+
+
+def test_a_finished_run_has_nothing_to_do(finished):
+    assert planned(finished[0]) == {}
+
+
+def test_a_mock_shard_that_is_lost_is_made_again_with_what_follows_alone(finished):
+    folder = finished[0]
+    lost = folder / RESULTS / f"observed/uniform/mocks/{MOCKS[1]}.npz"
+    r = folder / RESULTS / "observed/uniform/r.csv"
+    content, was = lost.read_bytes(), r.read_bytes()
+    lost.unlink()
+    jobs = planned(folder)
+    assert jobs.pop("clean_mocks") == 1 and jobs.pop("analyse_observation") == 1
+    assert not {"read_observation", "measure_observed_fields", "draw_regions"} & set(jobs)
+    snakemake(folder, SETTINGS)
+    assert lost.read_bytes() == content and r.read_bytes() == was
+
+
+def test_a_certificate_is_planned_by_shards_of_skies(finished):
+    jobs = planned(finished[0], "certify")
+    assert jobs["certify_mocks"] == 7 and jobs["write_certificate"] == 1
+
+
+def test_a_map_that_has_changed_is_read_again_and_all_that_follows(finished):
+    folder = finished[0]
+    path = folder / "maps/151GHZ_A.fits"
+    content, stat = path.read_bytes(), path.stat()
+    maps = hp.read_map(path, field=(0, 1))
+    assert planned(folder) == {}
+    hp.write_map(path, 1.001 * np.array(maps), column_units="uK_CMB", coord="G", column_names=["Q", "U"], overwrite=True)
+    jobs = planned(folder)
+    assert jobs["read_observation"] == 1 and jobs["clean_mocks"] == 4
+    assert jobs["analyse_observation"] == 2
