@@ -1,5 +1,6 @@
 """From cleaned maps and mock skies to bandpowers, r, and what drives it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import healpy as hp
@@ -202,6 +203,12 @@ def test_a_sky_without_r_has_tables_that_say_so():
     assert len(found.null_tests())
 
 
+def test_a_bin_of_which_nothing_is_expected_has_no_r(analysis):
+    bandpowers = analysis.bandpowers[COMBINED]
+    below = np.where(bandpowers.used, -2 * bandpowers.lensing - bandpowers.noise, 0)
+    assert estimate_r_of_bandpowers(replace(bandpowers, bias=below), 0.5) is None
+
+
 # What drives r
 
 
@@ -221,7 +228,7 @@ def gaussian_bins(r_hat, n_modes):
 
 
 def test_influence_of_independent_bins_is_that_of_their_weighted_mean():
-    """Of the mean of r_b with weights w_b: W / ΣW (r - r_W) to first order of a part of weight W."""
+    """Of a part of weight W, whose own mean is r_W, W / ΣW (r - r_W) to first order."""
     rng = np.random.default_rng(14)
     r_b, w_b = 1e-3 * rng.standard_normal(N_BINS), 1e6 * rng.uniform(1, 3, N_BINS)
     ranges = [(0, 2), (2, 5), (5, 8)]
