@@ -10,10 +10,10 @@ from patchsep.analysis.foreground_fields import read_priors, write_priors
 from patchsep.analysis.mock_maps import MockMaps
 from patchsep.fields.prior import expected_prior
 from patchsep.files.whole import DamagedFile
+from patchsep.inference.field_skies import WholeSky
 from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
-from patchsep.inference.field_skies import WholeSky
 from patchsep.observation.correlated_noise import noise_of
 from patchsep.observation.observation import Observation
 from patchsep.observation.region_sky import ObservedRegion
@@ -183,7 +183,10 @@ def test_mock_maps_are_read_as_they_were_written_one_file_after_the_other(tmp_pa
 def test_a_damaged_file_is_set_aside_and_made_anew(tmp_path, priors):
     mocks(2, 1).write(tmp_path / "mocks.npz")
     write_priors(tmp_path / "priors.npz", priors)
-    for name, read in (("mocks.npz", lambda path: MockMaps.read([path])), ("priors.npz", read_priors)):
+    for name, read in (
+        ("mocks.npz", lambda path: MockMaps.read([path])),
+        ("priors.npz", read_priors),
+    ):
         path = tmp_path / name
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])

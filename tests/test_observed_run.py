@@ -71,8 +71,8 @@ def results(finished):
     return finished[0] / RESULTS
 
 
-def planned(folder, *options):
-    return jobs_of(snakemake(folder, SETTINGS, "--dry-run", "--quiet", "rules", *options))
+def planned(folder, *targets):
+    return jobs_of(snakemake(folder, SETTINGS, *targets, "--dry-run", "--quiet", "rules"))
 
 
 def test_maps_are_the_mean_of_the_splits_and_masked_where_they_were(finished, results):
@@ -150,17 +150,18 @@ def test_a_finished_run_has_nothing_to_do(finished):
     assert planned(finished[0]) == {}
 
 
-def test_a_mock_shard_that_is_lost_is_made_again_with_what_follows_alone(finished):
+def test_of_a_run_that_was_stopped_shards_that_are_missing_are_made_and_what_follows(finished):
     folder = finished[0]
-    lost = folder / RESULTS / f"observed/uniform/mocks/{MOCKS[1]}.npz"
-    r = folder / RESULTS / "observed/uniform/r.csv"
-    content, was = lost.read_bytes(), r.read_bytes()
-    lost.unlink()
+    method = folder / RESULTS / "observed/uniform"
+    lost = [method / f"mocks/{MOCKS[1]}.npz", method / "r.csv", method / "influence.csv"]
+    contents = [path.read_bytes() for path in lost]
+    for path in lost:
+        path.unlink()
     jobs = planned(folder)
-    assert jobs.pop("clean_mocks") == 1 and jobs.pop("analyse_observation") == 1
+    assert jobs["clean_mocks"] == 1 and jobs["analyse_observation"] == 1
     assert not {"read_observation", "measure_observed_fields", "draw_regions"} & set(jobs)
     snakemake(folder, SETTINGS)
-    assert lost.read_bytes() == content and r.read_bytes() == was
+    assert [path.read_bytes() for path in lost] == contents
 
 
 def test_a_certificate_is_planned_by_shards_of_skies(finished):

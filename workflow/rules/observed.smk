@@ -230,4 +230,4 @@ rule write_certificate:
 rule certify:
     input:
         rules.write_certificate.output,
-        multiext(f"{RESULTS}/figures/certificate", ".pdf", ".png"),
+        multiext(f"{RESULTS}/figures/coverage", ".pdf", ".png"),

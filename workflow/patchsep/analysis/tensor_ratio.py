@@ -35,8 +35,8 @@ def estimate_r_of_bandpowers(
     Returns
     -------
     REstimate, or None
-        The latter where there is no bin, or one whose spectrum with its noise is not positive, be it
-        the observed one or, by few mock skies, the one that is expected.
+        The latter where there is no bin, or one whose spectrum with its noise is not positive: the
+        observed one or, by few mock skies, the one that is expected.
     """
     weights = np.broadcast_to(weights, bandpowers.bb.shape)
     used = bandpowers.used & (weights > 0)
