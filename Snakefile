@@ -73,6 +73,7 @@ else:
     include: "workflow/rules/benchmark.smk"
     include: "workflow/rules/validation.smk"
     include: "workflow/rules/search.smk"
+    include: "workflow/rules/export.smk"
 
 
 include: "workflow/rules/figures.smk"

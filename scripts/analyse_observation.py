@@ -1,6 +1,9 @@
 """Clean observed maps, and measure bandpowers and r of what is left."""
 
-from patchsep.analysis.analyse import Analysis, clean_observation
+import pandas as pd
+
+from patchsep.analysis.analyse import Analysis
+from patchsep.analysis.band_influence import influence_of_bands
 from patchsep.analysis.cleaning import cleaner_of
 from patchsep.analysis.foreground_fields import fit_foregrounds, read_priors
 from patchsep.analysis.mock_maps import MockMaps
@@ -17,23 +20,27 @@ from patchsep.inference.field_skies import WholeSky, moment_tests
 from patchsep.instrument.beam import common_window
 from patchsep.observation.observation import Observation
 from patchsep.running.jobs import begin
+from patchsep.sky.regions import COMBINED
 from patchsep.sky.spectral_model import spectral_model
+
+# Mock skies of the influence of bands.
+N_INFLUENCE = 20
 
 
 def main(snakemake):
     given, params, output = snakemake.input, snakemake.params, snakemake.output
-    observation = Observation.of_files(given)
-    sky = WholeSky(observation.regions, spectral_model(**params.model))
+    model = spectral_model(**params.model)
+    observation = Observation.of_files(given, model)
+    sky = WholeSky(observation.regions, model)
     clean = cleaner_of(
         sky, read_priors(given.priors), params.configurations, params.patches, **params.fit
     )
-    analysis = Analysis(
-        cleaned=clean_observation(observation, sky, clean),
-        mocks=MockMaps.read(given.mocks),
-        parts=sky.parts(),
-        pixels=sky.pixels,
-        nside=sky.nside,
-        theory=read_table(given.theory),
+    analysis = Analysis.of(
+        observation,
+        sky,
+        clean,
+        MockMaps.read(given.mocks),
+        read_table(given.theory),
         spectra=params.spectra,
         **params.analysis,
     )
@@ -45,7 +52,9 @@ def main(snakemake):
     write_table(output.windows, windows)
     beam = common_window(observation.resolution, 3 * sky.nside - 1)
     about = params.about | {"nside": sky.nside, "method": snakemake.wildcards.method}
-    write_sacc(output.sacc, bandpowers, covariance, windows, beam, about)
+    # Those of single regions are parts of the same sky, and would be counted twice.
+    together = (table[table["region"] == COMBINED] for table in (bandpowers, covariance, windows))
+    write_sacc(output.sacc, *together, beam, about)
     write_table(output.r, analysis.r_table())
     write_table(output.curves, analysis.curves())
     measured = fit_foregrounds(observation, sky, read_priors(given.foregrounds), **params.fit)
@@ -54,7 +63,9 @@ def main(snakemake):
     )
     write_table(output.model_tests, tests)
     write_table(output.null_tests, analysis.null_tests())
-    write_table(output.influence, analysis.influence())
+    numbers = range(min(N_INFLUENCE, len(analysis.mocks.cleaned)))
+    of_bands = influence_of_bands(analysis, observation, sky, measured, numbers, params.seed)
+    write_table(output.influence, pd.concat([analysis.influence(), of_bands], ignore_index=True))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from patchsep.studies.model_costs import time_models
 
 def main(snakemake):
     params, settings = snakemake.params, snakemake.params.benchmark
-    sky = RegionSky.read(settings["region"], params.noise_seed, snakemake.input)
-    with_all = settings["optimizers"], settings["seed"], spectral_model(**params.model)
+    model = spectral_model(**params.model)
+    sky = RegionSky.read(settings["region"], params.noise_seed, snakemake.input, model)
+    with_all = settings["optimizers"], settings["seed"], model
     write_table(snakemake.output.times, time_fits(sky, settings["patches"], *with_all))
     write_table(snakemake.output.traces, trace_fits(sky, settings["traced"], *with_all))
     instrument = read_instrument(snakemake.input.instrument)

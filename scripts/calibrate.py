@@ -38,7 +38,7 @@ def main(snakemake):
     nside, pixels = regions.nside, regions.pixels(COMBINED)
     instrument = read_instrument(snakemake.input.instrument)
     estimator = Estimator.of(pixels, nside, **params.spectra)
-    noise, correlated = noise_of(instrument, nside, estimator.resolution)
+    noise, correlated = noise_of(instrument, nside, estimator.resolution, model)
     observed = RegionSky(
         region=COMBINED,
         nside=nside,

@@ -4,7 +4,7 @@ from functools import partial
 
 import pandas as pd
 
-from patchsep.analysis.analyse import Analysis, clean_observation
+from patchsep.analysis.analyse import Analysis
 from patchsep.analysis.certificate import Path, certify
 from patchsep.analysis.cleaning import cleaner_of
 from patchsep.analysis.foreground_fields import fit_foregrounds, measure_foregrounds, read_priors
@@ -19,8 +19,9 @@ from patchsep.sky.spectral_model import spectral_model
 
 def main(snakemake):
     given, params = snakemake.input, snakemake.params
-    observation = Observation.of_files(given)
-    sky = WholeSky(observation.regions, spectral_model(**params.model))
+    model = spectral_model(**params.model)
+    observation = Observation.of_files(given, model)
+    sky = WholeSky(observation.regions, model)
     measured = fit_foregrounds(observation, sky, read_priors(given.foregrounds), **params.fit)
     theory = read_table(given.theory)
     settings = {"spectra": params.spectra, **params.analysis}
@@ -37,13 +38,12 @@ def main(snakemake):
         analysis=settings,
         n_mocks=params.skies["mocks"],
     )
-    known = Analysis(
-        cleaned=clean_observation(observation, sky, path.cleaner(sky, measured)),
-        mocks=MockMaps.read(given.mocks),
-        parts=sky.parts(),
-        pixels=sky.pixels,
-        nside=sky.nside,
-        theory=theory,
+    known = Analysis.of(
+        observation,
+        sky,
+        path.cleaner(sky, measured),
+        MockMaps.read(given.mocks),
+        theory,
         **settings,
     ).bandpowers_of(slice(None))
     rows = [

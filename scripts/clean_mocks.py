@@ -12,8 +12,9 @@ from patchsep.sky.spectral_model import spectral_model
 
 def main(snakemake):
     given, params = snakemake.input, snakemake.params
-    observation = Observation.of_files(given)
-    sky = WholeSky(observation.regions, spectral_model(**params.model))
+    model = spectral_model(**params.model)
+    observation = Observation.of_files(given, model)
+    sky = WholeSky(observation.regions, model)
     measured = fit_foregrounds(observation, sky, read_priors(given.foregrounds), **params.fit)
     clean = cleaner_of(
         sky, read_priors(given.priors), params.configurations, params.patches, **params.fit

@@ -22,7 +22,7 @@ log = logging.getLogger("patchsep.script")
 def main(snakemake):
     params, selected = snakemake.params, read_table(snakemake.input.selected)
     model = spectral_model(**params.model)
-    skies = RegionSky.read_all(params.noise_seed, snakemake.input)
+    skies = RegionSky.read_all(params.noise_seed, snakemake.input, model)
     templates = read_templates(snakemake.input.get("templates"))
     partitions = partitions_of_selected(
         selected, skies, params.patch_seed, templates, model.names, **params.patches

@@ -30,7 +30,7 @@ log = logging.getLogger("patchsep.script")
 def main(snakemake):
     params, options, output = snakemake.params, snakemake.params.fields, snakemake.output
     model = spectral_model(**params.model)
-    sky = WholeSky(RegionSky.read_all(params.noise_seed, snakemake.input), model)
+    sky = WholeSky(RegionSky.read_all(params.noise_seed, snakemake.input, model), model)
     templates = read_templates(snakemake.input.get("templates"))
     priors = [
         prior_of(name, sky.pixels, sky.nside, templates, options, params.patch_seed)

@@ -16,12 +16,12 @@ from patchsep.sky.spectral_model import spectral_model
 def main(snakemake):
     params, files = snakemake.params, snakemake.input
     model = spectral_model(**params.model)
-    sky = WholeSky(RegionSky.read_all(params.noise_seed, files), model)
+    sky = WholeSky(RegionSky.read_all(params.noise_seed, files, model), model)
     tables = []
     for region, cleaned in clean_with_ilc(
         params.ilc,
         params.configuration,
-        RegionSky.read(FULL_SKY, params.noise_seed, files),
+        RegionSky.read(FULL_SKY, params.noise_seed, files, model),
         sky,
         range(params.n_realizations),
         read_table(files.theory)["bb_lensing"].to_numpy(),

@@ -20,8 +20,8 @@ from patchsep.studies.search import evaluate_configurations
 def main(snakemake):
     params, settings = snakemake.params, snakemake.params.search
     # Noise that was not observed.
-    sky = RegionSky.read(params.region, settings["seed"], snakemake.input)
     model = spectral_model(**params.model)
+    sky = RegionSky.read(params.region, settings["seed"], snakemake.input, model)
     mocks = mock_skies(
         ForegroundModel.read(snakemake.input.foreground_model, sky.pixels, model),
         sky,

@@ -20,7 +20,7 @@ def main(snakemake):
     model = spectral_model(**params.model)
     memory = snakemake.resources.fit_memory_mb / 1000
     maps = 0.0
-    for sky in RegionSky.read_all(params.noise_seed, snakemake.input):
+    for sky in RegionSky.read_all(params.noise_seed, snakemake.input, model):
         found = fit_foreground_model(sky, 0, params.seed, model, memory=memory, **params.fit)
         scatter = ", ".join(
             f"{name} {wide:.2f} and {narrow:.2f}"

@@ -11,7 +11,7 @@ from patchsep.sky.spectral_model import spectral_model
 def main(snakemake):
     params = snakemake.params
     model = spectral_model(**params.model)
-    sky = RegionSky.read(snakemake.wildcards.region, params.noise_seed, snakemake.input)
+    sky = RegionSky.read(snakemake.wildcards.region, params.noise_seed, snakemake.input, model)
     shard = fit_shard(
         params.configurations,
         read_partitions(snakemake.input.patches, sky.pixels),

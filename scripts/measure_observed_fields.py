@@ -11,8 +11,9 @@ from patchsep.sky.spectral_model import spectral_model
 
 def main(snakemake):
     params, output = snakemake.params, snakemake.output
-    observation = Observation.of_files(snakemake.input)
-    sky = WholeSky(observation.regions, spectral_model(**params.model))
+    model = spectral_model(**params.model)
+    observation = Observation.of_files(snakemake.input, model)
+    sky = WholeSky(observation.regions, model)
     templates = read_templates(snakemake.input.get("templates"))
     measured = measure_foregrounds(
         observation, sky, params.fields, templates, params.patch_seed, **params.fit

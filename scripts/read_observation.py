@@ -3,6 +3,7 @@
 import logging
 
 from patchsep.files.maps import write_polarization
+from patchsep.files.tables import write_table
 from patchsep.files.whole import whole
 from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
@@ -24,6 +25,7 @@ def main(snakemake):
     )
     for warning in warnings:
         log.warning("%s", warning)
+    write_table(output.files, observed.files)
     with whole(output.warnings) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in warnings), encoding="utf-8")
     files = {output.maps: observed.maps}

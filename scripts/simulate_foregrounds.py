@@ -1,26 +1,21 @@
 """Simulate Galactic foregrounds in the instrument's bands."""
 
 from patchsep.files.maps import write_maps, write_polarization
-from patchsep.instrument.bandpass import SIMULATED_NODES
 from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
-from patchsep.instrument.miscalibration import bands_as_built
 from patchsep.running.jobs import begin
-from patchsep.sky.foregrounds import INTENSITY_FREQUENCY, simulate_foregrounds
+from patchsep.sky.foregrounds import INTENSITY_FREQUENCY, foregrounds_in_bands
 from patchsep.sky.harmonics import smoothed
 from patchsep.sky.spectral_model import spectral_model
 
 
 def main(snakemake):
-    settings, model = dict(snakemake.params.foregrounds), spectral_model(**snakemake.params.model)
+    settings, model = snakemake.params.foregrounds, spectral_model(**snakemake.params.model)
     instrument = read_instrument(snakemake.input.instrument)
     source = "embedded stand-in" if settings["model"] == "embedded" else "PySM 3"
     about = f"patchsep, {source} foregrounds {settings}, {instrument.name} bands"
-    errors = settings.pop("miscalibration", {})
-    bands, response = bands_as_built(instrument, SIMULATED_NODES, **errors)
-    where = bands.nodes, bands.weights, snakemake.params.nside
-    sky = simulate_foregrounds(settings.pop("model"), *where, model, **settings)
     nside, resolution = snakemake.params.nside, snakemake.params.resolution
+    sky, response = foregrounds_in_bands(settings, instrument, nside, model)
     maps = sky.polarization
     if resolution is not None:
         maps = smoothed(maps, Resolution.of(resolution).window(3 * nside - 1), nside)

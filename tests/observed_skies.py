@@ -1,6 +1,7 @@
-"""Observed maps in files, for tests of how they are read: a sky of LiteBIRD's bands, noise and all."""
+"""Observed maps in files, for tests of how they are read."""
 
-from dataclasses import dataclass, field
+import shutil
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import healpy as hp
@@ -25,7 +26,7 @@ STATED = {
 
 
 def foregrounds_and_cmb(instrument: Instrument, nside: int, seed: int = 1) -> np.ndarray:
-    """Maps (n_bands, 2, 12 nside²) in µK_CMB without noise, as bright as a clean part of the sky."""
+    """Maps (n_bands, 2, 12 nside²) in µK_CMB without noise, as bright as where the sky is clean."""
     rng = np.random.default_rng(seed)
     ell = np.arange(2 * nside)
     red = np.where(ell > 1, np.maximum(ell, 1.0) ** -2.4, 0.0)
@@ -75,9 +76,10 @@ class Observation:
             write_map(made.path(band), qu)
         return made
 
-    @property
-    def nside(self) -> int:
-        return hp.npix2nside(self.maps.shape[-1])
+    def copied(self, folder: Path) -> "Observation":
+        """The same in another folder."""
+        shutil.copytree(self.folder, folder)
+        return replace(self, folder=folder, settings={"maps": str(folder / "map_{band}.fits")})
 
     def path(self, band: str) -> Path:
         return Path(self.settings["maps"].replace("{band}", band))

@@ -28,12 +28,18 @@ INSTRUMENT = {
 }
 OCTAVES = [(2, 4), (4, 8), (8, 16), (16, 32), (32, 60)]
 EVERYWHERE = np.arange(hp.nside2npix(NSIDE))
+# Of a parameter, below and above where models start.
+STEPS = (-1e-4, 1e-4)
 
 
 def power(qu, lmax=LMAX):
     """Mean of EE and BB (lmax + 1,) of Q, U of the whole sky, by healpy."""
     alm = hp.map2alm_spin(qu, 2, lmax)
     return (hp.alm2cl(alm[0]) + hp.alm2cl(alm[1])) / 2
+
+
+def level_and_noise(instrument, resolution=RESOLUTION):
+    return noise_of(instrument, NSIDE, resolution, DUST_AND_SYNCHROTRON)
 
 
 def within_scatter(found, expected, n_maps):
@@ -47,7 +53,7 @@ def within_scatter(found, expected, n_maps):
 
 def sky_of(bands, region, pixels, cmb, noise_seed):
     """A region without foregrounds."""
-    noise, correlated = noise_of(bands, NSIDE, RESOLUTION)
+    noise, correlated = level_and_noise(bands)
     return RegionSky(
         region=region,
         nside=NSIDE,
@@ -72,7 +78,7 @@ def bands(tmp_path_factory):
 
 
 def test_noise_has_the_spectrum_of_white_noise_with_knees_at_the_common_resolution(bands):
-    _, noise = noise_of(bands, NSIDE, RESOLUTION)
+    _, noise = level_and_noise(bands)
     n_maps = 20
     drawn = [noise.draw(1, number, "") for number in range(n_maps)]
     ell = np.arange(1.0, LMAX + 1)
@@ -93,7 +99,7 @@ def test_simulated_bands_have_the_skys_spectrum_with_beams_and_that_of_noise(ban
     theory, n_skies = spectra.iloc[: LMAX + 1], 8
     found = []
     for seed in range(n_skies):
-        cmb = simulate_cmb(theory, 0.0, NSIDE, seed, RESOLUTION)
+        cmb = simulate_cmb(theory, 0.0, NSIDE, seed, RESOLUTION.window(LMAX))
         sky = sky_of(bands, COMBINED, EVERYWHERE, cmb, 100 + seed)
         found.append([power(one) for one in sky.observe(0)])
     window, noise = RESOLUTION.window(LMAX), sky.correlated_noise
@@ -106,12 +112,12 @@ def test_simulated_bands_have_the_skys_spectrum_with_beams_and_that_of_noise(ban
 
 def test_the_recovered_cmb_has_the_common_beam(bands, spectra):
     theory = spectra.iloc[: LMAX + 1]
-    noise, correlated = noise_of(bands, NSIDE, RESOLUTION)
+    noise, correlated = level_and_noise(bands)
     weights = cmb_weights(bands.bandpasses(1), noise, DUST_AND_SYNCHROTRON)
     assert weights.sum() == pytest.approx(1)
     cross, own = np.zeros((2, LMAX + 1))
     for seed in range(10):
-        seen = simulate_cmb(theory, 0.0, NSIDE, seed, RESOLUTION)
+        seen = simulate_cmb(theory, 0.0, NSIDE, seed, RESOLUTION.window(LMAX))
         recovered = np.sum(weights * (seen + correlated.draw(1, seed, "")), axis=0)
         true = hp.map2alm_spin(simulate_cmb(theory, 0.0, NSIDE, seed), 2, LMAX)[0]
         cross += hp.alm2cl(true, hp.map2alm_spin(recovered, 2, LMAX)[0])
@@ -147,7 +153,7 @@ def test_spectra_of_maps_with_a_beam_are_those_of_the_sky(name, spectra):
 
 
 def test_regions_are_parts_of_one_map_and_streams_are_independent(bands):
-    _, correlated = noise_of(bands, NSIDE, RESOLUTION)
+    _, correlated = level_and_noise(bands)
     whole = correlated.draw(3, 1, "")
     halves = {}
     for name, pixels in (("north", EVERYWHERE[:5000]), ("south", EVERYWHERE[7000:])):
@@ -167,7 +173,7 @@ def test_regions_are_parts_of_one_map_and_streams_are_independent(bands):
 
 
 def test_a_draw_is_the_same_again(bands):
-    first, second = (noise_of(bands, NSIDE, RESOLUTION)[1].draw(1, 2, "") for _ in range(2))
+    first, second = (level_and_noise(bands)[1].draw(1, 2, "") for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -175,67 +181,105 @@ def test_hits_modulate_noise_before_it_is_brought_to_a_resolution(tmp_path, inst
     longitude, _ = hp.pix2ang(NSIDE, EVERYWHERE, lonlat=True)
     hits = np.where(longitude < 180, 4.0, 1.0)
     hp.write_map(tmp_path / "hits.fits", hits, column_names=["HITS"], dtype=float)
-    noise, correlated = noise_of(
-        read_instrument(instrument(**INSTRUMENT, hits="hits.fits")), NSIDE, RESOLUTION
-    )
+    noise, correlated = level_and_noise(read_instrument(instrument(**INSTRUMENT, hits="hits.fits")))
     inside = (np.abs(longitude - 90) < 60), (np.abs(longitude - 270) < 60)
     drawn = np.concatenate([correlated.draw(1, k, "") for k in range(5)], axis=1)
     deep, shallow = (drawn[..., one].var(axis=(1, 2)) for one in inside)
     np.testing.assert_allclose(shallow / deep, 4, rtol=0.25)
     ratio = (
-        noise.sigma
-        / noise_of(read_instrument(instrument(**INSTRUMENT)), NSIDE, RESOLUTION)[0].sigma[:, None]
+        noise.sigma / level_and_noise(read_instrument(instrument(**INSTRUMENT)))[0].sigma[:, None]
     )
     np.testing.assert_allclose(ratio[:, inside[1]] / ratio[:, inside[0]][:, :1], 2)
 
 
 def test_ratios_of_the_level_are_those_of_the_rms_of_pixels(bands):
-    level, correlated = noise_of(bands, NSIDE, RESOLUTION)
+    level, correlated = level_and_noise(bands)
     drawn = np.concatenate([correlated.draw(1, k, "") for k in range(10)], axis=1)
     ratio = drawn.std(axis=(1, 2)) / level.sigma
     np.testing.assert_allclose(ratio / ratio[0], 1, rtol=0.05)
-    assert np.all(ratio < 1)
+
+
+def score_weights(bands, sigma):
+    """P⊥ ∂A/∂β over the noise rms (n_parameters, n_bands), by differences of spectra."""
+    bandpasses, columns, changes = bands.bandpasses(3), [np.ones(len(sigma))], []
+    for component in DUST_AND_SYNCHROTRON.components:
+        columns.append(component.in_bands(bandpasses, *component.start))
+        for k, value in enumerate(component.start):
+            moved = [
+                [*component.start[:k], value + step, *component.start[k + 1 :]] for step in STEPS
+            ]
+            below, above = (component.in_bands(bandpasses, *one) for one in moved)
+            changes.append((above - below) / np.ptp(STEPS))
+    columns, changes = np.array(columns).T / sigma[:, None], np.array(changes).T / sigma[:, None]
+    return (changes - columns @ np.linalg.lstsq(columns, changes)[0]).T
 
 
 def test_scores_have_no_more_variance_than_the_level_says(bands):
-    """Of noise times a foreground of the published slope, seen at the resolution."""
-    level, correlated = noise_of(bands, NSIDE, RESOLUTION)
+    """Of noise times what a spectral parameter changes of a foreground of the published slope."""
+    level, correlated = level_and_noise(bands)
+    weights = score_weights(bands, level.sigma)
     ell = np.arange(LMAX + 1.0)
     slope = np.where(ell > 1, np.maximum(ell, 1) ** FOREGROUND_SLOPE, 0)
     seen = slope * RESOLUTION.window(LMAX) ** 2
     pulls = []
     for number in range(200):
         foreground = gaussian_qu(seen, seen, NSIDE, np.random.default_rng(number))
-        score = np.sum(correlated.draw(1, number, "") * foreground, axis=(1, 2))
-        pulls.append(score / (level.sigma * np.sqrt(np.sum(foreground**2))))
+        of_bands = np.sum(correlated.draw(1, number, "") * foreground, axis=(1, 2)) / level.sigma
+        stated = np.sum(weights**2, axis=1) * np.sum(foreground**2)
+        pulls.append(weights @ of_bands / np.sqrt(stated))
     scatter = np.std(pulls, axis=0)
-    # One of the bands has as much.
+    # One of the parameters has as much.
     assert scatter.max() == pytest.approx(1, abs=4 / np.sqrt(2 * 200))
+
+
+def test_bands_that_see_a_part_of_the_sky_change_the_level_only_there(tmp_path, instrument):
+    hits = np.where(EVERYWHERE < 5000, 1.0, 0.0)
+    hp.write_map(tmp_path / "hits.fits", hits, column_names=["HITS"], dtype=float)
+    five = {**INSTRUMENT, "ell_knee": [0.0] * 5}
+    noisy = {
+        name: five[name] + more
+        for name, more in (
+            ("frequency", [95.0, 150.0]),
+            ("depth_p", [5.0, 5.0]),
+            ("beam", [30.0, 17.0]),
+            ("ell_knee", [50.0, 50.0]),
+            ("knee_slope", [-2.5, -3.0]),
+        )
+    }
+    alone, _ = level_and_noise(read_instrument(instrument(**five)))
+    files = [None] * 5 + ["hits.fits"] * 2
+    both, _ = level_and_noise(read_instrument(instrument(**noisy, hits=files)))
+    np.testing.assert_allclose(both.sigma[:5, 5000:], np.tile(alone.sigma[:, None], 7288))
+    assert np.all(np.isinf(both.sigma[5:, 5000:]))
+    # All bands have one factor.
+    inside = both.sigma[:5, :5000] / alone.sigma[:, None]
+    np.testing.assert_allclose(inside, inside[0, 0])
+    assert inside[0, 0] > 1.05
 
 
 def test_the_level_of_white_noise_at_its_own_beam_is_its_own(bands, instrument):
     plain = {**INSTRUMENT, "ell_knee": [0.0] * 5, "beam": [150.0] * 5}
-    found, _ = noise_of(read_instrument(instrument(**plain)), NSIDE, Resolution(150.0))
+    found, _ = level_and_noise(read_instrument(instrument(**plain)), Resolution(150.0))
     np.testing.assert_allclose(found.sigma, WhiteNoise.of(bands, NSIDE).sigma)
 
 
 def test_white_noise_of_maps_without_beams_is_drawn_as_ever(instrument):
     plain = read_instrument(instrument(**{**INSTRUMENT, "ell_knee": [0.0] * 5}))
-    noise, correlated = noise_of(plain, NSIDE, None)
+    noise, correlated = level_and_noise(plain, None)
     assert correlated is None
     np.testing.assert_array_equal(noise.sigma, WhiteNoise.of(plain, NSIDE).sigma)
 
 
 def test_a_table_is_as_good_as_a_width(tmp_path, instrument):
     np.savetxt(tmp_path / "beam.txt", np.c_[np.arange(200), Beam(60.0).window(199)])
-    given = noise_of(read_instrument(instrument(**INSTRUMENT)), NSIDE, RESOLUTION)[1].factor
+    given = level_and_noise(read_instrument(instrument(**INSTRUMENT)))[1].factor
     path = instrument(**{**INSTRUMENT, "beam": [120.0, 90.0, "beam.txt", 30.0, 10.0]})
-    np.testing.assert_allclose(noise_of(read_instrument(path), NSIDE, RESOLUTION)[1].factor, given)
+    np.testing.assert_allclose(level_and_noise(read_instrument(path))[1].factor, given)
     assert common_window(None, 3).tolist() == [1, 1, 1, 1]
 
 
 def test_noise_has_no_multipoles_below_the_quadrupole(bands):
-    _, correlated = noise_of(bands, NSIDE, None)
+    _, correlated = level_and_noise(bands, None)
     assert np.all(correlated.excess[:, :2] == 0) and np.isfinite(correlated.excess).all()
     alm = np.zeros((2, hp.Alm.getsize(LMAX)), complex)
     alm[0, hp.Alm.getidx(LMAX, 1, 0)] = 1

@@ -32,7 +32,7 @@ from patchsep.figures.registry import (
     figure_shows,
     module_of,
 )
-from patchsep.figures.selected import plot_distributions
+from patchsep.figures.selected import plot_distributions, plot_residual_spectra
 from patchsep.figures.style import patches_of_all, region_title, with_series
 from patchsep.figures.validation import (
     first_parameter_scans,
@@ -485,3 +485,26 @@ def test_templates_in_bins_and_in_fields_are_lines_of_their_own():
         "templates as means of fields, errors of 3°",
     ]
     plt.close(figure)
+
+
+def test_panels_of_spectra_are_of_regions_and_of_all_where_there_are_several():
+    ell = np.array([35.0, 45.0, 55.0])
+
+    def spectra(region, level):
+        kinds = dict.fromkeys(("total", "statistical", "systematic", "lensing"), level / ell**2)
+        return pd.DataFrame({"ell": ell, **kinds, "tensor": 1e-2 / ell**2, "region": region})
+
+    one = [spectra("deep", 1e-3), spectra("combined", 1e-3)]
+    for tables, titles in (
+        (one, ["deep"]),
+        ([*one, spectra("wide", 1e-1)], ["deep", "all regions combined", "wide"]),
+    ):
+        data = pd.concat(tables).assign(method="fields", set="unseen")
+        figure = plot_residual_spectra(data, {"kinds": ["total", "statistical", "systematic"]})
+        assert [axis.get_title() for axis in figure.axes] == titles
+        # All that is drawn is within the one range that panels share.
+        low, high = figure.axes[0].get_ylim()
+        for axis in figure.axes:
+            assert axis.get_ylim() == (low, high)
+            assert all(low < y < high for line in axis.lines for y in line.get_ydata())
+        plt.close(figure)

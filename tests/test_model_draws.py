@@ -46,7 +46,7 @@ def skies(tmp_path_factory):
     path = tmp_path_factory.mktemp("bands") / "bands.yaml"
     path.write_text(yaml.safe_dump(INSTRUMENT))
     instrument = read_instrument(path)
-    noise, correlated = noise_of(instrument, NSIDE, Resolution(300.0, high_pass=4))
+    noise, correlated = noise_of(instrument, NSIDE, Resolution(300.0, high_pass=4), MODEL)
     pixels = np.arange(1000)
     power = 30 * np.where(np.arange(48) > 1, np.maximum(np.arange(48), 1) ** -2.4, 0.0)
     rng = np.random.default_rng(3)

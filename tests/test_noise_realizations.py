@@ -12,6 +12,7 @@ from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.instrument.noise_maps import read_noise_realization
 from patchsep.observation.correlated_noise import noise_of
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 pytestmark = pytest.mark.usefixtures("repository")
 
@@ -35,7 +36,7 @@ def files(tmp_path):
 
 
 def drawn(path, resolution=None):
-    return noise_of(read_instrument(path), NSIDE, resolution)[1]
+    return noise_of(read_instrument(path), NSIDE, resolution, DUST_AND_SYNCHROTRON)[1]
 
 
 def test_a_realization_is_made_of_two_files_the_same_ones_of_all_bands(files, instrument):

@@ -1,4 +1,4 @@
-"""An observation: what bands see of it, and what is left without one of them; and files of it."""
+"""An observation: what bands see of it, and files of its fields and mock skies."""
 
 from dataclasses import fields, replace
 
@@ -11,10 +11,8 @@ from patchsep.analysis.mock_maps import MockMaps
 from patchsep.fields.prior import expected_prior
 from patchsep.files.whole import DamagedFile
 from patchsep.inference.field_skies import WholeSky
-from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
-from patchsep.observation.correlated_noise import noise_of
 from patchsep.observation.observation import Observation
 from patchsep.observation.region_sky import ObservedRegion
 from patchsep.sky.regions import Regions
@@ -30,11 +28,7 @@ BANDS = {
     "frequency": [40.0, 100.0, 300.0],
     "depth_p": [30.0, 5.0, 10.0],
     "beam": [70.0, 40.0, 30.0],
-    "ell_knee": [0.0, 20.0, 5.0],
-    "knee_slope": [0.0, -2.0, -2.0],
 }
-WHITE = BANDS | {"ell_knee": 3 * [0.0], "knee_slope": 3 * [0.0]}
-RESOLUTION = Resolution(600.0)
 
 
 @pytest.fixture
@@ -44,18 +38,18 @@ def maps():
 
 @pytest.fixture
 def observation(maps, instrument):
-    """Makes an observation, of an instrument with changes, of maps that are NaN somewhere."""
+    """Makes an observation of maps that are NaN somewhere, with noise of pixels if there is any."""
 
-    def observe(unseen=(), described=WHITE, resolution=None, noise=None):
-        bands = read_instrument(instrument(**described))
-        regions = ObservedRegion.of_instrument(bands, REGIONS, resolution)
+    def observe(unseen=(), noise=None):
+        bands = read_instrument(instrument(**BANDS))
+        regions = ObservedRegion.of_instrument(bands, REGIONS, None, DUST_AND_SYNCHROTRON)
         if noise is not None:
             regions = [replace(one, noise=noise.of_pixels(one.pixels)) for one in regions]
         given = maps.copy()
         for band, pixels in unseen:
             given[band, :, pixels] = np.nan
         splits = given + 0.1, given - 0.1
-        return Observation.of(given, splits, regions, resolution)
+        return Observation.of(given, splits, regions)
 
     return observe
 
@@ -98,35 +92,6 @@ def test_noise_of_pixels_and_of_stokes_keeps_its_shape(observation):
         assert found.shape == (*shape[:-1], len(FAR))
         assert np.isinf(found[2, ..., :4]).all() and np.isfinite(found[:2]).all()
         np.testing.assert_array_equal(found[..., 4:], noise.sigma[..., FAR[4:]])
-
-
-def test_without_a_band_nothing_has_it(observation):
-    found = observation([(1, NEAR[:2])])
-    less = found.without_band(0)
-    np.testing.assert_array_equal(less.maps, found.maps[1:])
-    np.testing.assert_array_equal(less.splits, found.splits[:, 1:])
-    for one, was in zip(less.regions, found.regions, strict=True):
-        assert one.bandpasses.labels == was.bandpasses.labels[1:]
-        np.testing.assert_array_equal(one.bandpasses.nodes, was.bandpasses.nodes[1:])
-        np.testing.assert_array_equal(one.noise.sigma, was.noise.sigma[1:])
-        assert len(one.bandpasses) == 2 and one.draw_noise(1, 2).shape == (2, 2, len(one.pixels))
-
-
-@pytest.mark.parametrize("number", range(3))
-def test_without_a_band_noise_is_that_of_an_instrument_without_it(observation, instrument, number):
-    found = observation(described=BANDS, resolution=RESOLUTION).without_band(number)
-    others = {key: values[:number] + values[number + 1 :] for key, values in BANDS.items()}
-    level, correlated = noise_of(read_instrument(instrument(**others)), NSIDE, RESOLUTION)
-    for region in found.regions:
-        np.testing.assert_allclose(region.noise.sigma, level.sigma)
-        drawn = region.draw_noise(3, 4, " x")
-        np.testing.assert_allclose(drawn, correlated.draw(3, 4, " x")[..., region.pixels])
-
-
-def test_without_a_band_files_of_noise_are_those_of_the_others(observation):
-    noise = observation(described=BANDS, resolution=RESOLUTION).regions[0].correlated_noise
-    named = replace(noise, files=(("a", "b"), (), ("c", "d")))
-    assert named.without_band(1).files == (("a", "b"), ("c", "d"))
 
 
 # Files

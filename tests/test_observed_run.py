@@ -154,6 +154,8 @@ def test_of_a_run_that_was_stopped_shards_that_are_missing_are_made_and_what_fol
     folder = finished[0]
     method = folder / RESULTS / "observed/uniform"
     lost = [method / f"mocks/{MOCKS[1]}.npz", method / "r.csv", method / "influence.csv"]
+    # Of what a run ends with, or Snakemake would not ask for them.
+    lost.append(folder / RESULTS / "tables/summary.csv")
     contents = [path.read_bytes() for path in lost]
     for path in lost:
         path.unlink()

@@ -16,6 +16,7 @@ ROOMS = (
     "fields",
     "spectra",
     "inference",
+    "analysis",
     "studies",
     "figures",
     "running",

@@ -62,6 +62,7 @@ from patchsep.running.schema import SettingsError, read_yaml
 from patchsep.running.settings import load_settings
 from patchsep.running.status import write_plan
 from patchsep.sky.regions import COMBINED, without_files
+from patchsep.studies.exported import KEPT, band_files, description_files
 
 CONFIG_SOURCES = [
     *workflow.configfiles,
@@ -175,11 +176,12 @@ NOISE_MAPS = [
     *map(given, named_files(SETTINGS["instrument"], "hits", "variance")),
 ]
 # Files of noise realisations, of which there may be many.
+DESCRIBED = read_instrument(INSTRUMENT)
 NOISE_CONTENT = [
-    sampled_content(path)
-    for paths in read_instrument(INSTRUMENT).noise_files
-    for path in paths
+    sampled_content(path) for paths in DESCRIBED.noise_files for path in paths
 ]
+# Names of the bands in map files.
+LABELS = DESCRIBED.labels
 PUBLISHED = [given(path) for path in PUBLISHED]
 # Files of observed maps, to be read and never written to.
 OBSERVED_FILES = observed_files(SETTINGS)

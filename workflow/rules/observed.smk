@@ -17,6 +17,7 @@ rule read_observation:
         files=[given(path) for path in OBSERVED_FILES],
     output:
         **PLAN.observed_maps,
+        files=f"{RESULTS}/maps/observed_files.csv",
         warnings=f"{RESULTS}/maps/observed_warnings.txt",
     log:
         f"{LOGS}/read_observation.log",
@@ -38,6 +39,39 @@ rule read_observation:
         "Reading observed maps"
     script:
         "../../scripts/read_observation.py"
+
+
+# One page, before anything is made of them: `snakemake inspect`, not part of a run.
+rule inspect_observation:
+    input:
+        **OBSERVED_MAPS,
+        files=f"{RESULTS}/maps/observed_files.csv",
+        warnings=f"{RESULTS}/maps/observed_warnings.txt",
+    output:
+        page=report(
+            f"{RESULTS}/tables/inspect.html",
+            caption="../report/inspect.rst",
+            category="1 Sky and patches",
+        ),
+    log:
+        f"{LOGS}/inspect_observation.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        nside=SETTINGS["nside"],
+        resolution=SETTINGS.get("resolution"),
+        model=PLAN.model_settings,
+        fit=PLAN.fit,
+        code=code("inspect_observation", *INSTRUMENT_FILES),
+    message:
+        "Looking at observed maps: {output.page}"
+    script:
+        "../../scripts/inspect_observation.py"
+
+
+rule inspect:
+    input:
+        rules.inspect_observation.output,
 
 
 # Fields of the spectral parameters; from those of the first method mock skies are drawn.

@@ -95,6 +95,30 @@ class Analysis:
     amplitude_scatter: float
     multipole_ranges: Sequence[Sequence[float]]
 
+    @classmethod
+    def of(
+        cls,
+        observation: Observation,
+        sky: WholeSky,
+        clean: Cleaner,
+        mocks: MockMaps,
+        theory: pd.DataFrame,
+        **settings,
+    ) -> "Analysis":
+        """Of an observation that is cleaned in this way, as its mock skies were.
+
+        `settings` are the attributes from `spectra` on.
+        """
+        return cls(
+            cleaned=clean_observation(observation, sky, clean),
+            mocks=mocks,
+            parts=sky.parts(),
+            pixels=sky.pixels,
+            nside=sky.nside,
+            theory=theory,
+            **settings,
+        )
+
     def bandpowers_of(self, part: slice, factor: np.ndarray | float = 1.0) -> Bandpowers:
         """Bandpowers of some pixels, whose weights are multiplied with a factor (n_pixels,)."""
         mocks, pixels = self.mocks.part(part), self.pixels[part]

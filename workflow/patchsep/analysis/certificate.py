@@ -16,7 +16,7 @@ from ..inference.field_skies import WholeSky, mock_parameters_of_fields
 from ..lazy import stats
 from ..observation.observation import Observation
 from ..sky.regions import COMBINED
-from .analyse import Analysis, clean_observation, read_off
+from .analyse import Analysis, read_off
 from .bandpowers import Bandpowers
 from .cleaning import Cleaner
 from .mock_maps import clean_mocks, draw_mock_observation
@@ -55,17 +55,9 @@ class Path:
         """Measure fields, clean maps and mock skies, and hand on their analysis."""
         measured = self.measure(observation, sky)
         clean = self.cleaner(sky, measured)
-        return Analysis(
-            cleaned=clean_observation(observation, sky, clean),
-            mocks=clean_mocks(
-                observation, sky, measured, clean, self.theory, range(self.n_mocks), seed
-            ),
-            parts=sky.parts(),
-            pixels=sky.pixels,
-            nside=sky.nside,
-            theory=self.theory,
-            **self.analysis,
-        )
+        numbers = range(self.n_mocks)
+        mocks = clean_mocks(observation, sky, measured, clean, self.theory, numbers, seed)
+        return Analysis.of(observation, sky, clean, mocks, self.theory, **self.analysis)
 
 
 def mock_observation(

@@ -8,7 +8,9 @@ import numpy as np
 from ..fields.fit import fit_fields
 from ..fields.prior import FieldPrior
 from ..inference.field_skies import WholeSky
+from ..observation.observation import Observation
 from ..separation.cleaning import clean
+from ..separation.fit import separate
 from ..separation.partitions import Partitions, partition, values_of
 
 
@@ -116,3 +118,29 @@ def cleaner_of(
         for region in sky.regions
     }
     return patch_cleaner(sky, configurations, partitions, **limits)
+
+
+def one_patch(
+    observation: Observation, sky: WholeSky, **limits
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """A fit with one value of every spectral parameter, for a first look.
+
+    Returns
+    -------
+    amplitudes : dict of str to array (2, n_pixels)
+        Of every component, µK_RJ at its reference frequency.
+    parameters : dict of str to float
+    """
+    together = {name: np.zeros(len(sky.pixels), dtype=int) for name in sky.model.names}
+    names = sky.model.component_names
+    fit = separate(
+        observation.maps[None],
+        sky.noise,
+        sky.bandpasses,
+        together,
+        sky.model,
+        components=names,
+        **limits,
+    )
+    amplitudes = {name: fit.maps[name][0] for name in names}
+    return amplitudes, {name: float(values[0, 0]) for name, values in fit.parameters.items()}

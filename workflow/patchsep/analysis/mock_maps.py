@@ -20,6 +20,8 @@ from ..observation.observation import Observation
 from ..sky.harmonics import gaussian_qu
 from .cleaning import Cleaner
 
+# Stream of the noise of half the splits' difference.
+SPLITS = "mock splits"
 # Skies that are in memory at once.
 AT_ONCE = 4
 
@@ -159,7 +161,7 @@ def clean_mocks(
         if observation.splits is not None:
             difference = np.stack(
                 [
-                    cmb_of(parameters, sky.draw_noise(seed, number, "mock splits"), sky)
+                    cmb_of(parameters, sky.draw_noise(seed, number, SPLITS), sky)
                     for number, parameters in zip(group, fits.parameters[len(group) :], strict=True)
                 ]
             )

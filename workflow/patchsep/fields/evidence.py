@@ -28,8 +28,10 @@ log = logging.getLogger(__name__)
 # Random vectors for the effective modes and for Fisher's matrix, and the part of a right-hand side
 # that linear systems leave. Few vectors would scatter as much as the coefficients themselves do.
 N_VECTORS, N_FISHER, LEFT = 16, 2, 1e-3
-# Steps after which Fisher's matrix is computed again.
-RENEWED = 3
+# Steps after which Fisher's matrix is computed again, and the size of a step to and fro after which
+# it is at once, in units of a factor's error. Where two fields can explain the same, as those of
+# dust's index and temperature, such steps have no end with one that is older.
+RENEWED, TURNED = 3, 1.0
 # Steps at most; the last is below this part of every factor's error.
 MAX_STEPS, SMALL = 30, 0.1
 # Largest change of the logarithm of a factor in one step.
@@ -183,9 +185,9 @@ def _iterate(white, priors, pixels, nside, bands, freedom, seed, limits):
     for number in numbers:
         covariance = freedom.covariance(number.stop - number.start)
         precision[number, number] = np.linalg.inv(covariance)
-    start, last, evidence = None, np.zeros(len(precision)), None
+    start, last, evidence, turned = None, np.zeros(len(precision)), None, False
     for step_number in range(MAX_STEPS):
-        fisher = None if step_number % RENEWED == 0 else evidence.fisher
+        fisher = None if turned or step_number % RENEWED == 0 else evidence.fisher
         evidence = _evidence(white, priors, pixels, nside, bands, seed, start, limits, fisher)
         if not len(precision):
             return evidence
@@ -195,7 +197,8 @@ def _iterate(white, priors, pixels, nside, bands, freedom, seed, limits):
         step = np.clip(step, -LARGEST, LARGEST)
         # Where two steps go to and fro the truth is between them.
         step = np.where(step * last < 0, step / 2, step)
-        largest = np.max(np.abs(step) / np.sqrt(np.diag(np.linalg.inv(curvature))))
+        in_errors = np.abs(step) / np.sqrt(np.diag(np.linalg.inv(curvature)))
+        largest, turned = np.max(in_errors), np.any((step * last < 0) & (in_errors > TURNED))
         log.info("step %d of the spectra: %.2g of their errors", step_number + 1, largest)
         if largest < SMALL:
             return evidence

@@ -19,6 +19,7 @@ from .style import (
     power_of_ten,
     region_grid,
     region_title,
+    shown_regions,
     with_series,
 )
 
@@ -34,14 +35,18 @@ def plot_residual_spectra(data: pd.DataFrame, shown: dict) -> plt.Figure:
     `LINES`.
     """
     data, kinds = with_series(data), shown["kinds"]
-    regions = list(data["region"].unique())
+    regions = shown_regions(data)
     figure, axes = region_grid(regions, 0.36)
     colours = colours_of(list(data["series"].unique()))
+    ranges = []
     for axis, region in zip(axes, regions):
         rows = data[data["region"] == region]
-        draw_spectra(axis, rows, kinds, colours)
+        ranges.append(draw_spectra(axis, rows, kinds, colours))
         axis.set(title=region_title(region))
         axis.label_outer()
+    lowest, highest = np.transpose(ranges)
+    # Of all panels, which share it.
+    axis.set_ylim(lowest.min() / 2, 2 * highest.max())
     figure.supxlabel(r"Multipole $\ell$", fontsize="medium")
     figure.supylabel(D_ELL_LABEL, fontsize="medium")
     handles = [
@@ -53,7 +58,7 @@ def plot_residual_spectra(data: pd.DataFrame, shown: dict) -> plt.Figure:
 
 
 def draw_spectra(axis, data: pd.DataFrame, kinds: list[str], colours: dict[str, str]):
-    """D_ell of one region's `series`, with lensing and the band of r."""
+    """D_ell of one region's `series`, with lensing and the band of r; returns their range."""
     for name, rows in data.groupby("series", sort=False):
         factor = rows["ell"] * (rows["ell"] + 1) / (2 * np.pi)
         for kind in kinds:
@@ -63,8 +68,9 @@ def draw_spectra(axis, data: pd.DataFrame, kinds: list[str], colours: dict[str, 
     axis.plot(rows["ell"], lensing, color="0.4", lw=1)
     axis.set(xscale="log", yscale="log", xlim=(rows["ell"].min(), rows["ell"].max()))
     plain_log_ticks(axis.xaxis)
-    highest = max(line.get_ydata().max() for line in axis.lines)
-    axis.set_ylim(tensor.min() * R_BAND[0] / 100, 2 * highest)
+    drawn = np.concatenate([R_BAND[0] * tensor, *(line.get_ydata() for line in axis.lines)])
+    # What is far below the band is of no account.
+    return max(drawn[drawn > 0].min(), R_BAND[0] * tensor.min() / 50), drawn.max()
 
 
 def spectra_handles(kinds: list[str]) -> list:
@@ -85,7 +91,7 @@ def plot_r_likelihoods(data: pd.DataFrame, _) -> plt.Figure:
     panel is named with an arrow.
     """
     data = with_series(data)
-    regions = list(data["region"].unique())
+    regions = shown_regions(data)
     figure, axes = region_grid(regions, 0.3)
     colours = colours_of(list(data["series"].unique()))
     for axis, region in zip(axes, regions):

@@ -92,6 +92,12 @@ def with_series(data: pd.DataFrame) -> pd.DataFrame:
     return data.assign(series=names)
 
 
+def shown_regions(data) -> list[str]:
+    """Regions of a table; all of them together only where there is more than one."""
+    names = list(data["region"].unique())
+    return [name for name in names if name != COMBINED or len(names) != 2]
+
+
 def region_grid(regions: list[str], panel_height: float):
     """Panels for regions, two or three abreast, and none left empty."""
     n_columns = min(len(regions), 2 if len(regions) <= 4 else 3)

@@ -287,7 +287,8 @@ def plot_nside_costs(table: pd.DataFrame, _) -> plt.Figure:
         below.plot(peak.index, peak, "o-", color=colour, ms=4)
     cores = table["n_cores"].iloc[0]
     above.set(xscale="log", yscale="log", ylabel=f"Time on {cores} cores [s]")
-    below.set(yscale="log", xlabel=r"$N_\mathrm{side}$", ylabel="Memory [GB]")
+    # Less than a decade, of which the larger part is the same at all nside.
+    below.set(ylim=(0, None), xlabel=r"$N_\mathrm{side}$", ylabel="Memory [GB]")
     below.set_xticks(sorted(table["nside"].unique()), sorted(table["nside"].unique()))
     below.set_xticks([], minor=True)
     figure.legend(*above.get_legend_handles_labels(), loc="outside upper center", fontsize="small")

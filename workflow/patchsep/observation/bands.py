@@ -181,6 +181,43 @@ def cmb_weights(bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel)
     return beside_maps(np.moveaxis(first, -1, 0) / noise.sigma)
 
 
+@jax.enable_x64(True)
+def score_shares(bandpasses: Bandpasses, noise: WhiteNoise, model: SpectralModel) -> np.ndarray:
+    """Shares of bands in the information on each spectral parameter, of unknown amplitudes.
+
+    The score of β is a sum over bands of noise times P⊥ ∂A/∂β over the noise rms, at the parameters
+    that the model starts from, with P⊥ the projector orthogonal to whitened columns of A (the
+    gradient of `likelihood.expand`).
+
+    Returns
+    -------
+    array (n_parameters, n_bands, ...)
+        For every element of a band's `noise.sigma`, of sum 1 over bands. Pixels that no more bands
+        see than there are columns tell nothing: their bands share alike.
+    """
+    nodes, weights = bandpasses.nodes, bandpasses.weights
+
+    def column(one, start):
+        return one.column(one.constants(nodes, weights), *start).sum(axis=-1)
+
+    changes = [
+        of_parameter
+        for one in model.components
+        if one.parameters
+        for of_parameter in jax.jacfwd(partial(column, one))(one.start)
+    ]
+    white = np.moveaxis(noise.sigma[..., None], 0, -1)
+    columns = _white_columns(bandpasses, noise, model)
+    transposed = np.swapaxes(columns, -1, -2)
+    enough = np.isfinite(white).sum(axis=-1, keepdims=True) > columns.shape[-2]
+    inner = np.where(enough, columns @ transposed, np.eye(columns.shape[-2]))
+    changes = np.reshape(changes, (-1, len(nodes))) / white
+    left = changes - changes @ transposed @ np.linalg.solve(inner, columns)
+    information = np.where(enough, left**2, 1.0)
+    shares = information / information.sum(axis=-1, keepdims=True)
+    return np.moveaxis(shares, (-2, -1), (0, 1))
+
+
 def _white_columns(bandpasses, noise, model):
     """Columns of the CMB and components over the noise: (..., 1 + n_components, n_bands)."""
     bandpasses = Bandpasses.of(bandpasses)

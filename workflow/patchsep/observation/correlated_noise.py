@@ -10,17 +10,20 @@ n cos φ + n' sin φ. There are as many as are asked for, of the covariance that
 draws share a file with a probability of about four over the number of files.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from ..instrument.bandpass import FITTED_NODES, Bandpasses
 from ..instrument.beam import Resolution, common_window
 from ..instrument.instrument import Instrument
 from ..instrument.noise import WhiteNoise
 from ..instrument.noise_maps import read_noise_realization
 from ..lazy import healpy as hp
 from ..sky.harmonics import analyze, gaussian_qu, synthesize_filtered
+from ..sky.spectral_model import SpectralModel
+from .bands import score_shares
 
 # Spin-2 fields have no multipoles below: there 1/f does not diverge.
 ELL_MIN = 2
@@ -57,23 +60,24 @@ class CorrelatedNoise:
     def nside(self) -> int:
         return len(self.common) // 3
 
-    @property
-    def level(self) -> WhiteNoise:
+    def level(self, bandpasses: Bandpasses, model: SpectralModel) -> WhiteNoise:
         """White noise that the likelihood takes for the noise of maps.
 
         Its ratios between bands are those of the variance of pixels: if they were others, a fit
         would take noise of a band that has more than is said for a foreground that it sees. All
-        bands have a common factor above it. The score of a spectral parameter is a sum of noise
-        times the foreground of a pixel, and its variance one over multipoles of the power of both:
-        the factor is the largest ratio, of all bands, of the noise power weighted by that of
-        foregrounds in maps, (2ℓ + 1) ℓ^-2.4 (B^c_ℓ)², to the variance. No score has more variance
-        than is stated then.
-        """
-        return self.white.scaled(self.above_white)
+        bands have a common factor above it, in every pixel. The score of a spectral parameter is a
+        sum of noise times the foreground of a pixel, and a band's part of its variance one over
+        multipoles of the power of both. Over what the variance of pixels would make of it, it is
+        the noise power weighted by that of foregrounds in maps, (2ℓ + 1) ℓ^-2.4 (B^c_ℓ)², over the
+        mean one. The factor is the mean over bands of this ratio with their shares in the
+        information (`score_shares`), for the spectral parameter of which it is largest: no score
+        has more variance than is stated then.
 
-    @property
-    def above_white(self) -> np.ndarray:
-        """`level` over `white`, of every band: array (n_bands,)."""
+        Parameters
+        ----------
+        bandpasses : Bandpasses
+        model : SpectralModel
+        """
         ell = np.arange(ELL_MIN, len(self.common))
         power = ((1 + self.excess) * self.factor**2)[:, ell]
         of_pixels, of_scores = (
@@ -83,26 +87,18 @@ class CorrelatedNoise:
                 (2 * ell + 1) * ell**FOREGROUND_SLOPE * self.common[ell] ** 2,
             )
         )
-        return np.sqrt(of_pixels * np.max(of_scores / of_pixels))
+        level = self.white.scaled(np.sqrt(of_pixels))
+        of_bands, _ = level.factors()
+        shares = score_shares(bandpasses, WhiteNoise(of_bands), model)
+        ratios = np.tensordot(of_scores / of_pixels, shares, axes=(0, 1))
+        # Of a model without parameters the variance of pixels is all that matters.
+        common = ratios.max(axis=0) if len(ratios) else 1.0
+        return WhiteNoise(level.sigma * np.sqrt(common))
 
     def spectrum(self) -> np.ndarray:
         """N_ℓ (n_bands, 3 nside) in µK² of bands whose noise is the same in all pixels."""
         white = self.white.sigma[:, None] ** 2 * hp.nside2pixarea(self.nside)
         return white * (1 + self.excess) * self.factor**2
-
-    def without_band(self, number: int) -> "CorrelatedNoise":
-        """That of all bands but one."""
-
-        def others(values):
-            return np.delete(values, number, axis=0)
-
-        return replace(
-            self,
-            white=replace(self.white, sigma=others(self.white.sigma)),
-            excess=others(self.excess),
-            factor=others(self.factor),
-            files=self.files[:number] + self.files[number + 1 :],
-        )
 
     def draw(self, seed: int, realization: int, stream: str) -> np.ndarray:
         """Draw one realisation: array (n_bands, 2, 12 nside²), µK_CMB.
@@ -148,9 +144,32 @@ def _replace_by_files(maps, files, nside, rng):
 
 
 def noise_of(
-    instrument: Instrument, nside: int, resolution: Resolution | None
+    instrument: Instrument, nside: int, resolution: Resolution | None, model: SpectralModel
 ) -> tuple[WhiteNoise, CorrelatedNoise | None]:
     """Noise of an instrument as the likelihood takes it, and as it is drawn where it is not white.
+
+    Parameters
+    ----------
+    instrument, nside, resolution :
+        See `correlated_noise_of`.
+    model : SpectralModel
+        That is fitted.
+
+    Raises
+    ------
+    UnusableMap
+        See `WhiteNoise.of`.
+    """
+    noise = correlated_noise_of(instrument, nside, resolution)
+    if noise is None:
+        return WhiteNoise.of(instrument, nside), None
+    return noise.level(instrument.bandpasses(FITTED_NODES), model), noise
+
+
+def correlated_noise_of(
+    instrument: Instrument, nside: int, resolution: Resolution | None
+) -> CorrelatedNoise | None:
+    """Noise of an instrument as it is drawn; None where it is white.
 
     Parameters
     ----------
@@ -164,10 +183,8 @@ def noise_of(
     UnusableMap
         See `WhiteNoise.of`.
     """
-    white = WhiteNoise.of(instrument, nside)
-    has_files = any(instrument.noise_files)
-    if resolution is None and not instrument.has_knees and not has_files:
-        return white, None
+    if resolution is None and not instrument.has_knees and not any(instrument.noise_files):
+        return None
     ell = np.arange(3 * nside)
     excess = np.zeros((len(instrument.frequency), len(ell)))
     for band, (knee, slope) in enumerate(
@@ -179,5 +196,5 @@ def noise_of(
     if resolution is not None:
         own = np.stack([beam.window(len(ell) - 1) for beam in instrument.beams])
         factor = np.divide(common, own, out=np.zeros_like(own), where=own > 0)
-    noise = CorrelatedNoise(white, excess, factor, common, instrument.noise_files)
-    return noise.level, noise
+    white = WhiteNoise.of(instrument, nside)
+    return CorrelatedNoise(white, excess, factor, common, instrument.noise_files)

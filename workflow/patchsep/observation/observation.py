@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -9,7 +10,9 @@ from ..files.maps import read_polarization, read_resolution
 from ..instrument.beam import Resolution
 from ..instrument.instrument import read_instrument
 from ..instrument.noise import WhiteNoise
-from ..sky.regions import Regions
+from ..sky.regions import Regions, draw_regions
+from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
+from .observed_maps import read_observed_maps
 from .region_sky import ObservedRegion
 
 
@@ -26,16 +29,19 @@ class Observation:
         Of independent noise, whose mean the maps are.
     resolution : Resolution, or None
         That the maps have been brought to.
+    instrument : tuple of str
+        Files that describe the bands, of maps that were `read`.
     """
 
     regions: list[ObservedRegion]
     maps: np.ndarray
     splits: np.ndarray | None = None
     resolution: Resolution | None = None
+    instrument: tuple[str, ...] = ()
 
     @classmethod
-    def of_files(cls, files: Mapping) -> "Observation":
-        """Read maps that are as the analysis needs them, see `observed_maps`.
+    def of_files(cls, files: Mapping, model: SpectralModel) -> "Observation":
+        """Read maps that are as the analysis needs them, see `observed_maps`; for a model's fit.
 
         `files` has the paths `instrument`, `regions`, `maps` and, where there are any, `splits`, a
         list of two.
@@ -48,9 +54,57 @@ class Observation:
                 read_instrument(files["instrument"]),
                 Regions.read(files["regions"]),
                 Resolution.of(resolution),
+                model,
             ),
             Resolution.of(resolution),
         )
+
+    @classmethod
+    def read(
+        cls,
+        settings: Mapping,
+        instrument: str | Path | Sequence[str | Path],
+        nside: int,
+        regions: Mapping[str, np.ndarray] | None = None,
+        resolution: Mapping[str, float] | None = None,
+        model: SpectralModel = DUST_AND_SYNCHROTRON,
+    ) -> "Observation":
+        """Read maps as they are given, for a notebook.
+
+        Parameters
+        ----------
+        settings : mapping
+            As the section `observation` of a configuration: `maps`, `splits`, and what files do not
+            say.
+        instrument : str or Path, or several
+            Description of the bands and their noise.
+        nside : int
+            That maps are brought to.
+        regions : dict of str to bool array (12 nside²,), optional
+            True where the sky is analysed, RING order, Galactic; without, one region, `sky`, of all
+            that all bands observe.
+        resolution : mapping, optional
+            `fwhm` in arcmin and `high_pass`, as in a configuration.
+        model : SpectralModel
+            That will be fitted.
+
+        Raises
+        ------
+        UnusableMap
+            If maps cannot be used; the message says why, and the mend.
+        """
+        described, at = read_instrument(instrument), Resolution.of(resolution)
+        observed = read_observed_maps(settings, described, nside, at)
+        masks = regions or {"sky": observed.seen.all(axis=0)}
+        drawn = draw_regions(np.stack(list(masks.values())), list(masks))
+        found = cls.of(
+            observed.maps,
+            [] if observed.splits is None else observed.splits,
+            ObservedRegion.of_instrument(described, drawn, at, model),
+            at,
+        )
+        paths = [instrument] if isinstance(instrument, str | Path) else instrument
+        return replace(found, instrument=tuple(map(str, paths)))
 
     @classmethod
     def of(
@@ -84,34 +138,6 @@ class Observation:
     def half_difference(self) -> np.ndarray | None:
         """Half of the splits' difference, noise alone: (n_bands, 2, n_pixels), or None."""
         return None if self.splits is None else (self.splits[0] - self.splits[1]) / 2
-
-    def without_band(self, number: int) -> "Observation":
-        """The observation of all bands but one."""
-
-        def others(values):
-            return np.delete(values, number, axis=0)
-
-        def region(one):
-            seen = one.bandpasses
-            bandpasses = replace(
-                seen,
-                **{name: others(getattr(seen, name)) for name in ("centre", "nodes", "weights")},
-                labels=tuple(others(np.array(seen.labels))),
-            )
-            noise, correlated = WhiteNoise(others(one.noise.sigma)), one.correlated_noise
-            if correlated is not None:
-                # All bands have a common factor, which may have been this one's.
-                above_white = others(correlated.above_white)
-                correlated = correlated.without_band(number)
-                noise = noise.scaled(correlated.above_white / above_white)
-            return replace(one, bandpasses=bandpasses, noise=noise, correlated_noise=correlated)
-
-        return replace(
-            self,
-            regions=list(map(region, self.regions)),
-            maps=others(self.maps),
-            splits=None if self.splits is None else np.delete(self.splits, number, axis=1),
-        )
 
 
 def _where_seen(regions: list[ObservedRegion], maps: np.ndarray) -> list[ObservedRegion]:

@@ -78,7 +78,8 @@ def _together(problems: list[tuple[BandFile, str]]) -> list[str]:
     """Problems in lines; what several files have in common is said once."""
     by_kind = {}
     for file, text in problems:
-        kind = (file.key, text.replace(file.path, "").replace(file.label, ""))
+        # Without paths, bands and numbers.
+        kind = (file.key, *filter(str.isalpha, text.split()))
         by_kind.setdefault(kind, []).append((file, text))
     lines = []
     for alike in by_kind.values():

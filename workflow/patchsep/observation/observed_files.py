@@ -69,10 +69,14 @@ class StokesMap:
         In µK_CMB, RING order and the COSMO convention; NaN where either is not known, or both 0.
     coordinates : str
         G, C or E: Galactic, celestial or ecliptic.
+    unit, convention : str
+        That the file has.
     """
 
     qu: np.ndarray
     coordinates: str
+    unit: str
+    convention: str
 
     @property
     def nside(self) -> int:
@@ -194,7 +198,7 @@ def read_stokes(file: BandFile, bandpasses: Bandpasses) -> StokesMap:
     if convention == "IAU":
         qu[1] *= -1
     qu[:, unknown] = np.nan
-    return StokesMap(qu, q.coordinates)
+    return StokesMap(qu, q.coordinates, unit, convention)
 
 
 def _in_words(key) -> str:

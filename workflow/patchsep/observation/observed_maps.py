@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from ..files.foreign_maps import UnusableMap
 from ..instrument.bandpass import SIMULATED_NODES
@@ -24,6 +25,8 @@ from ..sky.harmonics import (
 )
 from .observed_files import BandFile, StokesMap, band_files, read_stokes
 
+# What is told of every file.
+READ = "nside", "coordinates", "unit", "convention"
 # Pixels of which the beam has less within what was observed are not used.
 WITHIN = 0.99
 # So many pixels beyond the edge have the mean of their neighbours before the analysis: a step to
@@ -43,11 +46,15 @@ class ObservedMaps:
         Two maps of each band with noise of their own.
     seen : bool array (n_bands, 12 nside²)
         Pixels that a band observed and that can be used.
+    files : DataFrame
+        How every file was read: `key` of the configuration, `band`, `file`, `nside`, `coordinates`
+        (G, C or E), `unit` and `convention`.
     """
 
     maps: np.ndarray
     splits: np.ndarray | None
     seen: np.ndarray
+    files: pd.DataFrame
 
 
 def read_observed_maps(
@@ -72,8 +79,18 @@ def read_observed_maps(
     """
     bandpasses = instrument.bandpasses(SIMULATED_NODES)
 
+    rows = []
+
     def read(file):
         stokes = read_stokes(file, bandpasses)
+        rows.append(
+            {
+                "key": file.key,
+                "band": file.label,
+                "file": file.path,
+                **{key: getattr(stokes, key) for key in READ},
+            }
+        )
         return at_resolution(stokes, file, instrument, nside, resolution)
 
     files = band_files(settings, instrument.labels)
@@ -83,7 +100,8 @@ def read_observed_maps(
         one[np.broadcast_to(~seen[:, None], one.shape)] = np.nan
     whole = maps.pop("observation.maps", None)
     splits = np.stack(list(maps.values())) if maps else None
-    return ObservedMaps(splits.mean(axis=0) if whole is None else whole, splits, seen)
+    whole = splits.mean(axis=0) if whole is None else whole
+    return ObservedMaps(whole, splits, seen, pd.DataFrame(rows))
 
 
 def at_resolution(
@@ -166,10 +184,10 @@ def _continued(stokes: StokesMap) -> np.ndarray:
     beside = hp.get_all_neighbours(stokes.nside, missing)
     for _ in range(CONTINUED):
         # A pixel that has but seven neighbours has -1 for the eighth.
-        counts = known[beside] & (beside >= 0)
-        number = counts.sum(axis=0)
-        next_ones = (number > 0) & ~known[missing]
-        means = np.sum(qu[:, beside] * counts, axis=1) / np.maximum(number, 1)
-        qu[:, missing[next_ones]] = means[:, next_ones]
-        known[missing[next_ones]] = True
+        is_known = known[beside] & (beside >= 0)
+        edge = is_known.any(axis=0)
+        near, weights = beside[:, edge], is_known[:, edge]
+        qu[:, missing[edge]] = np.sum(qu[:, near] * weights, axis=1) / weights.sum(axis=0)
+        known[missing[edge]] = True
+        missing, beside = missing[~edge], beside[:, ~edge]
     return qu

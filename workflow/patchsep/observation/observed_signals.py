@@ -3,8 +3,8 @@
 Whatever amplitudes the CMB and the foregrounds have in a pixel, their spectra say how much of them
 a band has. From all bands but one, with the spectral parameters that fits start from, follows what
 that one has, and its gain is the regression of its map on it: 1, but for what spectra vary over the
-sky (0.96 to 1.05 on PySM's skies and embedded ones, with LiteBIRD and SO-SAT). All of it is taken
-from the bands' covariance, of Q and of U, in which bright pixels have no more weight than others.
+sky (0.97 to 1.04 on PySM's skies and embedded ones, with LiteBIRD). All of it is taken from the
+bands' covariance, of Q and of U, in which bright pixels have no more weight than others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,15 +17,20 @@ from ..instrument.bandpass import SIMULATED_NODES, Bandpasses
 from ..instrument.beam import Resolution
 from ..instrument.instrument import Instrument
 from ..instrument.map_units import ucmb_per
-from ..instrument.noise import beside_maps
+from ..instrument.noise import WhiteNoise, beside_maps
 from ..sky.spectral_model import DUST_AND_SYNCHROTRON, SpectralModel
-from .correlated_noise import noise_of
+from .correlated_noise import correlated_noise_of
 from .observed_maps import ObservedMaps
 
-# Error of what the spectra at fits' start say of a band, of its rms.
-SPECTRAL_ERROR = 0.1
+# Error of what the spectra at fits' start say of a band, of its rms, and of the stated variance of
+# noise.
+SPECTRAL_ERROR, NOISE_ERROR = 0.1, 0.3
+# Parts of the sky whose brightness tells how many values there are that do not depend on others.
+PARTS = 16
 # A gain is wrong that is farther from 1 than this factor, and than so many times its noise.
 GAIN, SIGNIFICANT = 1.2, 4.0
+# So far above all that others have, noise too, no band is by chance.
+FAR = 10.0
 # Gains are those of a known mistake within this factor.
 LIKE = 1.15
 # Noise is named that is not as stated, by this factor.
@@ -53,13 +58,15 @@ class Signals:
         Variance of noise in it.
     columns : array (n_bands, n_components)
         What bands have of every component.
-    n_pixels : int
+    n_values : float
+        How many there are that do not depend on each other; signals and noise of large scales are
+        alike in many pixels.
     """
 
     covariance: np.ndarray
     noise: np.ndarray
     columns: np.ndarray
-    n_pixels: int
+    n_values: float
 
     def scaled(self, factors: np.ndarray) -> "Signals":
         """Those of maps times factors (n_bands,)."""
@@ -75,19 +82,24 @@ class Signals:
         )
 
     def gain(self, band: int, bands: Sequence[int]) -> tuple[float, float]:
-        """The gain of a band beside those of `bands` that are others, and its noise."""
+        """The gain of a band beside those of `bands` that are others, and its error."""
         others = [one for one in bands if one != band]
         columns, common = self.columns[others], self.covariance[np.ix_(others, others)]
-        expected = self.noise[others] + SPECTRAL_ERROR**2 * np.diag(common)
-        weighted = columns.T / expected
+        noise, of_spectra = self.noise[others], SPECTRAL_ERROR**2 * np.diag(common)
+        weighted = columns.T / (noise + of_spectra)
         weights = self.columns[band] @ np.linalg.solve(weighted @ columns, weighted)
         total = weights @ common @ weights
-        signal = total - weights**2 @ self.noise[others]
+        signal = total - weights**2 @ noise
         if signal <= 0:
             return 1.0, np.inf
         both = weights @ self.covariance[others, band]
-        scatter = max(self.covariance[band, band] / total - (both / total) ** 2, 0.0)
-        return both / signal, np.sqrt(scatter / self.n_pixels)
+        gain = both / signal
+        scatter = max(self.covariance[band, band] * total / signal**2 - gain**2, 0.0)
+        # What is taken for signal and may be none; a band that is brighter still is wrong.
+        unknown = weights**2 @ (NOISE_ERROR * noise + of_spectra) / signal
+        if both > FAR * total:
+            unknown = 0.0
+        return gain, np.hypot(np.sqrt(scatter / self.n_values), max(gain, 1) * unknown)
 
     def misfit(self, bands: Sequence[int]) -> float:
         """How far gains of bands beside each other are from 1, the farthest; below 1 they agree."""
@@ -138,8 +150,10 @@ def observation_warnings(
     list of str
         Of holes, of bands that are not like the others, and of noise that is not as stated.
     """
-    labels, sigma = instrument.labels, map_noise(instrument, nside, resolution)
-    warnings = list(_hole_warnings(observed.seen, np.isfinite(sigma).all(axis=1), labels))
+    labels = instrument.labels
+    sigma = beside_maps(map_noise(instrument, nside, resolution).sigma)
+    covered = np.isfinite(sigma).all(axis=1)
+    warnings = list(_hole_warnings(observed.seen, covered, labels, resolution is not None))
     common = observed.seen.all(axis=0) & np.isfinite(sigma).all(axis=(0, 1))
     if common.sum() < FEWEST_PIXELS:
         return [
@@ -163,22 +177,16 @@ def observation_warnings(
     return warnings + list(_noise_warnings(found, good, labels, halves, sigma))
 
 
-def map_noise(instrument: Instrument, nside: int, resolution: Resolution | None) -> np.ndarray:
-    """rms of the noise of maps at a resolution, µK_CMB.
-
-    Returns
-    -------
-    array (n_bands, 1 or 2, 12 nside² or 1)
-        Infinite where a band sees nothing.
-    """
-    white, correlated = noise_of(instrument, nside, resolution)
+def map_noise(instrument: Instrument, nside: int, resolution: Resolution | None) -> WhiteNoise:
+    """Noise with the rms that pixels of maps at a resolution have, of the whole sky."""
+    correlated = correlated_noise_of(instrument, nside, resolution)
     if correlated is None:
-        return beside_maps(white.sigma)
+        return WhiteNoise.of(instrument, nside)
     of_ell = (2 * np.arange(3 * nside) + 1) / (12 * nside**2)
     power = (1 + correlated.excess) * correlated.factor**2
     # Without a resolution noise is not cut off at a multipole.
     variance = power @ of_ell if resolution else 1 + correlated.excess @ of_ell
-    return beside_maps(correlated.white.scaled(np.sqrt(variance)).sigma)
+    return correlated.white.scaled(np.sqrt(variance))
 
 
 def signals_of(
@@ -201,9 +209,17 @@ def signals_of(
     weights /= weights.sum()
     noise = np.broadcast_to(sigma, maps.shape) ** 2 @ weights
     return tuple(
-        Signals((qu * weights) @ qu.T, of_stokes, np.stack(columns, axis=1), len(weights))
+        Signals((qu * weights) @ qu.T, of_stokes, np.stack(columns, axis=1), _n_values(qu, weights))
         for qu, of_stokes in zip(np.moveaxis(maps, 1, 0), noise.T, strict=True)
     )
+
+
+def _n_values(maps, weights) -> float:
+    """Of n independent Gaussian values the mean square has a relative variance of 2 / n."""
+    parts = np.array_split(np.arange(len(weights)), PARTS)
+    power = [maps[:, part] ** 2 @ weights[part] / weights[part].sum() for part in parts]
+    scatter = np.var(power, axis=0, ddof=1) / np.mean(power, axis=0) ** 2
+    return min(2 * PARTS / scatter.max(), len(weights))
 
 
 def _band_warnings(found, bad, bandpasses) -> Iterator[str]:
@@ -221,23 +237,20 @@ def _like(gains, band, bandpasses) -> str:
     """Which known mistake has such gains, and where to look."""
     q, u = gains
     size = np.sqrt(abs(q * u))
-    if max(abs(q), abs(u)) > LIKE**2 * min(abs(q), abs(u)):
-        return "; look at its columns, and whether its file is that of the band"
-    words = []
+    k_cmb = ucmb_per("K_CMB", bandpasses)[band]
+    factors = {unit: k_cmb / ucmb_per(unit, bandpasses)[band] for unit in UNITS}
+    mistakes = {"": 1.0} | {f"{unit} taken for K_CMB": of for unit, of in factors.items()}
+    mistakes |= {f"K_CMB taken for {unit}": 1 / of for unit, of in factors.items()}
+    nearest = min(mistakes, key=lambda mistake: abs(np.log(size / mistakes[mistake])))
+    words = [f"a wrong unit, such as {nearest}"] if nearest else []
     if q * u < 0:
         words.append("a wrong polarization_convention, or sign of U")
     elif q < 0:
         words.append("a wrong sign")
-    factors = {
-        unit: ucmb_per("K_CMB", bandpasses)[band] / ucmb_per(unit, bandpasses)[band]
-        for unit in UNITS
-    }
-    mistakes = {f"{unit} taken for K_CMB": factor for unit, factor in factors.items()}
-    mistakes |= {f"K_CMB taken for {unit}": 1 / factor for unit, factor in factors.items()}
-    nearest = min(mistakes, key=lambda mistake: abs(np.log(size / mistakes[mistake])))
-    if abs(np.log(size / mistakes[nearest])) < np.log(LIKE) < abs(np.log(size)):
-        words.append(f"a wrong unit, such as {nearest}")
-    return f": it looks like {' and '.join(words)}" if words else "; look at its unit and its file"
+    alike = np.array([abs(q), abs(u), mistakes[nearest]]) / size
+    if words and np.all(np.abs(np.log(alike)) < np.log(LIKE)):
+        return f": it looks like {' and '.join(words)}"
+    return "; look at its unit, columns, order and coordinates, and whether its file is that of it"
 
 
 def _disagreement(found, bandpasses) -> str:
@@ -265,6 +278,11 @@ def _disagreement(found, bandpasses) -> str:
 def _exchange_warnings(found, labels) -> Iterator[str]:
     every = range(len(labels))
     for one, other in combinations(every, 2):
+        others = [band for band in every if band not in (one, other)]
+        alone = (_misfit(*of.gain(band, others)) for of in found for band in (one, other))
+        # Bands that are alike may always be.
+        if max(alone) < 1:
+            continue
         if max(signals.exchanged(one, other).misfit(every) for signals in found) < 1:
             yield (
                 f"{KEY}: all bands agree if {labels[one]} and {labels[other]} are exchanged; look "
@@ -299,7 +317,9 @@ def _noise_warnings(found, good, labels, splits, sigma) -> Iterator[str]:
         )
 
 
-def _hole_warnings(seen, covered, labels) -> Iterator[str]:
+def _hole_warnings(seen, covered, labels, at_resolution) -> Iterator[str]:
+    # At a resolution edges are not seen.
+    has_maps = covered.shape[-1] > 1 and not at_resolution
     for band, label in enumerate(labels):
         others = np.delete(seen, band, axis=0).all(axis=0)
         missing = np.sum(others & ~seen[band])
@@ -314,7 +334,7 @@ def _hole_warnings(seen, covered, labels) -> Iterator[str]:
                 f"{KEY}: {label} has a map in {without} pixels without hits or with an infinite "
                 "variance: they are not used of that band"
             )
-        unseen = np.sum(covered[band] & ~seen[band]) if covered.shape[-1] > 1 else 0
+        unseen = np.sum(covered[band] & ~seen[band]) if has_maps else 0
         if unseen > HOLES * covered[band].sum():
             yield (
                 f"{KEY}: {label} has hits or a variance in {unseen} pixels without a map: they are "

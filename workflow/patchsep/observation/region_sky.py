@@ -11,7 +11,11 @@ from ..instrument.beam import Resolution
 from ..instrument.instrument import Instrument, read_instrument
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..sky.regions import Regions
+from ..sky.spectral_model import SpectralModel
 from .correlated_noise import CorrelatedNoise, noise_of
+
+# Stream of the noise that one split has more than the other.
+HALVES = " halves"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +47,17 @@ class ObservedRegion:
         instrument: Instrument,
         regions: Regions,
         resolution: Resolution | None,
+        model: SpectralModel,
         names: Sequence[str] | None = None,
     ) -> list["ObservedRegion"]:
-        """All regions, or those of some names, observed by an instrument.
+        """All regions, or those of some names, observed by an instrument; for the model's fit.
 
         Raises
         ------
         UnusableMap
             See `WhiteNoise.of`.
         """
-        noise, correlated = noise_of(instrument, regions.nside, resolution)
+        noise, correlated = noise_of(instrument, regions.nside, resolution, model)
         bandpasses = instrument.bandpasses(FITTED_NODES)
         return [
             ObservedRegion(
@@ -93,19 +98,25 @@ class RegionSky(ObservedRegion):
     response: np.ndarray | None = None
 
     @classmethod
-    def read(cls, region: str, noise_seed: int, files: Mapping) -> "RegionSky":
+    def read(
+        cls, region: str, noise_seed: int, files: Mapping, model: SpectralModel
+    ) -> "RegionSky":
         """Read a region's part of the map files, see `read_all`."""
-        (sky,) = cls.read_all(noise_seed, files, [region])
+        (sky,) = cls.read_all(noise_seed, files, model, [region])
         return sky
 
     @classmethod
     def read_all(
-        cls, noise_seed: int, files: Mapping, names: Sequence[str] | None = None
+        cls,
+        noise_seed: int,
+        files: Mapping,
+        model: SpectralModel,
+        names: Sequence[str] | None = None,
     ) -> list["RegionSky"]:
         """Read the map files once, for all regions or those of some names.
 
         `files` has the paths `instrument`, `regions`, `foregrounds` and `cmb`; without the
-        last the CMB is zero.
+        last the CMB is zero. The model is the one to be fitted.
         """
         regions = Regions.read(files["regions"])
         foregrounds = read_polarization(files["foregrounds"])
@@ -114,7 +125,7 @@ class RegionSky(ObservedRegion):
         cmb = read_polarization(cmb)[0] if cmb else np.zeros((2, len(regions.labels)))
         resolution = Resolution.of(read_resolution(files["foregrounds"]))
         observed = ObservedRegion.of_instrument(
-            read_instrument(files["instrument"]), regions, resolution, names
+            read_instrument(files["instrument"]), regions, resolution, model, names
         )
         return [
             cls(
@@ -145,7 +156,7 @@ class RegionSky(ObservedRegion):
         """
         if realization == FOREGROUNDS_ONLY:
             return np.stack([self.foregrounds, self.foregrounds])
-        difference = self.draw_noise(self.noise_seed, realization, " halves")
+        difference = self.draw_noise(self.noise_seed, realization, HALVES)
         both = self.observe(realization)
         return np.stack([both + difference, both - difference])
 

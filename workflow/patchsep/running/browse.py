@@ -1,30 +1,40 @@
-"""A finished run, to look at from a notebook: maps, spectra and r of its methods.
+"""From a notebook: a finished run, its maps, spectra and r; and observed maps that are cleaned.
 
 What a method recovers is read from its files; other configurations of a grid are fitted again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..analysis.analyse import Analysis
+from ..analysis.cleaning import cleaner_of
+from ..analysis.foreground_fields import measure_foregrounds
+from ..analysis.mock_maps import clean_mocks
 from ..figures.maps import draw_map, shuffled
 from ..figures.selected import draw_likelihoods, draw_spectra, spectra_handles
 from ..figures.style import FULL_WIDTH, colours_of, in_words, region_title, style
 from ..files.maps import read_maps
 from ..files.tables import read_table
 from ..inference.configurations import estimate_r_of_configuration
+from ..inference.field_skies import WholeSky
 from ..inference.r_likelihood import beside_theory
 from ..inference.sets import headline_tables
 from ..inference.skies import clean_region, recovered_maps
+from ..observation.observation import Observation
 from ..observation.region_sky import RegionSky, observe
 from ..separation.partitions import read_partitions
+from ..sky.cmb import cmb_spectra
 from ..sky.regions import Regions, full_sky
 from ..spectra.residuals import with_statistical
+from .observed import ObservedPlan
 from .plan import TRAINING, Plan
 from .schema import read_yaml
 from .settings import load_settings
@@ -141,7 +151,7 @@ class Run:
         maps = self.folder / "maps"
         files = {name: maps / f"{name}.fits" for name in ("regions", "foregrounds", "cmb")}
         files["instrument"] = self.settings["instrument"]
-        sky = RegionSky.read(region, self.settings["noise"]["seed"], files)
+        sky = RegionSky.read(region, self.settings["noise"]["seed"], files, self.plan.model)
         patches = self.folder / "patches" / method / f"{region}.fits"
         cleaned = clean_region(
             configuration,
@@ -233,3 +243,74 @@ def look_at(run: Run, method: str, region: str, configuration: str | None = None
         title = in_words(method) if configuration is None else f"{in_words(method)} {configuration}"
         figure.suptitle(f"{title}, {region_title(region)}")
     return figure
+
+
+def clean(observation: Observation, method: Mapping | None = None, **sections) -> Analysis:
+    """Clean observed maps and mock skies of them, and analyse what is left.
+
+    Parameters
+    ----------
+    observation : Observation
+    method : mapping, optional
+        As an entry of `methods` in a configuration; without, fields. Patches have numbers for every
+        region of the observation.
+    sections :
+        Other sections of a configuration, in its words, such as `mocks={"skies": 40}`,
+        `spectra={"estimator": "pure", "apodization": 6}` or `components`.
+
+    Returns
+    -------
+    Analysis
+        With `bandpowers`, `r_table()`, `curves()`, `null_tests()` and `influence()`.
+
+    Raises
+    ------
+    SettingsError
+        If a section cannot be used.
+    """
+    own = {"cleaned": dict(method)} if method else {}
+    resolution = observation.resolution
+    at = {"resolution": resolution.settings} if resolution else {}
+    settings = load_settings(
+        {
+            "run": "notebook",
+            "nside": observation.nside,
+            "instrument": list(observation.instrument),
+            "observation": {},
+            "regions": {
+                "method": "sky_cuts",
+                "sky_cuts": {
+                    one.region: {"galactic_latitude": [0, 90]} for one in observation.regions
+                },
+            },
+            "methods": {"fields": {"strategy": "fields"}} | own,
+        }
+        | at
+        | sections,
+        "clean",
+        with_data=False,
+    )
+    plan = ObservedPlan(settings)
+    of_fields, asked = (SimpleNamespace(method=one) for one in ("fields", list(plan.methods)[-1]))
+    cleaning = plan.cleaning
+    sky = WholeSky(observation.regions, plan.model)
+    measured = measure_foregrounds(
+        observation,
+        sky,
+        plan.field_options(of_fields),
+        {},
+        0,
+        **plan.fit,
+    )
+    way = cleaner_of(
+        sky,
+        measured.priors,
+        cleaning["configurations"](asked),
+        cleaning["patches"](asked),
+        **plan.fit,
+    )
+    theory = cmb_spectra(settings["cmb"]["cosmology"], 3 * observation.nside - 1)
+    numbers = range(settings["mocks"]["skies"])
+    seed = settings["mocks"]["seed"]
+    mocks = clean_mocks(observation, sky, measured, way, theory, numbers, seed)
+    return Analysis.of(observation, sky, way, mocks, theory, spectra=plan.spectra, **plan.analysis)

@@ -20,29 +20,7 @@ from ..sky.regions import COMBINED, area_of_regions, region_files
 from ..sky.spectral_model import SpectralModel, spectral_model
 from .checks import TRAINING
 from .schema import read_yaml
-from .shards import Shards
-
-
-@dataclass(frozen=True)
-class Sky:
-    """What a sky is drawn with.
-
-    Attributes
-    ----------
-    noise_seed, realizations : int
-        Of its noise.
-    cmb_seed : int or None
-        None for mock skies, which have the CMB of the training sky.
-    r : float
-    patch_seed : int or None
-        None where patches are drawn with the seed of their method.
-    """
-
-    noise_seed: int
-    realizations: int
-    cmb_seed: int | None = None
-    r: float = 0.0
-    patch_seed: int | None = None
+from .shards import Shards, Sky
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 A shard has some of the configurations and some of the realisations.
 """
 
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -26,6 +27,28 @@ STAGES = (
     "validate_selection",
     "evaluate_configurations",
 )
+
+
+@dataclass(frozen=True)
+class Sky:
+    """What a sky is drawn with.
+
+    Attributes
+    ----------
+    noise_seed, realizations : int
+        Of its noise.
+    cmb_seed : int or None
+        None for mock skies, which have the CMB of the training sky.
+    r : float
+    patch_seed : int or None
+        None where patches are drawn with the seed of their method.
+    """
+
+    noise_seed: int
+    realizations: int
+    cmb_seed: int | None = None
+    r: float = 0.0
+    patch_seed: int | None = None
 
 
 def realization_shards(n_realizations: int, per_shard: int) -> dict[str, list[int]]:

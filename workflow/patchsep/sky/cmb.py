@@ -4,7 +4,6 @@ import camb
 import numpy as np
 import pandas as pd
 
-from ..instrument.beam import Resolution, common_window
 from .harmonics import gaussian_qu
 
 # The cosmology of the spectra with which arXiv:2604.08463 estimated r. It is not that of its own
@@ -63,16 +62,16 @@ def cmb_spectra(cosmology: dict, lmax: int) -> pd.DataFrame:
 
 
 def simulate_cmb(
-    spectra: pd.DataFrame, r: float, nside: int, seed: int, resolution: Resolution | None = None
+    spectra: pd.DataFrame, r: float, nside: int, seed: int, window: np.ndarray | float = 1.0
 ) -> np.ndarray:
     """Draw the CMB polarization, (2, n_pixels) in µK_CMB.
 
     C_ell = lensed scalars + r × tensors, from `cmb_spectra`. The same seed gives the
-    same sky whatever r is, up to the amplitude of its modes; of the `resolution` see
-    `beam.common_window`.
+    same sky whatever `r`, `nside` and the `window` are, up to the amplitude of its modes. The
+    window (n_ell,) multiplies its multipoles, such as `beam.common_window`.
     """
     scalar, lensing = (spectra[name].to_numpy() for name in ("ee_scalar", "bb_lensing"))
     ee, bb = (spectra[name].to_numpy() for name in ("ee_tensor", "bb_tensor"))
-    seen = common_window(resolution, len(spectra) - 1) ** 2
+    seen = np.square(window)
     rng = np.random.default_rng(seed)
     return gaussian_qu(seen * (scalar + r * ee), seen * (lensing + r * bb), nside, rng)

@@ -1,7 +1,7 @@
 """Galactic foregrounds: PySM presets, or a seeded stand-in that needs no download."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -12,7 +12,9 @@ import pysm3
 import pysm3.units as u
 from astropy.utils.data import conf
 
-from ..instrument.bandpass import over_band
+from ..instrument.bandpass import SIMULATED_NODES, over_band
+from ..instrument.instrument import Instrument
+from ..instrument.miscalibration import bands_as_built
 from ..lazy import healpy as hp
 from .complexity import Complexity
 from .embedded import embedded_sky
@@ -77,6 +79,28 @@ def simulate_foregrounds(
         polarization=bands,
         dust_intensity=intensity,
         parameters=true_parameters(sky, model),
+    )
+
+
+def foregrounds_in_bands(
+    settings: Mapping, instrument: Instrument, nside: int, model: SpectralModel
+) -> tuple[Foregrounds, np.ndarray | None]:
+    """Simulate the foregrounds of the settings `foregrounds` in an instrument's bands.
+
+    Returns
+    -------
+    Foregrounds
+        Without beams, and without what errors of gain and angle make of Q and U.
+    response : array (n_bands, 2, 2), or None
+        What they make of them, see `miscalibration.bands_as_built`.
+    """
+    settings = dict(settings)
+    errors = settings.pop("miscalibration", {})
+    bands, response = bands_as_built(instrument, SIMULATED_NODES, **errors)
+    presets = settings.pop("model")
+    return (
+        simulate_foregrounds(presets, bands.nodes, bands.weights, nside, model, **settings),
+        response,
     )
 
 

@@ -111,7 +111,9 @@ def synthesize_filtered(alm: np.ndarray, window: np.ndarray, nside: int) -> np.n
     return synthesize(np.stack([hp.almxfl(one, window) for one in alm]), 2, nside)
 
 
-def smoothed(maps: np.ndarray, window: np.ndarray, nside: int) -> np.ndarray:
+def smoothed(
+    maps: np.ndarray, window: np.ndarray, nside: int, finer: int | None = None
+) -> np.ndarray:
     """Maps of Q and U whose multipoles are multiplied by a window; none above 3 nside - 1 is kept.
 
     Parameters
@@ -119,10 +121,12 @@ def smoothed(maps: np.ndarray, window: np.ndarray, nside: int) -> np.ndarray:
     maps : array (n_maps, 2, 12 nside²)
     window : array (3 nside,)
     nside : int
+    finer : int, optional
+        nside of the result, if it is another.
     """
     lmax = 3 * nside - 1
     modes = (analyze_exactly(qu, 2, lmax) for qu in maps)
-    return np.stack([synthesize_filtered(alm, window, nside) for alm in modes])
+    return np.stack([synthesize_filtered(alm, window, finer or nside) for alm in modes])
 
 
 def analyze_exactly(

@@ -1,0 +1,116 @@
+"""What drives r: how far it moves without a band, the spectral parameters found being kept.
+
+The weights of bands in the CMB follow from their noise. A band that weighs w has 1 / w times its
+noise variance; with the parameters that all bands tell, maps and mock skies are cleaned again,
+which takes no fit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from ..fields.evidence import MeasuredFields
+from ..fields.fit import recover_cmb
+from ..inference.field_skies import WholeSky, mock_parameters_of_fields
+from ..observation.bands import Bands
+from ..observation.observation import Observation
+from .analyse import Analysis
+from .influence import COLUMNS, STEP
+from .mock_maps import SPLITS, MockMaps, draw_mock_observation
+from .tensor_ratio import estimate_r_of_bandpowers
+
+# Weight of a band that is left out.
+NOTHING = 1e-9
+
+
+def influence_of_bands(
+    analysis: Analysis,
+    observation: Observation,
+    sky: WholeSky,
+    measured: MeasuredFields,
+    numbers: Sequence[int],
+    seed: int,
+) -> pd.DataFrame:
+    """How far r of all regions moves without each band.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    observation : Observation
+    sky : WholeSky
+        The same, with the spectral model.
+    measured : MeasuredFields
+        That its mock skies were drawn with.
+    numbers : sequence of int
+        Of those mock skies that are cleaned again.
+    seed : int
+        Of the mock skies.
+
+    Returns
+    -------
+    DataFrame
+        See `influence.influence`; `kind` is band.
+    """
+    numbers = list(numbers)
+    known = analysis.bandpowers_of(slice(None))
+    halves = observation.half_difference
+    drawn = []
+    for number in numbers:
+        parts = draw_mock_observation(observation, sky, measured, analysis.theory, number, seed)
+        foregrounds, e_modes, b_modes, noise = parts
+        split = [] if halves is None else [sky.draw_noise(seed, number, SPLITS)]
+        drawn.append((foregrounds, foregrounds + e_modes + b_modes + noise, *split))
+    found = analysis.mocks.parameter_errors[numbers] + [
+        mock_parameters_of_fields(sky, measured, number, seed) for number in numbers
+    ]
+
+    def r_with(weights):
+        bands = Bands.of(sky.bandpasses, sky.noise.scaled(1 / np.sqrt(weights)), sky.model)
+
+        def cmb(parameters, data):
+            return np.stack(recover_cmb(parameters, data, bands).cmb)
+
+        own = analysis.cleaned.parameters
+        cleaned = replace(
+            analysis.cleaned,
+            cmb=cmb(own, observation.maps),
+            difference=None if halves is None else cmb(own, halves),
+        )
+        maps = [
+            np.stack([cmb(parameters, one[k]) for parameters, one in zip(found, drawn)])
+            for k in range(len(drawn[0]))
+        ]
+        residual, with_noise, *split = maps
+        mocks = MockMaps(
+            e_modes=analysis.mocks.e_modes[numbers],
+            cmb=analysis.mocks.cmb[numbers],
+            residual=residual,
+            cleaned=with_noise,
+            difference=split[0] if split else residual[:0],
+            parameter_errors=analysis.mocks.parameter_errors[numbers],
+            converged=analysis.mocks.converged[numbers],
+        )
+        again = replace(analysis, cleaned=cleaned, mocks=mocks).bandpowers_of(slice(None))
+        # Modes are those of all mock skies: of a few they would scatter.
+        again = replace(again, mocks=known.mocks, mocks_alone=known.mocks_alone)
+        return estimate_r_of_bandpowers(again, analysis.amplitude_scatter)
+
+    def r_hat(estimate):
+        return np.nan if estimate is None else estimate.r_hat
+
+    everything = np.ones(len(sky.bandpasses))
+    of_all = r_with(everything)
+    if of_all is None:
+        return pd.DataFrame(columns=COLUMNS)
+    sigma = (of_all.sigma_minus + of_all.sigma_plus) / 2
+    rows = []
+    for band, label in enumerate(sky.bandpasses.labels):
+        moved = [
+            r_hat(r_with(np.where(np.arange(len(everything)) == band, weight, 1.0)))
+            for weight in (1 - STEP, NOTHING)
+        ]
+        first_order, left_out = np.array(moved) - of_all.r_hat
+        rows.append(("band", label, first_order / STEP, left_out, sigma))
+    return pd.DataFrame(rows, columns=COLUMNS)
