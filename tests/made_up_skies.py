@@ -31,6 +31,7 @@ THEORY = pd.DataFrame(
 )
 # Estimators, as `Estimator.of` takes them.
 DECOUPLED = {"estimator": "decoupled", "apodization": 0.0, "bin_width": 5}
+PURE = DECOUPLED | {"estimator": "pure", "apodization": 30.0}
 PSEUDO = DECOUPLED | {"estimator": "pseudo"}
 
 
@@ -74,7 +75,7 @@ def observed(seed, r=0.0, has_splits=False, has_e_modes=True, excess=1.0):
     )
 
 
-def analysis_of(cleaned, skies, spectra=DECOUPLED, multipole_ranges=((2, 7), (7, 18))):
+def analysis_of(cleaned, skies, spectra=PURE, multipole_ranges=((2, 12), (12, 18))):
     return Analysis(
         cleaned=cleaned,
         mocks=skies,

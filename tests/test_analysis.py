@@ -1,10 +1,10 @@
 """From cleaned maps and mock skies to bandpowers, r, and what drives it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import healpy as hp
 import numpy as np
-import pandas as pd
 import pytest
 from made_up_skies import (
     DECOUPLED,
@@ -16,6 +16,7 @@ from made_up_skies import (
     PSEUDO,
     THEORY,
     analysis_of,
+    cmb,
     mocks,
     observed,
 )
@@ -130,13 +131,15 @@ def test_with_splits_bandpowers_are_their_cross_spectrum():
 
 
 def test_e_modes_that_leak_are_part_of_what_is_expected():
-    skies = mocks(300, 7)
-    found = measured(observed(8), skies, Estimator.of(PIXELS, NSIDE, **PSEUDO))
+    """As much as skies of E modes alone have of B."""
+    estimator = Estimator.of(PIXELS, NSIDE, **PSEUDO)
+    found = measured(observed(8), mocks(300, 7), estimator)
     error = found.mocks.std(axis=0, ddof=1) / np.sqrt(300)
     assert np.all(found.bias > 4 * error)
-    # In the lowest bins lensing and E modes share a multipole with what the mask mixes in.
-    left = found.mocks.mean(axis=0) - found.lensing - found.bias
-    np.testing.assert_allclose(left[8:], 0, atol=0.1 * NOISE)
+    rng = np.random.default_rng(9)
+    leaked = (full_sky(cmb(rng)[0], PIXELS, NSIDE) for _ in range(300))
+    spectra = [estimator.spectrum(estimator.modes(one)) for one in leaked]
+    np.testing.assert_allclose(found.bias, np.mean(spectra, axis=0), atol=4 * error.max())
 
 
 def test_modes_and_covariance_are_those_of_gaussian_skies(skies, estimator):
@@ -182,7 +185,7 @@ def test_r_of_mock_skies_is_unbiased_and_scatters_as_the_likelihood_is_wide(anal
 def test_tables_have_every_region_and_range(analysis):
     r = analysis.r_table()
     assert list(r["region"]) == ["north", "south", *3 * [COMBINED]]
-    np.testing.assert_array_equal(r["ell_low"], [np.nan, np.nan, np.nan, 2, 7])
+    np.testing.assert_array_equal(r["ell_low"], [np.nan, np.nan, np.nan, 2, 12])
     assert r["converged"].all() and not r["n_unconverged_mocks"].any()
     curves = analysis.curves()
     peaks = curves.loc[curves.groupby("region", sort=False)["likelihood"].idxmax()]
@@ -198,6 +201,12 @@ def test_a_sky_without_r_has_tables_that_say_so():
     assert list(curves.columns) == ["region", "r", "likelihood"] and not len(curves)
     assert not len(moved)
     assert len(found.null_tests())
+
+
+def test_a_bin_of_which_nothing_is_expected_has_no_r(analysis):
+    bandpowers = analysis.bandpowers[COMBINED]
+    below = np.where(bandpowers.used, -2 * bandpowers.lensing - bandpowers.noise, 0)
+    assert estimate_r_of_bandpowers(replace(bandpowers, bias=below), 0.5) is None
 
 
 # What drives r
@@ -219,7 +228,7 @@ def gaussian_bins(r_hat, n_modes):
 
 
 def test_influence_of_independent_bins_is_that_of_their_weighted_mean():
-    """Of the mean of r_b with weights w_b: W / ΣW (r - r_W) to first order of a part of weight W."""
+    """Of a part of weight W, whose own mean is r_W, W / ΣW (r - r_W) to first order."""
     rng = np.random.default_rng(14)
     r_b, w_b = 1e-3 * rng.standard_normal(N_BINS), 1e6 * rng.uniform(1, 3, N_BINS)
     ranges = [(0, 2), (2, 5), (5, 8)]
@@ -237,23 +246,29 @@ def test_influence_of_independent_bins_is_that_of_their_weighted_mean():
     assert abs(table["shift"].sum()) < 0.06 * table["shift"].abs().sum()
 
 
-def test_without_all_other_regions_r_is_that_of_the_region(analysis):
-    table = analysis.influence().set_index(["kind", "name"])
+@pytest.fixture(scope="module")
+def moved(analysis):
+    return analysis.influence().set_index(["kind", "name"])
+
+
+def test_without_all_other_regions_r_is_that_of_the_region(analysis, moved):
     together = analysis.estimate(COMBINED).r_hat
+    # Derivatives of weights reach a little beyond their edge, into the other region.
+    tolerance = 0.05 * moved["sigma"].iloc[0]
+    alone = {region: analysis.estimate(region).r_hat for region in PARTS}
+    assert abs(alone["north"] - alone["south"]) > 4 * tolerance
     for left_out, other in (("north", "south"), ("south", "north")):
-        alone = together + table.loc[("region", left_out), "left_out"]
-        # The noise, modes and E modes are those of the mock skies of both.
-        assert alone == pytest.approx(analysis.estimate(other).r_hat, rel=1e-6)
+        moved_to = together + moved.loc[("region", left_out), "left_out"]
+        assert moved_to == pytest.approx(alone[other], abs=tolerance)
 
 
-def test_influence_of_a_region_is_what_less_weight_changes(analysis):
-    table = analysis.influence().set_index(["kind", "name"])
+def test_influence_of_a_region_is_what_less_weight_changes(analysis, moved):
     factor = np.ones(len(PIXELS))
     factor[PARTS["north"]] = 0.99
     less = estimate_r_of_bandpowers(analysis.bandpowers_of(slice(None), factor), 0.5).r_hat
     exact = (less - analysis.estimate(COMBINED).r_hat) / 0.01
-    assert table.loc[("region", "north"), "shift"] == pytest.approx(exact, rel=0.1)
-    assert np.isfinite(table["shift"]).all()
+    assert moved.loc[("region", "north"), "shift"] == pytest.approx(exact, rel=0.1)
+    assert np.isfinite(moved["shift"]).all()
 
 
 def test_bins_of_no_weight_are_left_out(analysis):
@@ -263,4 +278,3 @@ def test_bins_of_no_weight_are_left_out(analysis):
     found = estimate_r_of_bandpowers(bandpowers, 0.5, bb=changed, weights=kept.astype(float))
     assert found.r_hat == analysis.estimate(COMBINED, weights=kept.astype(float)).r_hat
     assert estimate_r_of_bandpowers(bandpowers, 0.5, bb=changed) is None
-    assert isinstance(analysis.influence(), pd.DataFrame)

@@ -15,6 +15,7 @@ from patchsep.figures.observed import (
     null_test_table,
     plot_bandpowers,
     plot_cleaned_maps,
+    plot_coverage,
     plot_influence,
     plot_null_tests,
 )
@@ -181,7 +182,35 @@ def test_influence_without_r_says_so():
     assert axis.texts[0].get_text() == "$r$ is not measured"
 
 
-@pytest.mark.parametrize("name", observed.FIGURES)
+def certified(r, held, n_skies=20):
+    """Mock observations, so many of whose intervals of either content hold r."""
+    number = np.arange(n_skies)
+    low = np.where(number < held, r - 1e-3, r + 1e-3)
+    ends = {"r68_low": low, "r68_high": r + 2e-3, "r95_low": low, "r95_high": r + 2e-3}
+    flat = (number + 0.5) / n_skies
+    return pd.DataFrame({"r": r, "tarp_rank": flat, "one test": flat**2, **ends})
+
+
+def test_coverage_is_told_by_r_and_tests_are_those_of_r_0():
+    of_0, other = certified(0.0, 14), certified(3e-3, 20).assign(**{"one test": 1.0})
+    figure = plot_coverage(pd.concat([of_0, other]), {})
+    left, middle, right = figure.axes
+    found = [bars.lines[0].get_ydata() for bars in left.containers]
+    np.testing.assert_allclose(found, [[0.7, 0.7], [1, 1]])
+    # Wilson's interval has an end where every sky holds r.
+    ends = left.containers[1].lines[2][0].get_segments()[0][:, 1]
+    assert ends[0] == pytest.approx(20 / 21, abs=2e-3) and ends[1] == 1
+    expected, *curves = middle.lines
+    assert len(curves) == 2
+    for curve in curves:
+        np.testing.assert_allclose(curve.get_ydata()[1:-1], curve.get_xdata()[1:-1] + 0.025)
+    (_, tested) = right.lines
+    np.testing.assert_array_equal(tested.get_xdata()[1:-1], of_0["one test"])
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["$r = 0$", r"$r = 3\times 10^{-3}$", "95 %", "expected", "one test"]
+
+
+@pytest.mark.parametrize("name", [name for name in observed.FIGURES if name != "coverage"])
 def test_a_figure_has_files_of_its_method_a_caption_and_a_row_in_the_docs(name):
     parameters = [SimpleNamespace(name="beta_dust", label="b")]
     components = [SimpleNamespace(name="dust", reference=353.0)]

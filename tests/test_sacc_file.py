@@ -112,6 +112,17 @@ def test_a_bin_without_window_or_covariance_is_refused_and_nothing_is_left(table
     assert not path.exists()
 
 
+@pytest.mark.parametrize("unused", [("cap",), ("cap", "band")])
+def test_a_region_may_have_no_bin_that_is_used(tables, tmp_path, unused):
+    bandpowers, *others = tables
+    used = bandpowers["used"] & ~bandpowers["region"].isin(unused)
+    write_sacc(tmp_path / "few.sacc.fits", bandpowers.assign(used=used), *others, BEAM, ABOUT)
+    found = sacc.Sacc.load_fits(str(tmp_path / "few.sacc.fits"))
+    assert list(found.tracers) == ["cap", "band"]
+    expected = bandpowers["bb"][used]
+    assert np.array_equal(found.mean, expected)
+
+
 def test_the_library_is_imported_only_to_write():
     code = "import sys, patchsep.files.sacc_file; print(*set(sys.modules) & {'sacc', 'scipy'})"
     home = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}

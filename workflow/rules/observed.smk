@@ -264,4 +264,4 @@ rule write_certificate:
 rule certify:
     input:
         rules.write_certificate.output,
-        multiext(f"{RESULTS}/figures/certificate", ".pdf", ".png"),
+        multiext(f"{RESULTS}/figures/coverage", ".pdf", ".png"),

@@ -25,7 +25,7 @@ from .tensor_ratio import estimate_r_of_bandpowers
 
 # Streams of random numbers.
 STREAM, REFERENCE = "mock observation splits", 1
-# Reference points of TARP lie within so many errors of the samples' mean.
+# Reference points of TARP lie within so many errors of the mean of truth and samples.
 REACH = 3.0
 
 
@@ -150,7 +150,8 @@ def tarp_rank(
     """Part of posterior samples that are nearer to a random point than the truth is.
 
     Over many skies it is uniform between 0 and 1 where samples are those of the posterior (TARP,
-    Lemos et al. 2023, arXiv:2302.03026, Section 3).
+    Lemos et al. 2023, arXiv:2302.03026, Section 3): the truth has a random place within the step of
+    its rank.
 
     Parameters
     ----------
@@ -158,15 +159,15 @@ def tarp_rank(
     errors : array (n_samples, n)
         Errors of mock skies; what was found less these are the samples.
     rng : Generator
-        Of the random point.
+        Of the random point and place.
     """
-    scale = errors.std(axis=0, ddof=1)
-    scale = np.where(scale > 0, scale, 1.0)
-    samples = (found - errors) / scale
-    centre = samples.mean(axis=0)
-    reference = centre + REACH * rng.uniform(-1, 1, len(found))
-    nearer = np.linalg.norm(samples - reference, axis=1)
-    return float(np.mean(nearer < np.linalg.norm(true / scale - reference)))
+    # The truth has a part in the scale, as each sample has: of a few the ranks would be off else.
+    points = np.vstack([true, found - errors])
+    scale = points.std(axis=0, ddof=1)
+    points = points / np.where(scale > 0, scale, 1.0)
+    reference = points.mean(axis=0) + REACH * rng.uniform(-1, 1, len(found))
+    distance = np.linalg.norm(points - reference, axis=1)
+    return float((np.sum(distance[1:] < distance[0]) + rng.random()) / len(points))
 
 
 def certificate(skies: pd.DataFrame) -> pd.DataFrame:

@@ -63,13 +63,15 @@ def agreement_test(
     Returns
     -------
     dict
-        None where fewer than two values are known.
+        None where fewer than two values are known, or of fewer than two mock skies.
     """
     known = [key for key, value in r_hat.items() if np.isfinite(value)]
     if len(known) < 2:
         return None
     of_mocks = np.stack([mocks[key] for key in known], axis=-1)
     of_mocks = of_mocks[np.isfinite(of_mocks).all(axis=1)]
+    if len(of_mocks) < 2:
+        return None
     weights = 1 / of_mocks.var(axis=0, ddof=1)
 
     def chi2(values):

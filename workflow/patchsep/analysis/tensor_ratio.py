@@ -35,15 +35,17 @@ def estimate_r_of_bandpowers(
     Returns
     -------
     REstimate, or None
-        The latter where the spectrum with its noise is not positive in every bin, or there is none.
+        The latter where there is no bin, or one whose spectrum with its noise is not positive: the
+        observed one or, by few mock skies, the one that is expected.
     """
     weights = np.broadcast_to(weights, bandpowers.bb.shape)
     used = bandpowers.used & (weights > 0)
     observed = ((bandpowers.bb if bb is None else bb) + bandpowers.noise)[used]
-    if not len(observed) or not np.all(observed > 0):
+    expected = bandpowers.floor[used]
+    if not len(observed) or not np.all((observed > 0) & (expected > 0)):
         return None
     floor = residual_of_unknown_amplitude(
-        bandpowers.floor[used], np.maximum(bandpowers.residual, 0)[used], amplitude_scatter
+        expected, np.maximum(bandpowers.residual, 0)[used], amplitude_scatter
     )
     return estimate_r(
         observed,

@@ -1,4 +1,4 @@
-"""Figures of observed maps: cleaned maps, bandpowers with r, null tests, and what drives r.
+"""Figures of observed maps: cleaned maps, bandpowers with r, null tests, what drives r, coverage.
 
 The tables are those that the analysis of one method writes; nothing of the truth is known.
 """
@@ -24,6 +24,7 @@ from .style import (
     colours_of,
     in_words,
     plain_log_ticks,
+    power_of_ten,
     region_title,
 )
 
@@ -45,6 +46,8 @@ CURVES = {
 MODEL = COLOURS[3]
 # Probabilities below which a test is conspicuous.
 CONSPICUOUS = (0.05, 0.01)
+# Intervals of r whose coverage is counted, percent.
+CONTENTS = (68, 95)
 KINDS = {"region": "Regions", "multipoles": "Multipoles", "band": "Bands"}
 
 
@@ -242,21 +245,60 @@ def plot_null_tests(data: pd.DataFrame, _) -> plt.Figure:
     left.set(xscale="log", xlim=(lowest, 1), xlabel="Probability", ylim=(len(data) - 0.5, -0.5))
     plain_log_ticks(left.xaxis, subs=(1,))
     left.tick_params(axis="y", length=0)
-    p, number = np.linspace(0, 1, 201), len(data)
-    first = CONSPICUOUS[0]
+    number, first = len(data), CONSPICUOUS[0]
     below = (data["probability"] <= first).sum()
     left.set_title(f"{below} of {number} at {first:g} or less, expected {first * number:.1f}")
-    low, high = stats.binom.interval(0.95, number, p)
-    right.fill_between(p, low, high, color="0.9", lw=0, label="95 %")
-    right.plot(p, number * p, color="0.4", lw=0.8, ls="--", label="expected")
-    found = np.sort(data["probability"])
-    steps = np.concatenate([[0], found, [1]])
-    counts = np.concatenate([[0], 1 + np.arange(number), [number]])
-    right.step(steps, counts, where="post", color=COLOURS[3], label="found")
+    _draw_expected(right, number, number)
+    _draw_cumulated(right, data["probability"], number, color=MODEL, label="found")
     right.set(xlim=(0, 1), ylim=(0, 1.02 * number), xlabel="Probability")
     right.set_ylabel("Tests with this or less")
     right.yaxis.set_major_locator(plt.MaxNLocator(integer=True))
     right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    return figure
+
+
+def _draw_expected(axis, number, scale):
+    """How many of so many uniform values are at or below each, times scale / number, and 95 %."""
+    p = np.linspace(0, 1, 201)
+    low, high = np.array(stats.binom.interval(0.95, number, p)) * scale / number
+    axis.fill_between(p, low, high, color="0.9", lw=0, label="95 %")
+    axis.plot(p, scale * p, color="0.4", lw=0.8, ls="--", label="expected")
+
+
+def _draw_cumulated(axis, values, scale, **style):
+    """How many values are at or below each, `scale` being all of them."""
+    steps = np.concatenate([[0], np.sort(values), [1]])
+    counts = np.minimum(np.arange(len(steps)), len(values))
+    axis.step(steps, counts * scale / len(values), where="post", **style)
+
+
+def plot_coverage(data: pd.DataFrame, _) -> plt.Figure:
+    """How often intervals hold r, and ranks and null tests, of rows of `certificate.certify`."""
+    size, numbers = (FULL_WIDTH, 0.4 * FULL_WIDTH), data.groupby("r").size()
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=size, layout="constrained")
+    for axis in (middle, right):
+        _draw_expected(axis, numbers.min(), 1)
+        axis.set(xlim=(0, 1), ylim=(0, 1))
+    left.hlines(np.divide(CONTENTS, 100), -0.5, 1.5, color="0.4", lw=0.8, ls="--")
+    for number, (r, colour) in enumerate(colours_of(list(numbers.index)).items()):
+        own = data[data["r"] == r]
+        held = [sum(own[f"r{p}_low"].le(r) & own[f"r{p}_high"].ge(r)) for p in CONTENTS]
+        found = np.divide(held, len(own))
+        ends = [stats.binomtest(k, len(own)).proportion_ci(0.68, "wilson") for k in held]
+        places = np.arange(len(CONTENTS)) + 0.2 * (number - (len(numbers) - 1) / 2)
+        errors = np.abs(np.transpose(ends) - found)
+        style = {"color": colour, "label": rf"$r = {power_of_ten(r) if r else 0}$"}
+        left.errorbar(places, found, errors, fmt="o", ms=4, **style)
+        _draw_cumulated(middle, own["tarp_rank"], 1, color=colour)
+    # Null tests have names of several words.
+    for test, colour in zip([name for name in data if " " in name], COLOURS[3:]):
+        _draw_cumulated(right, data[test][data["r"] == 0], 1, color=colour, label=test)
+    left.set_xticks(np.arange(len(CONTENTS)), [rf"{percent} %" for percent in CONTENTS])
+    left.set(xlim=(-0.5, 1.5), xlabel="Content of the interval", ylabel="Skies whose $r$ it holds")
+    middle.set(xlabel="Credibility", ylabel="Skies whose parameters it holds", title="TARP")
+    right.set(xlabel="Probability", ylabel="Skies with this or less", title="Null tests, $r = 0$")
+    handles = [one for axis in (left, right) for one in axis.get_legend_handles_labels()[0]]
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
 
 
@@ -344,6 +386,13 @@ FIGURES = {
     ),
     "null_tests": _of_method(
         "5 r", null_test_table, plot_null_tests, result("observed/{method}/null_tests.csv")
+    ),
+    "coverage": Figure(
+        "6 Validation",
+        read_result,
+        plot_coverage,
+        inputs=result("tables/certificate_skies.csv"),
+        of=("observed",),
     ),
     "influence": _of_method(
         "5 r", read_result, plot_influence, result("observed/{method}/influence.csv")

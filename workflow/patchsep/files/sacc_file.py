@@ -25,8 +25,8 @@ def write_sacc(
     """Write the BB bandpowers of regions, with their windows and covariance, as one SACC file.
 
     Every region is a tracer, of quantity `cmb_polarization` and spin 2, whose auto-spectrum is of
-    type `cl_bb`. Only bins that are used are written. The covariance of bins of different regions
-    is 0: tables have none.
+    type `cl_bb`. Only bins that are used are written, of which a region may have none. The
+    covariance of bins of different regions is 0: tables have none.
 
     Parameters
     ----------
@@ -58,7 +58,6 @@ def write_sacc(
         used = np.flatnonzero(rows["used"])
         window = _matrix(windows, region, len(rows), used, "ell", "window")
         block = _matrix(covariance, region, len(rows), used, "other", "covariance")
-        blocks.append(block.to_numpy()[:, used])
         file.add_tracer(
             "Map",
             region,
@@ -68,13 +67,17 @@ def write_sacc(
             beam=beam,
             map_unit="uK_CMB",
         )
+        if not len(used):
+            continue
+        blocks.append(block.to_numpy()[:, used])
         seen = sacc.BandpowerWindow(window.columns.to_numpy(), window.to_numpy().T)
         for place, row in enumerate(rows.iloc[used].to_dict("records")):
             tags = {name: value for name, value in row.items() if name not in OF_POINT}
             file.add_data_point(
                 DATA_TYPE, (region, region), row["bb"], window=seen, window_ind=place, **tags
             )
-    file.add_covariance(linalg.block_diag(*blocks))
+    if len(file):
+        file.add_covariance(linalg.block_diag(*blocks))
     with whole(path) as temporary:
         file.save_fits(str(temporary), overwrite=True)
 
