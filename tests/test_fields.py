@@ -482,7 +482,7 @@ def test_conjugate_gradients_solve_as_dense_algebra_does():
     root = rng.standard_normal((40, 40))
     matrix, right = root @ root.T + np.diag(np.logspace(0, 4, 40)), rng.standard_normal(40)
     solution, steps, positive = conjugate_gradients(
-        lambda x: matrix @ x, right, 1 / np.diag(matrix), 1e-12
+        lambda x: matrix @ x, right, lambda x: x / np.diag(matrix), 1e-12
     )
     assert positive
     assert 0 < steps <= 100
@@ -494,18 +494,18 @@ def test_conjugate_gradients_report_negative_curvature_and_still_go_down():
     turn = np.linalg.qr(rng.standard_normal((20, 20)))[0]
     matrix = turn @ np.diag(np.linspace(-1, 5, 20)) @ turn.T
     right = rng.standard_normal(20)
-    direction, _, positive = conjugate_gradients(lambda x: matrix @ x, right, np.ones(20), 1e-12)
+    direction, _, positive = conjugate_gradients(lambda x: matrix @ x, right, np.copy, 1e-12)
     assert not positive
     assert right @ direction > 0
     # At the first step, too, where no solution is there yet.
-    direction, steps, positive = conjugate_gradients(lambda x: -x, right, np.ones(20), 1e-12)
+    direction, steps, positive = conjugate_gradients(lambda x: -x, right, np.copy, 1e-12)
     assert not positive
     assert steps == 0
     assert right @ direction > 0
 
 
 def test_conjugate_gradients_of_nothing_are_nothing():
-    solution, steps, positive = conjugate_gradients(lambda x: x, np.zeros(3), np.ones(3), 1e-3)
+    solution, steps, positive = conjugate_gradients(lambda x: x, np.zeros(3), np.copy, 1e-3)
     assert positive
     assert steps == 0
     assert not solution.any()

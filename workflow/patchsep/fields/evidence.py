@@ -19,7 +19,7 @@ from ..instrument.plausible import check_maps, unmasked
 from ..lazy import healpy as hp
 from ..observation.bands import Bands
 from ..separation.batches import device
-from .basis import Basis
+from .basis import Basis, exact_below
 from .fit import Maximum, conjugate_gradients, curvature_of, maximize, whitened
 from .prior import FieldPrior, Freedom, octaves, variance_of
 
@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 
 # Random vectors for the effective modes and for Fisher's matrix, and the part of a right-hand side
 # that linear systems leave. Few vectors would scatter as much as the coefficients themselves do.
-N_VECTORS, N_FISHER, LEFT = 16, 2, 1e-3
+N_VECTORS, N_FISHER, LEFT = 16, 2, 3e-4
+# Steps of one of them after which the curvature of low multipoles is inverted for the others.
+SLOW = 15
 # Steps after which Fisher's matrix is computed again, and the size of a step to and fro after which
 # it is at once, in units of a factor's error. Where two fields can explain the same, as those of
 # dust's index and temperature, such steps have no end with one that is older.
@@ -244,11 +246,16 @@ def _evidence(white, priors, pixels, nside, bands, seed, start, limits, fisher):
     def by_octave(values):
         return np.bincount(octave, weights=values, minlength=n_octaves + 1)[:n_octaves]
 
-    times = curvature_of(basis, np.asarray(maximum.at.curvature)[1])
+    gauss_newton, hessian = np.asarray(maximum.at.curvature)
+    times, inverse, slow = curvature_of(basis, hessian), maximum.preconditioner, False
 
     def told(vector):
         """K times a vector, K = 1 - curvature⁻¹: what the data tell of it."""
-        solved, _, _ = conjugate_gradients(times, vector, maximum.preconditioner, LEFT)
+        nonlocal inverse, slow
+        solved, steps, _ = conjugate_gradients(times, vector, inverse, LEFT)
+        if steps > SLOW and not slow:
+            # Of Gauss and Newton, which is positive where a fit has not converged, too.
+            inverse, slow = exact_below(basis, gauss_newton), True
         return vector - solved
 
     # The same vectors in every step, so that steps end.

@@ -23,11 +23,13 @@ from ..separation.batches import device
 from ..separation.likelihood import double_precision, mixing, recover
 from ..sky.harmonics import n_cores
 from ..sky.spectral_model import SpectralModel
-from .basis import Basis
+from .basis import Basis, by_multipole, exact_below
 from .pixelwise import Eliminated, eliminate
 
 # Part of a residual that conjugate gradients may leave far from the minimum, and steps for it.
 REDUCTION, MAX_GRADIENTS = 0.1, 300
+# Steps of a linear system after which the curvature of low multipoles is inverted for the next.
+SLOW = 100
 # A Newton step is halved until the sum falls by this part of what its slope promises.
 ARMIJO, MAX_HALVINGS = 1e-4, 20
 
@@ -42,8 +44,8 @@ class Maximum:
         See `Basis`.
     at : Eliminated
         The likelihood there.
-    preconditioner : array (size,)
-        Rough inverse of the curvature's diagonal.
+    preconditioner : function
+        Multiplies coefficients (size,) by a rough inverse of the curvature.
     gradient : float
         Largest step still asked for, in units of a coefficient's or pixel's error.
     iterations, gradients : int
@@ -52,7 +54,7 @@ class Maximum:
 
     coefficients: np.ndarray
     at: Eliminated
-    preconditioner: np.ndarray
+    preconditioner: Callable[[np.ndarray], np.ndarray]
     gradient: float
     iterations: int
     gradients: int
@@ -215,13 +217,14 @@ def maximize(
     x, parameters = (expected.copy(), jnp.asarray(means)) if start is None else start
     at, value = evaluate(x, parameters)
     iterations = gradients = 0
+    exact = None
     while True:
         curvatures = np.asarray(at.curvature)
         slope = basis.transpose(np.asarray(at.gradient)) + precision * (x - expected)
         diagonal = precision + basis.diagonal(np.einsum("kkn->kn", curvatures[0]))
-        preconditioner = 1 / np.where(diagonal > 0, diagonal, 1.0)
-        steps = np.max(np.abs(slope) * np.sqrt(preconditioner), initial=0.0)
+        steps = np.max(np.abs(slope) / np.sqrt(np.where(diagonal > 0, diagonal, 1.0)), initial=0.0)
         asked = max(float(steps), float(at.asked))
+        preconditioner = exact or by_multipole(basis, curvatures[0])
         if asked < tolerance or iterations == max_iterations:
             return Maximum(x, at, preconditioner, asked, iterations, gradients)
         for curvature in (curvatures[min(iterations, 1)], curvatures[0]):
@@ -229,6 +232,8 @@ def maximize(
                 curvature_of(basis, curvature), -slope, preconditioner, min(REDUCTION, asked**0.5)
             )
             gradients += n
+            if n > SLOW:
+                exact = preconditioner = exact_below(basis, curvatures[0])
             if positive:
                 break
         length, promised = 1.0, slope @ step
@@ -263,10 +268,10 @@ def curvature_of(basis: Basis, curvature: np.ndarray) -> Callable[[np.ndarray], 
 def conjugate_gradients(
     times: Callable[[np.ndarray], np.ndarray],
     right: np.ndarray,
-    preconditioner: np.ndarray,
+    preconditioner: Callable[[np.ndarray], np.ndarray],
     tolerance: float,
 ) -> tuple[np.ndarray, int, bool]:
-    """Solve times(x) = right (Hestenes & Stiefel 1952), with a preconditioner (size,).
+    """Solve times(x) = right (Hestenes & Stiefel 1952), with a preconditioner.
 
     Returns
     -------
@@ -277,7 +282,7 @@ def conjugate_gradients(
         False where a direction of negative curvature ended it.
     """
     solution, residual = np.zeros_like(right), right
-    direction = preconditioner * residual
+    direction = preconditioner(residual)
     size = residual @ direction
     goal = tolerance**2 * size
     for steps in range(MAX_GRADIENTS):
@@ -289,7 +294,7 @@ def conjugate_gradients(
             return solution if steps else direction, steps, False
         solution = solution + size / bend * direction
         residual = residual - size / bend * image
-        scaled = preconditioner * residual
+        scaled = preconditioner(residual)
         size, last = residual @ scaled, size
         direction = scaled + size / last * direction
     return solution, MAX_GRADIENTS, True
