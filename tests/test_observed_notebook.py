@@ -77,7 +77,7 @@ def test_maps_by_pysm_alone_are_cleaned_to_the_errors_that_mock_skies_tell(of_py
     (region,) = observation.regions
     error = np.std(analysis.cleaned.cmb - cmb[:, region.pixels])
     expected = np.std(analysis.mocks.cleaned - analysis.mocks.cmb)
-    # The power of what foregrounds leave is said to be known to e^±0.5 (amplitude_scatter); twice it.
+    # The power of what foregrounds leave is said to be known to e^±0.5: twice that.
     assert np.abs(np.log(error**2 / expected**2)) < 2 * 0.5
     assert error < 0.3 * np.std(cmb[:, region.pixels])
     assert analysis.estimate("combined") is not None
