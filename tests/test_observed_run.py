@@ -102,7 +102,7 @@ def test_tables_of_a_method_agree_with_one_another(results, method):
         assert row["r95_low"] < row["r68_low"] < row["r_hat"] < row["r68_high"] < row["r95_high"]
     assert set(null_tests["region"]) == set(regions)
     assert null_tests["probability"].between(1 / 7, 1).all()
-    assert set(influence["kind"]) <= {"region", "multipoles"} and len(influence)
+    assert set(influence["kind"]) <= {"region", "multipoles", "band"} and len(influence)
     assert len(model_tests)
     covariance, windows = (
         read_table(folder / f"{name}.parquet") for name in ("covariance", "windows")
