@@ -39,7 +39,7 @@ SETTINGS = {
     "fit": {"realizations_per_shard": 3},
     "spectra": {"estimator": "pure", "apodization": 20.0, "bin_width": 5},
     "likelihood": {"multipole_ranges": [[2, 12], [12, 18]]},
-    "figures": {"methods": dict.fromkeys(FIGURES, ["fields"])},
+    "figures": {"methods": {name: ["fields"] for name in FIGURES}},
 }
 
 
@@ -156,15 +156,14 @@ def test_of_a_run_that_was_stopped_shards_that_are_missing_are_made_and_what_fol
     folder = finished[0]
     method = folder / RESULTS / "observed/uniform"
     lost = [method / f"mocks/{MOCKS[1]}.npz", method / "r.csv", method / "influence.csv"]
-    # Of what a run ends with, or Snakemake would not ask for them.
-    lost.append(folder / RESULTS / "tables/summary.csv")
     contents = [path.read_bytes() for path in lost]
-    for path in lost:
+    # With what a run ends with, or Snakemake would not ask for them.
+    for path in (*lost, folder / RESULTS / "tables/summary.csv"):
         path.unlink()
     jobs = planned(folder)
     assert jobs["clean_mocks"] == 1 and jobs["analyse_observation"] == 1
     assert not {"read_observation", "measure_observed_fields", "draw_regions"} & set(jobs)
-    snakemake(folder, SETTINGS)
+    snakemake(folder, SETTINGS, f"{RESULTS}/observed/uniform/r.csv")
     assert [path.read_bytes() for path in lost] == contents
 
 
