@@ -40,12 +40,15 @@ def needed_problems(config: Mapping) -> list[str]:
     config : mapping
         As it is given, without defaults.
     """
+    cmb = config.get("cmb", {})
+    # What is no section is a problem of another kind.
+    is_section = isinstance(cmb, Mapping)
     if not is_observed(config):
         missing = [name for name in ("foregrounds", "cmb", "noise") if name not in config]
-        if "cmb" in config and "seed" not in config["cmb"]:
+        if "cmb" in config and is_section and "seed" not in cmb:
             missing.append("cmb.seed")
         return [f"{name}: missing; add this key" for name in missing]
-    drawn = [f"cmb.{key}" for key in OF_DRAWN_CMB if key in config.get("cmb", {})]
+    drawn = [f"cmb.{key}" for key in OF_DRAWN_CMB if is_section and key in cmb]
     return [
         f"{name}: of simulated skies, and observation has maps; remove one of the two keys"
         for name in [*(name for name in SIMULATED if name in config), *drawn]
