@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from patchsep.analysis.summary import (
+from patchsep.analysis.products import (
     observed_summary,
     observed_text,
     observed_warnings,

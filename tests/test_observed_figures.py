@@ -200,7 +200,7 @@ def test_coverage_is_told_by_r_and_tests_are_those_of_r_0():
     # Wilson's interval has an end where every sky holds r.
     ends = left.containers[1].lines[2][0].get_segments()[0][:, 1]
     assert ends[0] == pytest.approx(20 / 21, abs=2e-3) and ends[1] == 1
-    expected, *curves = middle.lines
+    _, *curves = middle.lines
     assert len(curves) == 2
     for curve in curves:
         np.testing.assert_allclose(curve.get_ydata()[1:-1], curve.get_xdata()[1:-1] + 0.025)

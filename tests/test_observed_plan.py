@@ -69,6 +69,14 @@ def test_without_maps_what_a_simulated_sky_needs_is_named():
     ]
 
 
+@pytest.mark.parametrize("value", [5, None, [1]])
+@pytest.mark.parametrize("others", [{}, {"observation": REMOVED}])
+def test_a_cmb_that_is_no_section_is_told_and_not_looked_into(value, others):
+    lines = problems_of({"cmb": value} | others)
+    assert [line for line in lines if "cmb: " in line and "needed is a section" in line]
+    assert not [line for line in lines if "cmb.seed" in line]
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

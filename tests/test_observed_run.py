@@ -10,7 +10,7 @@ from observed_skies import Observation, splits_of, write_map
 from workflows import jobs_of, new_folder, snakemake
 
 from patchsep.files.maps import read_maps, read_polarization
-from patchsep.files.tables import read_table
+from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.instrument import read_instrument
 
 pytestmark = pytest.mark.workflow
@@ -21,6 +21,7 @@ METHODS = "fields", "uniform"
 MOCKS = [f"realizations-{first:05d}-{first + 2:05d}" for first in (0, 3)]
 MISSED = "65GHZ"
 LATITUDE = hp.pix2ang(NSIDE, np.arange(hp.nside2npix(NSIDE)), lonlat=True)[1]
+FIGURES = "cleaned_maps", "bandpowers", "null_tests", "influence"
 # As little as tells regions, ranges of multipoles and two ways of cleaning apart.
 SETTINGS = {
     "run": "seen",
@@ -38,6 +39,7 @@ SETTINGS = {
     "fit": {"realizations_per_shard": 3},
     "spectra": {"estimator": "pure", "apodization": 20.0, "bin_width": 5},
     "likelihood": {"multipole_ranges": [[2, 12], [12, 18]]},
+    "figures": {"methods": {name: ["fields"] for name in FIGURES}},
 }
 
 
@@ -102,7 +104,7 @@ def test_tables_of_a_method_agree_with_one_another(results, method):
         assert row["r95_low"] < row["r68_low"] < row["r_hat"] < row["r68_high"] < row["r95_high"]
     assert set(null_tests["region"]) == set(regions)
     assert null_tests["probability"].between(1 / 7, 1).all()
-    assert set(influence["kind"]) <= {"region", "multipoles"} and len(influence)
+    assert set(influence["kind"]) <= {"region", "multipoles", "band"} and len(influence)
     assert len(model_tests)
     covariance, windows = (
         read_table(folder / f"{name}.parquet") for name in ("covariance", "windows")
@@ -154,21 +156,43 @@ def test_of_a_run_that_was_stopped_shards_that_are_missing_are_made_and_what_fol
     folder = finished[0]
     method = folder / RESULTS / "observed/uniform"
     lost = [method / f"mocks/{MOCKS[1]}.npz", method / "r.csv", method / "influence.csv"]
-    # Of what a run ends with, or Snakemake would not ask for them.
-    lost.append(folder / RESULTS / "tables/summary.csv")
     contents = [path.read_bytes() for path in lost]
-    for path in lost:
+    # With what a run ends with, or Snakemake would not ask for them.
+    for path in (*lost, folder / RESULTS / "tables/summary.csv"):
         path.unlink()
     jobs = planned(folder)
     assert jobs["clean_mocks"] == 1 and jobs["analyse_observation"] == 1
     assert not {"read_observation", "measure_observed_fields", "draw_regions"} & set(jobs)
-    snakemake(folder, SETTINGS)
+    snakemake(folder, SETTINGS, f"{RESULTS}/observed/uniform/r.csv")
     assert [path.read_bytes() for path in lost] == contents
 
 
-def test_a_certificate_is_planned_by_shards_of_skies(finished):
-    jobs = planned(finished[0], "certify")
-    assert jobs["certify_mocks"] == 7 and jobs["write_certificate"] == 1
+def test_every_figure_is_drawn(results):
+    for path in ("regions", *(f"{name}/fields" for name in FIGURES)):
+        for suffix in ("pdf", "png"):
+            assert (results / "figures" / f"{path}.{suffix}").stat().st_size > 0
+
+
+def test_a_certificate_counts_skies_of_all_shards(finished, results):
+    """Of which one is computed here, and the others have its numbers."""
+    folder = finished[0]
+    jobs = planned(folder, "certify")
+    assert jobs["certify_mocks"] == 7 and jobs["write_certificate"] == jobs["fig_coverage"] == 1
+    shards = results / "observed/fields/certificate"
+    snakemake(folder, SETTINGS, f"{RESULTS}/observed/fields/certificate/{MOCKS[0]}.csv")
+    computed = read_table(shards / f"{MOCKS[0]}.csv")
+    assert list(computed["sky"]) == 2 * [0, 1, 2] and set(computed["r"]) == {0, 0.003}
+    assert computed["tarp_rank"].between(0, 1).all() and computed["r_hat"].notna().all()
+    for first in range(3, 20, 3):
+        moved = computed.assign(sky=computed["sky"] + first)
+        moved = moved[moved["sky"] < 20]
+        last = moved["sky"].max()
+        write_table(shards / f"realizations-{first:05d}-{last:05d}.csv", moved)
+    snakemake(folder, SETTINGS, "certify")
+    table = read_table(results / "tables/certificate.csv")
+    assert list(table["r"]) == [0, 0.003] and list(table["n_skies"]) == [20, 20]
+    assert len(read_table(results / "tables/certificate_skies.csv")) == 40
+    assert (results / "figures/coverage.png").is_file()
 
 
 def test_a_map_that_has_changed_is_read_again_and_all_that_follows(finished):

@@ -360,7 +360,7 @@ def test_a_configuration_that_is_not_a_mapping_is_refused():
 def test_an_empty_configuration_is_refused_with_every_key_that_it_needs():
     with pytest.raises(SettingsError) as caught:
         load_settings({}, SOURCE)
-    needed = ["run", "nside", "instrument", "foregrounds", "cmb", "noise", "regions", "methods"]
+    needed = ["run", "nside", "instrument", "regions", "methods", "foregrounds", "cmb", "noise"]
     lines = [f"{SOURCE}: {key}: missing; add this key" for key in needed]
     assert str(caught.value).splitlines() == lines
 

@@ -7,7 +7,7 @@ OBSERVED_MAPS = {
     **PLAN.observed_maps,
 }
 OBSERVED = f"{RESULTS}/observed/{{method}}"
-THEORY = f"{RESULTS}/spectra/cmb_consistent.csv"
+THEORY = f"{RESULTS}/spectra/cmb_{PLAN.theory[0]}.csv"
 
 
 # The user's files are read here, and nowhere else.

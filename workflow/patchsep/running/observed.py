@@ -9,14 +9,22 @@ from ..observation.observed_files import band_files
 from ..separation.patches import STRATEGIES
 from ..sky.regions import DUST_INTENSITY, cuts_of
 from .plan import Plan
-from .schema import all_of
+from .schema import all_of, as_list
 from .shards import realization_shards
 
 # Section of the maps, and those of simulated skies, which a run with them has not.
 OBSERVATION = "observation"
-SIMULATED = ("foregrounds", "noise", "test_sets", "published")
-# Keys of the section `cmb` of a sky that is drawn.
-OF_DRAWN_CMB = ("seed", "r")
+SIMULATED = (
+    *("foregrounds", "noise", "test_sets", "published"),
+    *("selection", "search", "benchmark"),
+)
+# Keys of sections that are of simulated skies.
+OF_SIMULATED = {
+    "cmb": ("seed", "r"),
+    "likelihood": ("foreground_residual", "statistical", "bootstrap", "r_grid"),
+    "spectra": ("modes",),
+    "mocks": ("realizations",),
+}
 # Strategies that know nothing of the truth, nor of another method's maps.
 OBSERVED_STRATEGIES = (
     FIELDS,
@@ -42,13 +50,23 @@ def needed_problems(config: Mapping) -> list[str]:
     """
     if not is_observed(config):
         missing = [name for name in ("foregrounds", "cmb", "noise") if name not in config]
-        if "cmb" in config and "seed" not in config["cmb"]:
+        cmb = config.get("cmb", {"seed"})
+        # What is no section is a problem of another kind.
+        if isinstance(cmb, Mapping) and "seed" not in cmb:
             missing.append("cmb.seed")
         return [f"{name}: missing; add this key" for name in missing]
-    drawn = [f"cmb.{key}" for key in OF_DRAWN_CMB if key in config.get("cmb", {})]
+    sections = {name: config.get(name, {}) for name in OF_SIMULATED}
+    of_simulated = [name for name in SIMULATED if name in config]
+    of_simulated += [
+        f"{name}.{key}"
+        for name, section in sections.items()
+        if isinstance(section, Mapping)
+        for key in OF_SIMULATED[name]
+        if key in section
+    ]
     return [
         f"{name}: of simulated skies, and observation has maps; remove one of the two keys"
-        for name in [*(name for name in SIMULATED if name in config), *drawn]
+        for name in of_simulated
     ]
 
 
@@ -87,6 +105,14 @@ def observed_problems(settings: Mapping) -> list[str]:
         for parameter, path in method["maps"].items()
         if path in (True, "true")
     ]
+    if len(weights := settings["spectra"]["pixel_weights"]) > 1:
+        problems.append(
+            f"spectra.pixel_weights: {', '.join(weights)}; observed maps are measured with one"
+        )
+    if len(theory := as_list(settings["likelihood"]["theory"])) > 1:
+        problems.append(
+            f"likelihood.theory: {', '.join(theory)}; r of observed maps is measured with one"
+        )
     regions = settings["regions"]
     if regions["method"] == DUST_INTENSITY:
         problems.append(

@@ -70,7 +70,9 @@ def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
     components = _read_components(given, source)
     model = spectral_model(components) if components else DUST_AND_SYNCHROTRON
     schema = read_schema("config", model)
-    problems = schema_problems(config, schema) or needed_problems(config)
+    problems = schema_problems(config, schema)
+    if isinstance(config, dict):
+        problems += needed_problems(config)
     if not problems:
         settings = with_defaults(with_observed_defaults(config), schema)
         settings["components"] = components or settings["components"]

@@ -32,6 +32,13 @@ KEPT = (
     "likelihood",
     "mocks",
 )
+# Of sections, what is not of simulated skies alone; weights and theory of observed maps are one.
+KEPT_OF = {
+    "spectra": ("estimator", "apodization", "bin_width", "pixel_weights"),
+    "likelihood": ("theory", "amplitude_scatter", "multipole_ranges"),
+    "mocks": ("seed",),
+}
+ONE_OF = "pixel_weights", "theory"
 # Strategies that take nothing but the observation.
 OBSERVABLE = FIELDS, "kmeans", "multiresolution", "uniform"
 # What descriptions of instruments name that is copied with them.
@@ -154,7 +161,7 @@ def write_observation(
     n_instruments : int
     """
     folder = Path(path).parent
-    kept = {key: config[key] for key in KEPT if key in config}
+    kept = {key: _kept(key, config[key]) for key in KEPT if key in config}
     methods = {name: one for name, one in config["methods"].items() if _is_observable(one)}
     left_out = sorted(set(config["methods"]) - set(methods))
     masks = {
@@ -198,3 +205,13 @@ def _write_yaml(path, content, about):
     comment = "".join(f"# {line}\n" for line in about.splitlines())
     with whole(path) as temporary:
         temporary.write_text(comment + text, encoding="utf-8")
+
+
+def _kept(name, section):
+    if name not in KEPT_OF:
+        return section
+    kept = {key: section[key] for key in KEPT_OF[name] if key in section}
+    return {
+        key: value[:1] if key in ONE_OF and isinstance(value, list) else value
+        for key, value in kept.items()
+    }
