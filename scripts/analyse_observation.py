@@ -23,8 +23,8 @@ from patchsep.running.jobs import begin
 from patchsep.sky.regions import COMBINED
 from patchsep.sky.spectral_model import spectral_model
 
-# Mock skies of the influence of bands.
-N_INFLUENCE = 20
+# Mock skies that are cleaned without each band.
+N_INFLUENCE = 10
 
 
 def main(snakemake):
