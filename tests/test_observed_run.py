@@ -35,6 +35,7 @@ SETTINGS = {
     },
     "methods": {"fields": {"strategy": "fields"}, "uniform": {"strategy": "uniform"}},
     "mocks": {"skies": 6},
+    "fields": {"samples": 2},
     "validation": {"realizations": 20, "mocks": 2},
     "fit": {"realizations_per_shard": 3},
     "spectra": {"estimator": "pure", "apodization": 20.0, "bin_width": 5},
@@ -129,6 +130,16 @@ def test_cleaned_maps_are_those_of_the_pixels_that_are_analysed(results, method)
     for name in ("CMB_Q", "DUST_U", "BETA_DUST", "ERROR_CMB_Q", "ERROR_BETA_DUST"):
         np.testing.assert_array_equal(np.isfinite(maps[name]), analysed)
     assert maps["ERROR_CMB_Q"][analysed].min() > 0
+
+
+def test_samples_scatter_about_the_cleaned_map_as_its_errors_say(results):
+    samples = read_maps(results / "observed/fields/samples.fits")
+    assert len(samples) == 2 * (2 + 3)
+    cleaned = read_maps(results / "observed/fields/cleaned.fits")
+    seen = cleaned["MASK"] == 1
+    difference = (samples["CMB_Q_0"] - samples["CMB_Q_1"])[seen] / np.sqrt(2)
+    assert 0.5 < np.std(difference) / np.sqrt(np.mean(cleaned["ERROR_CMB_Q"][seen] ** 2)) < 2
+    assert not (results / "observed/uniform/samples.fits").exists()
 
 
 def test_the_summary_has_every_method_and_names_every_file(finished, results):

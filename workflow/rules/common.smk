@@ -277,6 +277,8 @@ def table_in_report(name):
 
 
 TABLES = [f"{RESULTS}/tables/{name}" for name in PLAN.tables]
+if PLAN.is_observed:
+    TABLES += PLAN.samples
 FIGURE_FILES = [
     path for name in SETTINGS["figures"]["drawn"] for path in figure_files(PLAN, name)
 ]

@@ -176,6 +176,36 @@ rule analyse_observation:
         "../../scripts/analyse_observation.py"
 
 
+# Where `fields.samples` asks for them.
+rule draw_samples:
+    input:
+        unpack(PLAN.priors),
+        **OBSERVED_MAPS,
+    output:
+        samples=f"{OBSERVED}/samples.fits",
+    log:
+        f"{LOGS}/draw_samples/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/draw_samples/{{method}}.tsv"
+    wildcard_constraints:
+        method=any_of(PLAN.field_methods),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=more_each_attempt(4000),
+        runtime=more_each_attempt(120),
+    params:
+        samples=SETTINGS["fields"]["samples"],
+        seed=SETTINGS["fields"]["seed"],
+        model=PLAN.model_settings,
+        fit=PLAN.fit,
+        code=code("draw_samples", *INSTRUMENT_FILES),
+    message:
+        "Drawing samples of the posterior: {wildcards.method}"
+    script:
+        "../../scripts/draw_samples.py"
+
+
 rule summarize_observation:
     input:
         **{

@@ -214,6 +214,12 @@ class ObservedPlan(Plan):
         folder = f"{self.results}/observed/{wildcards.method}/mocks"
         return [f"{folder}/{shard}.npz" for shard in self.mock_shards]
 
+    @property
+    def samples(self) -> list[str]:
+        """Samples of the posterior of every method with fields, where they are asked for."""
+        methods = self.field_methods if self.settings["fields"]["samples"] else []
+        return [f"{self.results}/observed/{method}/samples.fits" for method in methods]
+
     def choice_problems(self) -> list[str]:
         """Grids of patches, of which there is nothing to select one with."""
         return [
