@@ -29,19 +29,7 @@ include: "workflow/rules/common.smk"
 # Seconds of work each: not worth a place in a cluster's queue. Figures are local rules too.
 localrules:
     compute_cmb_spectra,
-    simulate_cmb,
     draw_regions,
-    summarize_observation,
-    prepare_templates,
-    bin_theory,
-    gather_residuals,
-    estimate_r_of_configurations,
-    select_configurations,
-    summarize,
-    measure_cost,
-    compare_with_published,
-    compare_samplers,
-    classify_patches,
 
 
 rule all:
@@ -62,6 +50,19 @@ if PLAN.is_observed:
     include: "workflow/rules/observed.smk"
 
 else:
+
+    localrules:
+        simulate_cmb,
+        prepare_templates,
+        bin_theory,
+        gather_residuals,
+        estimate_r_of_configurations,
+        select_configurations,
+        summarize,
+        measure_cost,
+        compare_with_published,
+        compare_samplers,
+        classify_patches,
 
     include: "workflow/rules/simulate.smk"
     include: "workflow/rules/patches.smk"

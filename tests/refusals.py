@@ -45,6 +45,18 @@ def config_with(changes=None):
     return with_changes(config, changes or {})
 
 
+def observed_config_with(changes=None):
+    """The same of observed maps, of files that are not there."""
+    config = config_with()
+    kept = {key: config[key] for key in ("run", "nside", "instrument")}
+    observed = {
+        "observation": {"maps": "maps/{band}.fits"},
+        "regions": {"method": "sky_cuts", "sky_cuts": {"cap": {"galactic_latitude": [30, 90]}}},
+        "methods": {"fields": {"strategy": "fields"}},
+    }
+    return with_changes(kept | observed, changes or {})
+
+
 def problems_of(changes):
     """The lines of the message that a configuration with these changes is refused with."""
     with pytest.raises(SettingsError) as caught:

@@ -4,10 +4,11 @@ import re
 
 import healpy as hp
 import numpy as np
+import pandas as pd
 import pytest
 from astropy.io import fits
 from observed_skies import Observation, splits_of, write_map
-from refusals import problems_of
+from refusals import observed_config_with
 from workflows import ROOT
 
 from patchsep.instrument.bandpass import SIMULATED_NODES
@@ -19,7 +20,8 @@ from patchsep.observation.correlated_noise import correlated_noise_of
 from patchsep.observation.observed_checks import observation_problems
 from patchsep.observation.observed_maps import ObservedMaps, read_observed_maps
 from patchsep.observation.observed_signals import map_noise, observation_warnings
-from patchsep.running.schema import read_schema, with_defaults
+from patchsep.running.schema import SettingsError, read_schema, with_defaults
+from patchsep.running.settings import load_settings
 
 NSIDE = 16
 N_PIXELS = hp.nside2npix(NSIDE)
@@ -351,7 +353,9 @@ def test_what_cannot_be_used_is_refused_with_the_key_the_file_and_the_mend(
 
 
 def test_one_split_is_refused_by_the_schema():
-    (problem,) = problems_of({"observation": {"splits": ["a_{band}.fits"]}})
+    with pytest.raises(SettingsError) as caught:
+        load_settings(observed_config_with({"observation.splits": ["a_{band}.fits"]}), "my.yaml")
+    (problem,) = str(caught.value).splitlines()
     assert "observation.splits: ['a_{band}.fits'] has too few entries; at least 2" in problem
 
 
@@ -508,7 +512,7 @@ def test_bands_of_nothing_but_noise_are_not_warned_of(instrument, knee):
     correlated = correlated_noise_of(described, NSIDE, None)
     size = () if correlated else (N_PIXELS,)
     maps = (correlated or WhiteNoise.of(described, NSIDE)).draw(*size, 1, 0, "sky")
-    observed = ObservedMaps(maps, None, np.ones((15, N_PIXELS), bool))
+    observed = ObservedMaps(maps, None, np.ones((15, N_PIXELS), bool), pd.DataFrame())
     assert observation_warnings(observed, described, NSIDE, None) == []
 
 

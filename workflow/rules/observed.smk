@@ -10,6 +10,11 @@ OBSERVED = f"{RESULTS}/observed/{{method}}"
 THEORY = f"{RESULTS}/spectra/cmb_{PLAN.theory[0]}.csv"
 
 
+localrules:
+    summarize_observation,
+    write_certificate,
+
+
 # The user's files are read here, and nowhere else.
 rule read_observation:
     input:
