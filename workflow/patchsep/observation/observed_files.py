@@ -123,8 +123,8 @@ def naming_problems(settings: Mapping, labels: Sequence[str]) -> list[str]:
     for key, own in named.items():
         if isinstance(own, str) and BAND not in own:
             problems.append(
-                f"{key}: {own!r} is one file for all bands; write {BAND} where its name has that of "
-                f"the band, or give a section with the path for each of {known}"
+                f"{key}: {own!r} is one file for all bands; write {BAND} where its name has "
+                f"that of the band, or give a section with the path for each of {known}"
             )
         elif lacking := [label for label in labels if label not in _paths(own, labels)]:
             problems.append(
