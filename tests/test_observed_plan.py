@@ -157,7 +157,7 @@ def test_what_needs_a_truth_or_a_choice_is_refused_with_what_to_do(changes, said
         ({}, "observation.maps: missing; name the maps, or observation.splits"),
         (
             {"maps": "one.fits"},
-            "observation.maps: one.fits is one file for all bands; write {band}",
+            "observation.maps: 'one.fits' is one file for all bands; write {band}",
         ),
         ({"maps": PATHS, "map": "x"}, "observation.map: unknown key; did you mean maps?"),
         ({"maps": PATHS, "unit": "Jy"}, "observation.unit: 'Jy' is unknown; "),
