@@ -7,6 +7,7 @@ from refusals import JARGON, SOURCE
 from workflows import REMOVED, tiny, with_changes
 
 from patchsep.figures.registry import figure_files, figure_problems
+from patchsep.instrument.instrument import read_instrument
 from patchsep.running.observed import ObservedPlan, needed_problems, observed_files, plan_of
 from patchsep.running.plan import Plan
 from patchsep.running.schema import SettingsError
@@ -182,12 +183,13 @@ def test_runs_of_observed_maps_have_a_plan_of_their_own():
 
 
 def test_files_that_are_read_are_those_of_every_band():
-    assert observed_files(loaded())[:2] == ["maps/113GHZ.fits", "maps/151GHZ.fits"]
+    labels = read_instrument(loaded()["instrument"]).labels
+    assert observed_files(loaded(), labels)[:2] == ["maps/113GHZ.fits", "maps/151GHZ.fits"]
     splits = {"splits": ["a/{band}.fits", "b/{band}.fits"]}
     settings = loaded({"observation": splits})
-    files = observed_files(settings)
+    files = observed_files(settings, labels)
     assert len(files) == 14 and files[0] == "a/113GHZ.fits" and files[-1] == "b/84GHZ.fits"
-    assert observed_files(load_settings(tiny(), SOURCE, with_data=False)) == []
+    assert observed_files(load_settings(tiny(), SOURCE, with_data=False), labels) == []
     folder = "results/seen/maps/observed"
     assert plan_of(settings).observed_maps == {
         "maps": f"{folder}.fits",

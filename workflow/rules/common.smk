@@ -184,7 +184,7 @@ NOISE_CONTENT = [
 LABELS = DESCRIBED.labels
 PUBLISHED = [given(path) for path in PUBLISHED]
 # Files of observed maps, to be read and never written to.
-OBSERVED_FILES = observed_files(SETTINGS)
+OBSERVED_FILES = observed_files(SETTINGS, LABELS)
 # What the data of the training sky are made of.
 TRAINING_SKY = {
     "instrument": ancient(INSTRUMENT),

@@ -5,7 +5,7 @@ What a method recovers is read from its files; other configurations of a grid ar
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,9 +15,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..analysis.analyse import Analysis
+from ..analysis.certificate import Path as AnalysisPath
 from ..analysis.cleaning import cleaner_of
 from ..analysis.foreground_fields import measure_foregrounds
-from ..analysis.mock_maps import clean_mocks
 from ..figures.maps import draw_map, shuffled
 from ..figures.selected import draw_likelihoods, draw_spectra, spectra_handles
 from ..figures.style import FULL_WIDTH, colours_of, in_words, region_title, style
@@ -293,24 +293,21 @@ def clean(observation: Observation, method: Mapping | None = None, **sections) -
     plan = ObservedPlan(settings)
     of_fields, asked = (SimpleNamespace(method=one) for one in ("fields", list(plan.methods)[-1]))
     cleaning = plan.cleaning
+    configurations, patches = (cleaning[key](asked) for key in ("configurations", "patches"))
+    path = AnalysisPath(
+        measure=partial(
+            measure_foregrounds,
+            options=plan.field_options(of_fields),
+            templates={},
+            seed=0,
+            **plan.fit,
+        ),
+        cleaner=lambda sky, measured: cleaner_of(
+            sky, measured.priors, configurations, patches, **plan.fit
+        ),
+        theory=cmb_spectra(settings["cmb"]["cosmology"], 3 * observation.nside - 1),
+        analysis={"spectra": plan.spectra, **plan.analysis},
+        n_mocks=settings["mocks"]["skies"],
+    )
     sky = WholeSky(observation.regions, plan.model)
-    measured = measure_foregrounds(
-        observation,
-        sky,
-        plan.field_options(of_fields),
-        {},
-        0,
-        **plan.fit,
-    )
-    way = cleaner_of(
-        sky,
-        measured.priors,
-        cleaning["configurations"](asked),
-        cleaning["patches"](asked),
-        **plan.fit,
-    )
-    theory = cmb_spectra(settings["cmb"]["cosmology"], 3 * observation.nside - 1)
-    numbers = range(settings["mocks"]["skies"])
-    seed = settings["mocks"]["seed"]
-    mocks = clean_mocks(observation, sky, measured, way, theory, numbers, seed)
-    return Analysis.of(observation, sky, way, mocks, theory, spectra=plan.spectra, **plan.analysis)
+    return path.analyse(observation, sky, settings["mocks"]["seed"])

@@ -1,13 +1,12 @@
 """Runs of observed maps: what is asked of their configuration, and the plan of their jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from ..fields.prior import FIELDS
-from ..instrument.instrument import read_instrument
 from ..observation.observed_files import band_files
-from ..separation.patches import STRATEGIES
 from ..sky.regions import DUST_INTENSITY, cuts_of
+from ..studies.exported import OBSERVABLE
 from .plan import Plan
 from .schema import all_of, as_list
 from .shards import realization_shards
@@ -25,11 +24,6 @@ OF_SIMULATED = {
     "spectra": ("modes",),
     "mocks": ("realizations",),
 }
-# Strategies that know nothing of the truth, nor of another method's maps.
-OBSERVED_STRATEGIES = (
-    FIELDS,
-    *(name for name, one in STRATEGIES.items() if one.maps_from is None),
-)
 # Of a run, if it does not say others: figures, mock skies, and those of a certificate's sky.
 DRAWN = ["regions", "cleaned_maps", "bandpowers", "null_tests", "influence"]
 N_MOCKS, N_OF_CERTIFICATE = 100, 20
@@ -85,9 +79,9 @@ def observed_problems(settings: Mapping) -> list[str]:
     methods = settings["methods"]
     problems = [
         f"methods.{name}.strategy: {method['strategy']} is for simulated skies; observed maps "
-        f"are cleaned with {all_of(OBSERVED_STRATEGIES)}"
+        f"are cleaned with {all_of(OBSERVABLE)}"
         for name, method in methods.items()
-        if method["strategy"] not in OBSERVED_STRATEGIES
+        if method["strategy"] not in OBSERVABLE
     ]
     if not any(method["strategy"] == FIELDS for method in methods.values()):
         problems.append(
@@ -127,11 +121,10 @@ def observed_problems(settings: Mapping) -> list[str]:
     return problems
 
 
-def observed_files(settings: Mapping) -> list[str]:
-    """Files of observed maps and splits; none of a run of simulated ones."""
+def observed_files(settings: Mapping, labels: Sequence[str]) -> list[str]:
+    """Files of observed maps and splits of bands; none of a run of simulated ones."""
     if not is_observed(settings):
         return []
-    labels = read_instrument(settings["instrument"]).labels
     of_keys = band_files(settings[OBSERVATION], labels).values()
     return sorted({file.path for of_key in of_keys for file in of_key})
 

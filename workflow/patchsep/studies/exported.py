@@ -16,6 +16,7 @@ from ..fields.prior import FIELDS
 from ..files.maps import write_maps
 from ..files.whole import whole
 from ..instrument.instrument import Instrument, read_instrument
+from ..separation.patches import STRATEGIES
 from ..sky.regions import Regions
 
 # Endings of the names of a band's files: its map, and two splits.
@@ -39,8 +40,8 @@ KEPT_OF = {
     "mocks": ("seed",),
 }
 ONE_OF = "pixel_weights", "theory"
-# Strategies that take nothing but the observation.
-OBSERVABLE = FIELDS, "kmeans", "multiresolution", "uniform"
+# Strategies that know nothing of the truth, nor of another method's maps.
+OBSERVABLE = FIELDS, *(name for name, one in STRATEGIES.items() if one.maps_from is None)
 # What descriptions of instruments name that is copied with them.
 COPIED = "bandpass_files", "beam", "hits", "variance"
 
