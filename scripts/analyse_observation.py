@@ -16,10 +16,11 @@ from patchsep.analysis.products import (
 from patchsep.files.maps import write_maps
 from patchsep.files.sacc_file import write_sacc
 from patchsep.files.tables import read_table, write_table
-from patchsep.inference.field_skies import WholeSky, moment_tests
 from patchsep.instrument.beam import common_window
 from patchsep.observation.observation import Observation
 from patchsep.running.jobs import begin
+from patchsep.skies.field_skies import moment_tests
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.regions import COMBINED
 from patchsep.sky.spectral_model import spectral_model
 

@@ -11,9 +11,9 @@ from patchsep.analysis.foreground_fields import fit_foregrounds, measure_foregro
 from patchsep.analysis.mock_maps import MockMaps
 from patchsep.files.maps import read_templates
 from patchsep.files.tables import read_table, write_table
-from patchsep.inference.field_skies import WholeSky
 from patchsep.observation.observation import Observation
 from patchsep.running.jobs import begin
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.spectral_model import spectral_model
 
 

@@ -4,9 +4,9 @@ from patchsep.analysis.cleaning import cleaner_of
 from patchsep.analysis.foreground_fields import fit_foregrounds, read_priors
 from patchsep.analysis.mock_maps import clean_mocks
 from patchsep.files.tables import read_table
-from patchsep.inference.field_skies import WholeSky
 from patchsep.observation.observation import Observation
 from patchsep.running.jobs import begin
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.spectral_model import spectral_model
 
 

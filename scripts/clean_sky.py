@@ -6,13 +6,18 @@ import pandas as pd
 
 from patchsep.files.maps import read_maps, read_templates, resolution_header, write_maps
 from patchsep.files.tables import read_table, write_table
-from patchsep.inference.mocks import mock_data
-from patchsep.inference.selection import by_region
-from patchsep.inference.skies import clean_sky, measure_all, partitions_of_selected, recovered_maps
 from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
 from patchsep.separation.patches import STRATEGIES
+from patchsep.skies.cleaned_sky import (
+    by_region,
+    clean_sky,
+    measure_all,
+    partitions_of_selected,
+    recovered_maps,
+)
+from patchsep.skies.mocks import mock_data
 from patchsep.sky.regions import COMBINED
 from patchsep.sky.spectral_model import spectral_model
 

@@ -6,21 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from patchsep.fields.evidence import measure_fields
-from patchsep.fields.nuisance import fit_nuisance, nuisance_table, priors_of
-from patchsep.fields.prior import Freedom, prior_of
+from patchsep.fields import nuisance
 from patchsep.fields.samples import posterior_samples
 from patchsep.files.maps import read_templates, resolution_header, write_maps
 from patchsep.files.tables import write_table
-from patchsep.inference.field_skies import (
-    WholeSky,
+from patchsep.observation.region_sky import RegionSky
+from patchsep.running.jobs import begin
+from patchsep.skies.cleaned_sky import measure_all, recovered_maps
+from patchsep.skies.field_skies import (
     clean_with_fields,
     mock_foregrounds_of_fields,
     parameter_summary,
 )
-from patchsep.inference.skies import measure_all, recovered_maps
-from patchsep.observation.region_sky import RegionSky
-from patchsep.running.jobs import begin
+from patchsep.skies.whole_sky import WholeSky, measure_sky, priors_of
 from patchsep.sky.regions import COMBINED, full_sky
 from patchsep.sky.spectral_model import spectral_model
 
@@ -32,24 +30,17 @@ def main(snakemake):
     model = spectral_model(**params.model)
     sky = WholeSky(RegionSky.read_all(params.noise_seed, snakemake.input, model), model)
     templates = read_templates(snakemake.input.get("templates"))
-    priors = [
-        prior_of(name, sky.pixels, sky.nside, templates, options, params.patch_seed)
-        for name in model.names
-    ]
+    priors = priors_of(sky, templates, options, params.patch_seed)
 
     def measure(sky):
         data = sky.observe([0])[1]
-        freedom = Freedom(**options["freedom"])
-        how = freedom, options["remainder"], options["seed"]
-        return data, measure_fields(
-            data, priors, sky.pixels, sky.nside, sky.bands, *how, **params.fit
-        )
+        return data, measure_sky(sky, data, priors, options, **params.fit)
 
     observation, measured = measure(sky)
     if options["nuisance"]:
         sky = with_nuisance(sky, measured, observation, options["nuisance"])
         observation, measured = measure(sky)
-    write_table(output.nuisance, nuisance_table(sky.nuisance))
+    write_table(output.nuisance, nuisance.nuisance_table(sky.nuisance))
     warn_of_templates(measured, templates, model)
     write_table(output.spectra_of_parameters, measured.spectra)
     write_table(output.parameters, parameter_summary(measured, model))
@@ -84,13 +75,13 @@ def main(snakemake):
 
 def with_nuisance(sky, measured, observation, settings):
     """The sky with errors of the bands fitted to one observation."""
-    found = fit_nuisance(
+    found = nuisance.fit_nuisance(
         observation,
-        np.asarray(measured.maximum.at.parameters),
+        sky.parameters_of(measured),
         sky.bandpasses,
         sky.noise,
         sky.model,
-        priors_of(settings, sky.bandpasses.labels),
+        nuisance.priors_of(settings, sky.bandpasses.labels),
     )
     return replace(sky, nuisance=found)
 
@@ -124,6 +115,7 @@ def error_maps(sky, measured, observation, options, limits):
         measured.maximum,
         options["samples"],
         options["seed"],
+        sky.means(measured.priors),
         **limits,
     )
     if not converged.all():

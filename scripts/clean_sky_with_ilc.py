@@ -4,11 +4,11 @@ import pandas as pd
 
 from patchsep.files.maps import write_maps
 from patchsep.files.tables import read_table, write_table
-from patchsep.inference.field_skies import WholeSky
-from patchsep.inference.ilc_skies import clean_with_ilc
-from patchsep.inference.skies import measure_all, recovered_maps
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
+from patchsep.skies.cleaned_sky import measure_all, recovered_maps
+from patchsep.skies.ilc_skies import clean_with_ilc
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.regions import COMBINED, FULL_SKY
 from patchsep.sky.spectral_model import spectral_model
 

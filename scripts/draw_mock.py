@@ -1,11 +1,11 @@
 """Draw the foregrounds of a mock sky."""
 
 from patchsep.files.maps import write_polarization
-from patchsep.inference.mocks import mock_foregrounds
 from patchsep.instrument.bandpass import SIMULATED_NODES
 from patchsep.instrument.instrument import read_instrument
 from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.running.jobs import begin
+from patchsep.skies.mocks import mock_foregrounds
 from patchsep.sky.regions import COMBINED, Regions, full_sky
 from patchsep.sky.spectral_model import spectral_model
 

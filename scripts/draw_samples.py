@@ -7,9 +7,9 @@ import numpy as np
 from patchsep.analysis.foreground_fields import fit_foregrounds, read_priors
 from patchsep.fields.samples import posterior_samples
 from patchsep.files.maps import resolution_header, write_maps
-from patchsep.inference.field_skies import WholeSky
 from patchsep.observation.observation import Observation
 from patchsep.running.jobs import begin
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.regions import full_sky
 from patchsep.sky.spectral_model import spectral_model
 
@@ -30,6 +30,7 @@ def main(snakemake):
         measured.maximum,
         params.samples,
         params.seed,
+        sky.means(measured.priors),
         **params.fit,
     )
     if not converged.all():

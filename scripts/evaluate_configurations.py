@@ -7,11 +7,11 @@ import numpy as np
 from patchsep.files.fingerprints import fingerprint
 from patchsep.files.store import Store
 from patchsep.files.tables import read_table, write_table
-from patchsep.inference.mocks import mock_skies
 from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
 from patchsep.separation.partitions import partition
+from patchsep.skies.mocks import mock_skies
 from patchsep.sky.spectral_model import spectral_model
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.search import evaluate_configurations

@@ -5,10 +5,10 @@ import logging
 import numpy as np
 
 from patchsep.files.maps import write_maps
-from patchsep.inference.fit_foreground_model import fit_foreground_model
 from patchsep.observation.foreground_model import column_units
 from patchsep.observation.region_sky import RegionSky
 from patchsep.running.jobs import begin
+from patchsep.skies.fit_foreground_model import fit_foreground_model
 from patchsep.sky.regions import full_sky
 from patchsep.sky.spectral_model import spectral_model
 

@@ -8,13 +8,13 @@ from patchsep.analysis.cleaning import one_patch
 from patchsep.figures.first_look import ObservedBands, write_first_look
 from patchsep.files.maps import read_polarization
 from patchsep.files.tables import read_table
-from patchsep.inference.field_skies import WholeSky
 from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise_maps import read_noise_maps
 from patchsep.observation.observation import Observation
 from patchsep.observation.observed_signals import map_noise
 from patchsep.running.jobs import begin
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.regions import Regions, full_sky
 from patchsep.sky.spectral_model import spectral_model
 

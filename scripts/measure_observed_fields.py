@@ -3,9 +3,10 @@
 from patchsep.analysis.foreground_fields import measure_foregrounds, write_priors
 from patchsep.files.maps import read_templates
 from patchsep.files.tables import write_table
-from patchsep.inference.field_skies import WholeSky, parameter_summary
 from patchsep.observation.observation import Observation
 from patchsep.running.jobs import begin
+from patchsep.skies.field_skies import parameter_summary
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.spectral_model import spectral_model
 
 

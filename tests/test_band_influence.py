@@ -13,9 +13,9 @@ from patchsep.analysis.cleaning import CleanedMaps
 from patchsep.analysis.foreground_fields import fit_foregrounds
 from patchsep.analysis.mock_maps import clean_mocks, cmb_of
 from patchsep.fields.prior import expected_prior
-from patchsep.inference.field_skies import WholeSky
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.observation.observation import Observation
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.harmonics import gaussian_qu
 from patchsep.sky.regions import COMBINED
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON

@@ -13,8 +13,8 @@ from patchsep.analysis.foreground_fields import fit_foregrounds
 from patchsep.analysis.mock_maps import clean_mocks, draw_mock_observation
 from patchsep.analysis.null_tests import BANDPOWERS, SPLITS
 from patchsep.fields.prior import expected_prior
-from patchsep.inference.field_skies import WholeSky
 from patchsep.observation.observation import Observation
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 N_SKIES, N_SAMPLES = 400, 20

@@ -6,7 +6,7 @@ import pytest
 from astropy.io import fits
 
 from patchsep.files.maps import read_maps, read_resolution, write_maps
-from patchsep.inference.skies import cleaned_maps
+from patchsep.skies.cleaned_sky import cleaned_maps
 from patchsep.sky.spectral_model import spectral_model
 
 NSIDE = 4

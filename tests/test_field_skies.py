@@ -12,15 +12,15 @@ from patchsep.fields.prior import Freedom, expected_prior
 from patchsep.fields.residual_tests import CHI2
 from patchsep.fields.systematics import ANY
 from patchsep.files.tables import read_table, write_table
-from patchsep.inference.field_skies import (
-    WholeSky,
+from patchsep.instrument.bandpass import band_labels
+from patchsep.instrument.miscalibration import Miscalibration
+from patchsep.skies.cleaned_sky import measure, recovered_maps
+from patchsep.skies.field_skies import (
     clean_with_fields,
     mock_foregrounds_of_fields,
     parameter_summary,
 )
-from patchsep.inference.skies import measure, recovered_maps
-from patchsep.instrument.bandpass import band_labels
-from patchsep.instrument.miscalibration import Miscalibration
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 NSIDE, LMAX = 16, 7
@@ -163,7 +163,7 @@ def test_parameters_of_mock_skies_are_within_their_bounds(sky, measured, observa
         drawn.append(parameters)
         return np.zeros((len(frequencies), 2, parameters.shape[-1]))
 
-    monkeypatch.setattr("patchsep.inference.field_skies.emission", emission)
+    monkeypatch.setattr("patchsep.skies.field_skies.emission", emission)
     narrow = {"temp_dust": (18.9, 19.1)}
     bounds = MODEL.bounds | narrow
     close = WholeSky(sky.regions, MODEL.with_limits(bounds, MODEL.start | {"temp_dust": 19.0}))
@@ -180,7 +180,7 @@ def test_parameters_of_mock_skies_are_within_their_bounds(sky, measured, observa
 def test_mock_skies_vary_as_the_fields_that_were_found(sky, measured, observation, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "patchsep.inference.field_skies.emission",
+        "patchsep.skies.field_skies.emission",
         lambda frequencies, parameters, *_: drawn.append(parameters) or np.zeros(1),
     )
     mock_foregrounds_of_fields(sky, measured, observation, numbers=range(40), seed=1)

@@ -16,9 +16,9 @@ from patchsep.fields.prior import (
     octaves,
     variance_of,
 )
-from patchsep.inference.mocks import emission
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.observation.bands import Bands
+from patchsep.skies.mocks import emission
 from patchsep.sky.parameter_fields import gaussian_field
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 

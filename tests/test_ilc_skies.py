@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from patchsep.inference.field_skies import WholeSky
-from patchsep.inference.ilc_skies import clean_with_ilc, observe_full_sky
-from patchsep.inference.skies import measure, recovered_maps
 from patchsep.separation.ilc import IlcMaps
+from patchsep.skies.cleaned_sky import measure, recovered_maps
+from patchsep.skies.ilc_skies import clean_with_ilc, observe_full_sky
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.regions import FULL_SKY
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 

@@ -8,12 +8,12 @@ import yaml
 from jsonschema import validate
 
 from patchsep.files.maps import read_polarization, write_polarization
-from patchsep.inference.mocks import emission
 from patchsep.instrument.bandpass import band_labels
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.running.schema import read_schema
 from patchsep.separation.fit import separate
+from patchsep.skies.mocks import emission
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 FILES = sorted((Path(__file__).parents[1] / "config/instruments").glob("*.yaml"))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from workflows import ROOT
 
-from patchsep.inference.fit_foreground_model import fit_foreground_model
-from patchsep.inference.mocks import draw_true_parameter, emission, mock_foregrounds
 from patchsep.observation.foreground_model import ForegroundModel
 from patchsep.separation.fit import separate
 from patchsep.separation.patches import kmeans
+from patchsep.skies.fit_foreground_model import fit_foreground_model
+from patchsep.skies.mocks import draw_true_parameter, emission, mock_foregrounds
 from patchsep.sky.parameter_fields import parameter_deviations
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
@@ -146,7 +146,7 @@ def test_emission_is_that_of_the_dense_model(dense):
 def test_mock_skies_are_in_double_precision_where_nothing_is_fitted():
     """In a process of its own, as the job that draws them is: fits switch it on for themselves."""
     code = (
-        "import numpy as np; from patchsep.inference.mocks import emission; "
+        "import numpy as np; from patchsep.skies.mocks import emission; "
         "from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON as model; "
         "amplitudes = {name: np.ones((2, 1)) for name in model.component_names}; "
         "start = np.array([[one.start] for one in model.parameters]); "

@@ -13,12 +13,13 @@ from patchsep.fields.moments import ALL
 from patchsep.fields.prior import expected_prior
 from patchsep.fields.residual_tests import CHI2
 from patchsep.fields.systematics import ANY
-from patchsep.inference.field_skies import WholeSky, moment_tests
-from patchsep.inference.mocks import emission
 from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
 from patchsep.observation.correlated_noise import noise_of
 from patchsep.observation.region_sky import RegionSky
+from patchsep.skies.field_skies import moment_tests
+from patchsep.skies.mocks import emission
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.harmonics import gaussian_qu
 from patchsep.sky.spectral_model import spectral_model
 

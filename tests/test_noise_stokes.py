@@ -15,7 +15,6 @@ from patchsep.fields.moments import moment_names, moment_scores
 from patchsep.fields.prior import field_spectrum
 from patchsep.fields.samples import posterior_samples
 from patchsep.fields.systematics import Departures, systematic_scores
-from patchsep.inference.field_skies import WholeSky
 from patchsep.instrument.bandpass import Bandpasses
 from patchsep.instrument.instrument import band_labels, named_files, read_instrument
 from patchsep.instrument.noise import WhiteNoise
@@ -23,6 +22,7 @@ from patchsep.instrument.noise_maps import bands_that_see
 from patchsep.observation.bands import Bands, whiten
 from patchsep.separation.fit import misfit, parameter_maps, separate
 from patchsep.separation.likelihood import expand
+from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON as MODEL
 
 pytestmark = pytest.mark.usefixtures("repository", "double_precision")

@@ -15,6 +15,7 @@ ROOMS = (
     "separation",
     "fields",
     "spectra",
+    "skies",
     "inference",
     "analysis",
     "studies",

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.inference.fit_foreground_model import fit_foreground_model
-from patchsep.inference.mocks import mock_skies
 from patchsep.separation.partitions import configurations, partition
+from patchsep.skies.fit_foreground_model import fit_foreground_model
+from patchsep.skies.mocks import mock_skies
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.search import (

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.inference.selection import by_region, select, select_configurations, with_mocks
+from patchsep.inference.selection import select, select_configurations, with_mocks
+from patchsep.skies.cleaned_sky import by_region
 
 ESTIMATES = pd.DataFrame(
     {

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from patchsep.inference.skies import clean_sky, measure, partitions_of_selected
 from patchsep.observation.region_sky import observe
+from patchsep.skies.cleaned_sky import clean_sky, measure, partitions_of_selected
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
 from patchsep.spectra.residuals import residual_spectra

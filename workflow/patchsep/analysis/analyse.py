@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ..inference.field_skies import WholeSky
 from ..inference.r_likelihood import REstimate
 from ..observation.observation import Observation
+from ..skies.whole_sky import WholeSky
 from ..sky.regions import COMBINED
 from .bandpowers import Bandpowers, measure_bandpowers, weighted_estimator
 from .cleaning import Cleaner

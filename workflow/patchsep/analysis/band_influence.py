@@ -13,9 +13,10 @@ import pandas as pd
 
 from ..fields.evidence import MeasuredFields
 from ..fields.fit import recover_cmb
-from ..inference.field_skies import WholeSky, mock_parameters_of_fields
 from ..observation.bands import Bands
 from ..observation.observation import Observation
+from ..skies.field_skies import mock_parameters_of_fields
+from ..skies.whole_sky import WholeSky
 from .analyse import Analysis
 from .bandpowers import measure_bandpowers
 from .influence import COLUMNS, STEP

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ..fields.evidence import MeasuredFields
-from ..inference.field_skies import WholeSky, mock_parameters_of_fields
 from ..lazy import stats
 from ..observation.observation import Observation
+from ..skies.field_skies import mock_parameters_of_fields
+from ..skies.whole_sky import WholeSky
 from ..sky.regions import COMBINED
 from .analyse import Analysis, read_off
 from .bandpowers import Bandpowers

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..fields.fit import fit_fields
 from ..fields.prior import FieldPrior
-from ..inference.field_skies import WholeSky
 from ..observation.observation import Observation
 from ..separation.cleaning import clean
 from ..separation.fit import separate
 from ..separation.partitions import Partitions, partition, values_of
+from ..skies.whole_sky import WholeSky
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,9 @@ Cleaner = Callable[[np.ndarray], CleanedMaps]
 
 def field_cleaner(sky: WholeSky, priors: Sequence[FieldPrior], **limits) -> Cleaner:
     """Fits of the fields of some priors; `limits` are those of `fit_fields`."""
-    basis = sky.basis(priors)
 
     def cleaned(data):
-        fits = fit_fields(data, basis, sky.noise, sky.bandpasses, sky.model, **limits)
+        fits = sky.fit_fields(data, priors, **limits)
         return CleanedMaps(fits.cmb, fits.parameters, fits.converged)
 
     return cleaned

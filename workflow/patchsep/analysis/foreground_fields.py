@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..fields.evidence import MeasuredFields, measure_fields
-from ..fields.fit import maximize, whitened
-from ..fields.prior import FieldPrior, Freedom, prior_of
+from ..fields.evidence import MeasuredFields
+from ..fields.prior import FieldPrior
 from ..files.whole import checked, whole
-from ..inference.field_skies import WholeSky
 from ..observation.observation import Observation
+from ..skies.whole_sky import WholeSky, measure_sky, priors_of
 
 
 def measure_foregrounds(
@@ -43,29 +42,15 @@ def measure_foregrounds(
     limits :
         `max_iterations` and `tolerance` of fits.
     """
-    priors = [
-        prior_of(name, sky.pixels, sky.nside, templates, options, seed) for name in sky.model.names
-    ]
-    return measure_fields(
-        observation.maps,
-        priors,
-        sky.pixels,
-        sky.nside,
-        sky.bands,
-        Freedom(**options["freedom"]),
-        options["remainder"],
-        options["seed"],
-        **limits,
-    )
+    priors = priors_of(sky, templates, options, seed)
+    return measure_sky(sky, observation.maps, priors, options, **limits)
 
 
 def fit_foregrounds(
     observation: Observation, sky: WholeSky, priors: Sequence[FieldPrior], **limits
 ) -> MeasuredFields:
     """The fit of an observation with fields whose spectra have been measured."""
-    maximum = maximize(
-        whitened(observation.maps, sky.bands), sky.bands, sky.basis(priors), **limits
-    )
+    maximum = sky.means(priors).maximum(observation.maps, sky.basis(priors), **limits)
     return MeasuredFields(tuple(priors), maximum, pd.DataFrame())
 
 

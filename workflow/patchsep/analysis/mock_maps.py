@@ -14,9 +14,10 @@ import pandas as pd
 from ..fields.evidence import MeasuredFields
 from ..fields.fit import recover_cmb
 from ..files.whole import checked, whole
-from ..inference.field_skies import WholeSky, mock_foregrounds_of_fields, mock_parameters_of_fields
 from ..instrument.beam import common_window
 from ..observation.observation import Observation
+from ..skies.field_skies import mock_foregrounds_of_fields, mock_parameters_of_fields
+from ..skies.whole_sky import WholeSky
 from ..sky.harmonics import gaussian_qu
 from .cleaning import Cleaner
 

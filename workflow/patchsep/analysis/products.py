@@ -8,10 +8,11 @@ import pandas as pd
 from ..fields.fit import recover_cmb
 from ..files.columns import in_columns
 from ..files.versions import WARNING
-from ..inference.field_skies import WholeSky, amplitudes_of
-from ..inference.skies import cleaned_maps
 from ..inference.tables import model_table, model_warnings
 from ..observation.observation import Observation
+from ..skies.cleaned_sky import cleaned_maps
+from ..skies.field_skies import amplitudes_of
+from ..skies.whole_sky import WholeSky
 from ..sky.regions import COMBINED
 from .analyse import Analysis
 

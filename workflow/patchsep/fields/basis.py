@@ -181,9 +181,12 @@ class Harmonics:
         return np.sqrt(self.power[ell] * np.where(m > 0, 0.5, 1.0))
 
     @cached_property
+    def _rings(self):
+        return _rings(self.pixels, self.nside)
+
+    @cached_property
     def _transform(self):
-        rings, _ = _rings(self.pixels, self.nside)
-        return dict(spin=0, lmax=self.lmax, nthreads=1, **rings)
+        return dict(spin=0, lmax=self.lmax, nthreads=1, **self._rings[0])
 
     @cached_property
     def _positive(self):
@@ -204,11 +207,10 @@ class Harmonics:
         alm = alm * self._scale * np.where(self._lm[1] > 0, 2.0, 1.0)
         return np.concatenate([alm.real, alm.imag[self._positive]])
 
-    @cached_property
+    @property
     def _places(self):
         """Where the pixels are on the rings that are transformed."""
-        _, first = _rings(self.pixels, self.nside)
-        return self.pixels - first
+        return self._rings[1]
 
     def diagonal(self, curvature):
         return self.power[self.ell] * curvature.sum() / (4 * np.pi)
@@ -352,10 +354,12 @@ def _fields(basis):
 
 
 def _rings(pixels, nside):
-    """Rings of HEALPix from the first that has a pixel to the last, and the first's first pixel."""
+    """Rings of HEALPix that have a pixel, and where the pixels are on them, one after another."""
     whole = geometry(nside)
     start = whole["ringstart"].astype(int)
-    first, last = np.searchsorted(start, [pixels.min(), pixels.max()], side="right") - 1
-    rings = {key: whole[key][first : last + 1] for key in ("theta", "nphi", "phi0")}
-    starts = (start[first : last + 1] - start[first]).astype(np.uint64)
-    return rings | {"ringstart": starts}, start[first]
+    numbers, own = np.unique(np.searchsorted(start, pixels, side="right") - 1, return_inverse=True)
+    rings = {key: whole[key][numbers] for key in ("theta", "nphi", "phi0")}
+    ends = np.cumsum(rings["nphi"].astype(int))
+    starts = ends - rings["nphi"].astype(int)
+    places = pixels - start[numbers][own] + starts[own]
+    return rings | {"ringstart": starts.astype(np.uint64)}, places

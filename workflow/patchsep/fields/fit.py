@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..instrument.bandpass import Bandpasses
+from ..instrument.larger_pixels import LargerPixels
 from ..instrument.noise import WhiteNoise
 from ..instrument.plausible import check_maps, unmasked
 from ..observation.bands import Bands, whiten
@@ -68,6 +69,7 @@ class FieldFits:
     ----------
     cmb : array (n_realizations, 2, n_pixels), µK_CMB
     parameters : array (n_realizations, n_parameters, n_pixels)
+        In the pixels of the data.
     nll : array (n_realizations,)
         ½ Σ ‖P⊥ y‖².
     iterations, gradients : int arrays (n_realizations,)
@@ -95,6 +97,7 @@ def fit_fields(
     noise: WhiteNoise,
     bandpasses: Bandpasses | np.ndarray,
     model: SpectralModel,
+    larger: LargerPixels | None = None,
     max_iterations: int = 200,
     tolerance: float = 1e-3,
 ) -> FieldFits:
@@ -105,11 +108,14 @@ def fit_fields(
     data : array (n_realizations, n_bands, 2, n_pixels), µK_CMB
         Of all regions, side by side.
     basis : Basis
-        Of the same pixels.
+        Of the same pixels, or of larger ones.
     noise : WhiteNoise
+        Of the data.
     bandpasses : Bandpasses, or array (n_bands,)
         The latter in GHz, of infinitely narrow bands.
     model : SpectralModel
+    larger : LargerPixels, optional
+        Those of the basis, of which parameters are fitted to the means of the data.
     max_iterations : int
         Newton steps after which a fit is given up and marked as not converged.
     tolerance : float
@@ -124,31 +130,37 @@ def fit_fields(
         See `batches.device`.
     """
     device()
+    larger = larger or LargerPixels(basis.pixels, basis.nside, basis.nside)
     bands = Bands.of(bandpasses, noise, model)
-    _check(data, basis, bandpasses, noise, model)
+    _check(data, basis, larger, bandpasses, noise, model)
+    means = Means.of(larger, bandpasses, noise, model)
+    limits = {"max_iterations": max_iterations, "tolerance": tolerance}
 
     def fit(one):
-        found = maximize(whitened(one, bands), bands, basis, max_iterations, tolerance)
-        return found, recover_cmb(found.at.parameters, one, bands)
+        found = means.maximum(one, basis, **limits)
+        parameters = means.parameters(found)
+        return found, parameters, recover_cmb(parameters, one, bands)
 
     with ThreadPoolExecutor(n_cores()) as pool:
         fits = list(pool.map(fit, data))
-    cmb = np.stack([np.stack(recovery.cmb) for _, recovery in fits])
+    cmb = np.stack([np.stack(recovery.cmb) for *_, recovery in fits])
     return FieldFits(
         cmb=cmb,
-        parameters=np.stack([np.asarray(found.at.parameters) for found, _ in fits]),
-        nll=np.array([float(recovery.nll) for _, recovery in fits]),
-        iterations=np.array([found.iterations for found, _ in fits]),
-        gradients=np.array([found.gradients for found, _ in fits]),
-        gradient=np.array([found.gradient for found, _ in fits]),
-        converged=np.array([found.gradient < tolerance for found, _ in fits])
+        parameters=np.stack([parameters for _, parameters, _ in fits]),
+        nll=np.array([float(recovery.nll) for *_, recovery in fits]),
+        iterations=np.array([found.iterations for found, *_ in fits]),
+        gradients=np.array([found.gradients for found, *_ in fits]),
+        gradient=np.array([found.gradient for found, *_ in fits]),
+        converged=np.array([found.gradient < tolerance for found, *_ in fits])
         & np.isfinite(cmb).all(axis=(1, 2)),
-        n_at_bounds=np.array([int(found.at.at_bounds) for found, _ in fits]),
+        n_at_bounds=np.array([int(found.at.at_bounds) for found, *_ in fits]),
     )
 
 
-def _check(data, basis, bandpasses, noise, model):
-    wanted = len(bandpasses), 2, len(basis.pixels)
+def _check(data, basis, larger, bandpasses, noise, model):
+    if not np.array_equal(larger.pixels, basis.pixels):
+        raise ValueError("the larger pixels are not those of the basis")
+    wanted = len(bandpasses), 2, len(larger.of_maps)
     for number, one in enumerate(data):
         if np.shape(one) != wanted:
             raise ValueError(f"data set {number} has shape {np.shape(one)}; needed is {wanted}")
@@ -156,6 +168,41 @@ def _check(data, basis, bandpasses, noise, model):
         check_maps(unmasked(one, name), noise.sigma, name)
     if len(basis.variations) != len(model.parameters):
         raise ValueError(f"{len(basis.variations)} priors for {len(model.parameters)} parameters")
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means of maps over larger pixels, which spectral parameters are fitted to.
+
+    Attributes
+    ----------
+    larger : LargerPixels
+    bands : Bands
+        With the noise of the means.
+    """
+
+    larger: LargerPixels
+    bands: Bands
+
+    @classmethod
+    def of(
+        cls,
+        larger: LargerPixels,
+        bandpasses: Bandpasses | np.ndarray,
+        noise: WhiteNoise,
+        model: SpectralModel,
+    ) -> "Means":
+        """Of maps with this noise."""
+        return cls(larger, Bands.of(bandpasses, larger.noise(noise), model))
+
+    def maximum(self, data: np.ndarray, basis: Basis, **options) -> Maximum:
+        """See `maximize`; of data (n_bands, 2, n_pixels) in µK_CMB."""
+        white = whitened(self.larger.mean(data), self.bands)
+        return maximize(white, self.bands, basis, **options)
+
+    def parameters(self, found: Maximum) -> np.ndarray:
+        """Those found (n_parameters, n_pixels), in the pixels of the maps."""
+        return self.larger.spread(np.asarray(found.at.parameters))
 
 
 @double_precision

@@ -142,6 +142,11 @@ class FieldPrior:
     labels: np.ndarray | None = None
 
     @property
+    def nside(self) -> int:
+        """Of the pixels that the parameter is fitted on."""
+        return len(self.expected) // 3
+
+    @property
     def has_field(self) -> bool:
         return self.kind in WITH_FIELD
 
@@ -169,15 +174,20 @@ class FieldPrior:
         power = self.power[: self.lmax + 1] if self.has_field else None
         return Variation(self.mean, self.offset, power, None, self.remainder)
 
-    def draw(self, offset: float, pixels: np.ndarray, nside: int, rng) -> np.ndarray:
+    def draw(
+        self, mean: float | np.ndarray, pixels: np.ndarray, nside: int, rng: np.random.Generator
+    ) -> np.ndarray:
         """A map (n_pixels,) of the parameter on a sky like the one observed, on all scales.
 
         Parameters
         ----------
-        offset : float
-            What is added everywhere.
+        mean : float, or array (n_pixels,)
+            What the field is added to.
+        pixels : int array (n_pixels,), RING order
+        nside : int
+        rng : Generator
         """
-        return self.mean + offset + gaussian_scalar(self.power, nside, rng)[pixels]
+        return mean + gaussian_scalar(self.power, nside, rng)[pixels]
 
 
 def expected_prior(
@@ -238,6 +248,14 @@ def expected_prior(
         remainder=np.inf if kind in ("pixels", "field_and_pixels") else 0.0,
         labels=labels,
     )
+
+
+def literature_priors(kinds: Mapping[str, str], nside: int, settings: Mapping) -> list[FieldPrior]:
+    """What settings `fields` say of parameters of these kinds, fitted on pixels of this nside."""
+    return [
+        expected_prior(kind, nside, literature_of(settings, name), settings["lmax"])
+        for name, kind in kinds.items()
+    ]
 
 
 def prior_of(

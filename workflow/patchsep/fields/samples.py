@@ -8,10 +8,11 @@ arXiv:astro-ph/0209560).
 
 import numpy as np
 
+from ..instrument.larger_pixels import LargerPixels
 from ..instrument.noise import WhiteNoise
 from ..observation.bands import Bands
 from .basis import Basis
-from .fit import Maximum, maximize, recover_cmb, whitened
+from .fit import Maximum, Means, recover_cmb
 
 
 def posterior_samples(
@@ -22,6 +23,7 @@ def posterior_samples(
     found: Maximum,
     n_samples: int,
     seed: int,
+    means: Means | None = None,
     **limits,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw parameters and CMB from the posterior of one observation.
@@ -30,12 +32,15 @@ def posterior_samples(
     ----------
     data : array (n_bands, 2, n_pixels), µK_CMB
     basis : Basis
+        Of the same pixels, or of larger ones.
     noise : WhiteNoise
     bands : Bands
         With the same noise.
     found : Maximum
         Of the observation, where searches start.
     n_samples, seed : int
+    means : Means, optional
+        What parameters are fitted to, if not to the data themselves.
     limits :
         `max_iterations` and `tolerance` of `fit.maximize`.
 
@@ -45,6 +50,8 @@ def posterior_samples(
     cmb : array (n_samples, 2, n_pixels), µK_CMB
     converged : bool array (n_samples,)
     """
+    if means is None:
+        means = Means(LargerPixels(basis.pixels, basis.nside, basis.nside), bands)
     remainders = np.array([v.remainder for v in basis.variations])
     finite = np.where(np.isfinite(remainders), remainders, 0.0)[:, None]
     tolerance = limits.get("tolerance", 1e-3)
@@ -55,15 +62,14 @@ def posterior_samples(
         # Of coefficients without prior there is no draw, and none is needed.
         coefficients = rng.standard_normal(basis.size) * (basis.precision > 0)
         shifts = finite * rng.standard_normal((len(remainders), len(basis.pixels)))
-        sample = maximize(
-            whitened(perturbed, bands),
-            bands,
+        sample = means.maximum(
+            perturbed,
             basis,
             start=(found.coefficients, found.at.parameters),
             centre=(coefficients, shifts),
             **limits,
         )
-        parameters.append(np.asarray(sample.at.parameters))
-        cmb.append(np.stack(recover_cmb(sample.at.parameters, perturbed, bands).cmb))
+        parameters.append(means.parameters(sample))
+        cmb.append(np.stack(recover_cmb(parameters[-1], perturbed, bands).cmb))
         converged.append(sample.gradient < tolerance and np.isfinite(cmb[-1]).all())
     return np.stack(parameters), np.stack(cmb), np.array(converged)

@@ -1,5 +1,5 @@
 """Inference: the tensor-to-scalar ratio r, and the selection of a configuration.
 
-Takes residual spectra. Hands on r of every configuration, mock skies drawn from a model of the
-observed one, the configuration that every criterion selects, and r of it on skies not seen before.
+Takes residual spectra. Hands on r of every configuration, the configuration that every criterion
+selects, and r of it on skies not seen before.
 """

@@ -20,11 +20,11 @@ from ..observation.region_sky import RegionSky, observe, observe_halves
 from ..separation.batches import device
 from ..separation.cleaning import clean, cross_validation_misfit
 from ..separation.partitions import Partitions, configuration_patches, count_patches, patch_labels
+from ..skies.realizations import count_fits, fit_table, spectra_of_fits
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 from ..spectra.residuals import ResidualSpectra, cmb_variance, mean_systematic
 from .r_likelihood import REstimate, measure_r
-from .realizations import count_fits, fit_table, spectra_of_fits
 
 log = logging.getLogger(__name__)
 

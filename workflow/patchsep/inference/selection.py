@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from ..sky.regions import COMBINED
 from .r_likelihood import bias_and_width
 
 # Criterion -> column of a region's estimates of which the lowest value is selected. The first
@@ -78,12 +77,3 @@ def select_configurations(
         for region, only in names.items()
     ]
     return pd.DataFrame(rows, columns=["criterion", "region", "configuration"])
-
-
-def by_region(selected: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Configuration of every region, by criterion; `combined`, of all of them, comes last."""
-    configurations = {}
-    for criterion, rows in selected.groupby("criterion", sort=False):
-        regions = dict(zip(rows["region"], rows["configuration"], strict=True))
-        configurations[criterion] = regions | {COMBINED: " + ".join(regions.values())}
-    return configurations

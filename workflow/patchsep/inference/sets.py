@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ..separation.partitions import patch_count_columns
+from ..skies.cleaned_sky import by_region
 from ..spectra.residuals import ResidualSpectra
 from .r_likelihood import REstimate, beside_theory, measure_r
-from .selection import by_region
 
 log = logging.getLogger(__name__)
 

@@ -24,13 +24,13 @@ from ..figures.style import FULL_WIDTH, colours_of, in_words, region_title, styl
 from ..files.maps import read_maps
 from ..files.tables import read_table
 from ..inference.configurations import estimate_r_of_configuration
-from ..inference.field_skies import WholeSky
 from ..inference.r_likelihood import beside_theory
 from ..inference.sets import headline_tables
-from ..inference.skies import clean_region, recovered_maps
 from ..observation.observation import Observation
 from ..observation.region_sky import RegionSky, observe
 from ..separation.partitions import read_partitions
+from ..skies.cleaned_sky import clean_region, recovered_maps
+from ..skies.whole_sky import WholeSky
 from ..sky.cmb import cmb_spectra
 from ..sky.regions import Regions, full_sky
 from ..spectra.residuals import with_statistical

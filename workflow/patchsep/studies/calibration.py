@@ -11,16 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ..fields.evidence import measure_fields
-from ..fields.fit import fit_fields
-from ..fields.prior import Freedom, expected_prior, literature_of
-from ..inference.field_skies import WholeSky, mock_foregrounds_of_fields, moment_tests
-from ..inference.mocks import emission
+from ..fields.prior import literature_priors
 from ..inference.r_likelihood import estimate_r, residual_of_unknown_amplitude
 from ..instrument.beam import common_window
 from ..lazy import healpy as hp
 from ..observation.bands import cmb_weights
 from ..observation.region_sky import RegionSky
+from ..skies.field_skies import mock_foregrounds_of_fields, moment_tests
+from ..skies.mocks import emission
+from ..skies.whole_sky import WholeSky, measure_sky
 from ..sky.harmonics import smoothed
 from ..sky.regions import full_sky
 from ..sky.spectral_model import SpectralModel
@@ -149,13 +148,10 @@ def calibrate_sky(
     """
     streams = np.random.default_rng([seed, number]).spawn(len(model.parameters) + 2)
     pixels, nside, estimator = observed.pixels, observed.nside, bins.estimator
-    priors = [
-        expected_prior(fields["kinds"][name], nside, literature_of(fields, name), fields["lmax"])
-        for name in model.names
-    ]
+    priors = literature_priors(fields["kinds"], min(nside, fields["nside"]), fields)
     drawn = zip(priors, streams[2:], strict=True)
     everywhere = np.arange(hp.nside2npix(nside))
-    parameters = np.stack([prior.draw(0.0, everywhere, nside, rng) for prior, rng in drawn])
+    parameters = np.stack([prior.draw(prior.mean, everywhere, nside, rng) for prior, rng in drawn])
     foregrounds = emission(observed.bandpasses, parameters, dict(amplitudes), model)
     if estimator.resolution is not None:
         foregrounds = smoothed(
@@ -171,26 +167,10 @@ def calibrate_sky(
     )
     sky = WholeSky([region], model)
     foregrounds, observation = sky.observe([0])
-    measured = measure_fields(
-        observation,
-        priors,
-        pixels,
-        nside,
-        sky.bands,
-        Freedom(**fields["freedom"]),
-        fields["remainder"],
-        fields["seed"],
-        **limits,
-    )
+    measured = measure_sky(sky, observation, priors, fields, **limits)
     mocks = mock_foregrounds_of_fields(sky, measured, observation, range(n_mocks), seed + number)
-    fits = fit_fields(
-        [observation, foregrounds, *mocks, *sky.with_noise(mocks, seed + number)],
-        sky.basis(measured.priors),
-        sky.noise,
-        sky.bandpasses,
-        model,
-        **limits,
-    )
+    noisy = sky.with_noise(mocks, seed + number)
+    fits = sky.fit_fields([observation, foregrounds, *mocks, *noisy], measured.priors, **limits)
 
     def spectrum(qu):
         return estimator.spectrum(estimator.modes(full_sky(qu, pixels, nside)))

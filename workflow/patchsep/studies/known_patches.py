@@ -12,8 +12,6 @@ import pysm3
 from scipy.stats import norm
 
 from ..inference.configurations import average, fit_configuration
-from ..inference.fit_foreground_model import fit_foreground_model
-from ..inference.mocks import mock_skies
 from ..inference.r_likelihood import measure_r
 from ..inference.selection import select, with_mocks
 from ..instrument.bandpass import FITTED_NODES, SIMULATED_NODES
@@ -23,6 +21,8 @@ from ..lazy import healpy as hp
 from ..observation.region_sky import RegionSky, observe, observe_halves
 from ..separation.fit import separate
 from ..separation.partitions import Partitions, configuration_patches
+from ..skies.fit_foreground_model import fit_foreground_model
+from ..skies.mocks import mock_skies
 from ..sky.foregrounds import polarization, set_parameters
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator

@@ -8,18 +8,16 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from ..fields.basis import Basis
-from ..fields.evidence import measure_fields
-from ..fields.fit import fit_fields
-from ..fields.prior import Freedom, expected_prior, kinds_of, literature_of
-from ..inference.mocks import emission
+from ..fields.prior import kinds_of, literature_priors
 from ..instrument.bandpass import FITTED_NODES
 from ..instrument.instrument import Instrument
 from ..instrument.noise import WhiteNoise
 from ..lazy import healpy as hp
-from ..observation.bands import Bands
+from ..observation.region_sky import ObservedRegion
 from ..separation.fit import separate
 from ..separation.patches import kmeans
+from ..skies.mocks import emission
+from ..skies.whole_sky import WholeSky, measure_sky
 from ..sky.embedded import embedded_sky
 from ..sky.foregrounds import amplitudes, true_parameters
 from ..sky.spectral_model import SpectralModel
@@ -66,7 +64,7 @@ def cost_at_nside(
         Patches, or spectra of the parameters, are found once for an observation; a `fit` is that of
         one realisation, compiled before.
     """
-    pixels, data, noise, bandpasses = _observations(nside, instrument, model, seed)
+    sky, data = _observations(nside, instrument, model, seed)
     seconds = {}
 
     def timed(step: str, function: Callable):
@@ -79,35 +77,27 @@ def cost_at_nside(
     if method == "kmeans":
         numbers = zip(model.names, n_patches, strict=True)
         patches = timed(
-            "patches", lambda: {name: kmeans(nside, pixels, n, seed) for name, n in numbers}
+            "patches", lambda: {name: kmeans(nside, sky.pixels, n, seed) for name, n in numbers}
         )
 
         def fit(one):
-            return separate(one[None], noise, bandpasses, patches, model, **limits)
+            return separate(one[None], sky.noise, sky.bandpasses, patches, model, **limits)
 
     else:
-        kinds = kinds_of(model)
-        priors = [
-            expected_prior(kinds[name], nside, literature_of(fields, name), fields["lmax"])
-            for name in model.names
-        ]
-        bands = Bands.of(bandpasses, noise, model)
-        how = Freedom(**fields["freedom"]), fields["remainder"], fields["seed"]
+        priors = literature_priors(kinds_of(model), min(nside, fields["nside"]), fields)
         measured = timed(
-            "spectra of parameters",
-            lambda: measure_fields(data[0], priors, pixels, nside, bands, *how, **limits),
+            "spectra of parameters", lambda: measure_sky(sky, data[0], priors, fields, **limits)
         )
-        basis = Basis(tuple(one.variation() for one in measured.priors), pixels, nside)
 
         def fit(one):
-            return fit_fields([one], basis, noise, bandpasses, model, **limits)
+            return sky.fit_fields([one], measured.priors, **limits)
 
     fit(data[0])
     fitted = timed("fit", lambda: fit(data[1]))
     table = pd.DataFrame({"step": list(seconds)}).assign(
         method=method,
         nside=nside,
-        n_pixels=len(pixels),
+        n_pixels=len(sky.pixels),
         n_bands=len(instrument.frequency),
         seconds=[one for one, _ in seconds.values()],
         memory_gb=list(map(_gb, seconds.values())),
@@ -122,14 +112,19 @@ def _gb(step):
 
 
 def _observations(nside, instrument, model, seed):
-    """Pixels, two realisations (n_bands, 2, n_pixels) of one sky, their noise, and bandpasses."""
+    """A sky without a CMB, and two observations (n_bands, 2, n_pixels) of it."""
     latitude = np.radians(hp.pix2ang(nside, np.arange(hp.nside2npix(nside)), lonlat=True)[1])
-    pixels = np.flatnonzero(np.abs(np.sin(latitude)) > 1 - SKY_FRACTION)
-    sky, bandpasses = embedded_sky(nside, seed), instrument.bandpasses(FITTED_NODES)
-    true = true_parameters(sky, model)
-    parameters = np.stack([true[name][pixels] for name in model.names])
-    maps = {name: qu[:, pixels] for name, qu in amplitudes(sky, model).items()}
-    foregrounds = emission(bandpasses, parameters, maps, model)
-    noise = WhiteNoise.of(instrument, nside).of_pixels(pixels)
-    data = [foregrounds + noise.draw(len(pixels), seed, number, "nside") for number in range(2)]
-    return pixels, data, noise, bandpasses
+    region = ObservedRegion(
+        region="caps",
+        nside=nside,
+        pixels=np.flatnonzero(np.abs(np.sin(latitude)) > 1 - SKY_FRACTION),
+        bandpasses=instrument.bandpasses(FITTED_NODES),
+        noise=WhiteNoise.of(instrument, nside),
+    )
+    simulated = embedded_sky(nside, seed)
+    true = true_parameters(simulated, model)
+    parameters = np.stack([true[name][region.pixels] for name in model.names])
+    maps = {name: qu[:, region.pixels] for name, qu in amplitudes(simulated, model).items()}
+    foregrounds = emission(region.bandpasses, parameters, maps, model)
+    data = [foregrounds + region.draw_noise(seed, number) for number in range(2)]
+    return WholeSky([region], model), data

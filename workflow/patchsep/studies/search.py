@@ -16,7 +16,6 @@ from optuna.samplers import GridSampler, RandomSampler, TPESampler
 
 from ..files.store import Store
 from ..inference.r_likelihood import bias_and_width, measure_r
-from ..inference.realizations import spectra_of_fits
 from ..observation.region_sky import RegionSky, observe
 from ..separation.cleaning import clean
 from ..separation.partitions import (
@@ -26,6 +25,7 @@ from ..separation.partitions import (
     numbers_of,
     patch_labels,
 )
+from ..skies.realizations import spectra_of_fits
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
 from ..spectra.residuals import ResidualSpectra

@@ -27,7 +27,6 @@ from ..spectra.estimator import Estimator
 from ..spectra.pixel_weights import PIXEL_WEIGHTS
 from ..spectra.residuals import cmb_variance, mean_spectrum, residual_spectra
 from .realizations import count_fits, fit_table
-from .selection import by_region
 
 
 @dataclass(frozen=True)
@@ -322,6 +321,15 @@ def partitions_of_selected(
             strategy, sky.nside, sky.pixels, values, seed, templates, **options
         )
     return partitions
+
+
+def by_region(selected: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Configuration of every region, by criterion; `combined`, of all of them, comes last."""
+    configurations = {}
+    for criterion, rows in selected.groupby("criterion", sort=False):
+        regions = dict(zip(rows["region"], rows["configuration"], strict=True))
+        configurations[criterion] = regions | {COMBINED: " + ".join(regions.values())}
+    return configurations
 
 
 def clean_sky(

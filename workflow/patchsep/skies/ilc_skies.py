@@ -10,8 +10,8 @@ import pandas as pd
 
 from ..observation.region_sky import RegionSky
 from ..separation.ilc import IlcMaps, ilc
-from .field_skies import WholeSky
-from .skies import CleanedSky
+from .cleaned_sky import CleanedSky
+from .whole_sky import WholeSky
 
 
 def observe_full_sky(

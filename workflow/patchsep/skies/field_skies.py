@@ -4,120 +4,26 @@ The sky is fitted as a whole, and then looked at region by region. Mock skies ha
 amplitudes, and spectral parameters drawn from the fields that one observation tells of.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from ..fields.basis import Basis
 from ..fields.evidence import MeasuredFields
-from ..fields.fit import fit_fields, recover_cmb
+from ..fields.fit import recover_cmb
 from ..fields.model_tests import ModelTests, calibrated
-from ..fields.nuisance import Nuisance
-from ..fields.prior import FieldPrior, variance_of
+from ..fields.prior import variance_of
 from ..fields.systematics import Departures
-from ..instrument.bandpass import Bandpasses
-from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
-from ..observation.bands import Bands
-from ..observation.region_sky import RegionSky
+from ..instrument.noise import FOREGROUNDS_ONLY
 from ..sky.regions import COMBINED
 from ..sky.spectral_model import SpectralModel
+from .cleaned_sky import CleanedSky, count_unconverged, mock_maps
 from .mocks import emission
 from .realizations import count_fits
-from .skies import CleanedSky, count_unconverged, mock_maps
+from .whole_sky import WholeSky
 
 # Draws of noise that is not white, with which tests are compared.
 N_DRAWS = 50
-
-
-@dataclass(frozen=True)
-class WholeSky:
-    """All regions as one sky.
-
-    Attributes
-    ----------
-    regions : list of RegionSky
-    model : SpectralModel
-    nuisance : Nuisance, or None
-        Errors of the bands, for which bandpasses and data are corrected.
-    """
-
-    regions: list[RegionSky]
-    model: SpectralModel
-    nuisance: Nuisance | None = None
-
-    @cached_property
-    def pixels(self) -> np.ndarray:
-        """Of all regions, one after the other: int array (n_pixels,)."""
-        return np.concatenate([sky.pixels for sky in self.regions])
-
-    @property
-    def nside(self) -> int:
-        return self.regions[0].nside
-
-    @property
-    def bandpasses(self) -> Bandpasses:
-        """As they are known: described, or corrected."""
-        described = self.regions[0].bandpasses
-        return self.nuisance.miscalibration.shift(described) if self.nuisance else described
-
-    @cached_property
-    def noise(self) -> WhiteNoise:
-        """Of all pixels."""
-        levels = [sky.noise.sigma for sky in self.regions]
-        noise = WhiteNoise(np.concatenate(levels, axis=-1) if levels[0].ndim > 1 else levels[0])
-        factor = self.nuisance.miscalibration.noise_factor if self.nuisance else 1.0
-        return noise.scaled(factor)
-
-    @cached_property
-    def bands(self) -> Bands:
-        return Bands.of(self.bandpasses, self.noise, self.model)
-
-    @cached_property
-    def cmb(self) -> np.ndarray:
-        return np.concatenate([sky.cmb for sky in self.regions], axis=-1)
-
-    def observe(self, realizations: Sequence[int]) -> np.ndarray:
-        """As `region_sky.observe`, of all pixels: foregrounds alone come first."""
-        numbers = [FOREGROUNDS_ONLY, *realizations]
-        data = np.stack(
-            [
-                np.concatenate([sky.observe(number) for sky in self.regions], axis=-1)
-                for number in numbers
-            ]
-        )
-        return self.nuisance.miscalibration.correct(data) if self.nuisance else data
-
-    def with_noise(self, foregrounds: np.ndarray, seed: int) -> np.ndarray:
-        """Foregrounds (n_skies, n_bands, 2, n_pixels) of mock skies, each with noise of its own."""
-        noise = [self.draw_noise(seed, number, "mock sky") for number in range(len(foregrounds))]
-        return foregrounds + noise
-
-    def draw_noise(self, seed: int, number: int, stream: str) -> np.ndarray:
-        """Noise (n_bands, 2, n_pixels) in µK_CMB, of maps that are corrected."""
-        correlated = self.regions[0].correlated_noise
-        if correlated is None:
-            return self.noise.draw(len(self.pixels), seed, number, stream)
-        noise = correlated.draw(seed, number, stream)[..., self.pixels]
-        return self.nuisance.miscalibration.correct(noise) if self.nuisance else noise
-
-    def basis(self, priors: Sequence[FieldPrior]) -> Basis:
-        return Basis(tuple(prior.variation() for prior in priors), self.pixels, self.nside)
-
-    def parts(self) -> dict[str, slice]:
-        """Where the pixels of every region are among all."""
-        ends = np.cumsum([0, *(len(sky.pixels) for sky in self.regions)])
-        return {sky.region: slice(*ends[k : k + 2]) for k, sky in enumerate(self.regions)}
-
-    def by_region(self, cleaned: CleanedSky) -> Iterator[tuple[str, CleanedSky]]:
-        """Regions and their parts of the whole sky's maps, and last `combined`, all of them."""
-        for region, part in self.parts().items():
-            yield region, cleaned.part(part)
-        # As selected configurations of all regions side by side are named.
-        together = " + ".join([cleaned.configuration] * len(self.regions))
-        yield COMBINED, replace(cleaned, configuration=together)
 
 
 def amplitudes_of(model: SpectralModel, recovery) -> dict[str, np.ndarray]:
@@ -138,18 +44,20 @@ def mock_parameters_of_fields(
     number, seed : int
         Of the mock sky.
     """
-    found, basis = np.asarray(measured.maximum.at.parameters), sky.basis(measured.priors)
+    found, basis = sky.parameters_of(measured), sky.basis(measured.priors)
+    larger = sky.larger(basis.nside)
     streams = np.random.default_rng([seed, number]).spawn(len(measured.priors))
     maps = []
     for k, (prior, rng) in enumerate(zip(measured.priors, streams, strict=True)):
+        mean = larger.spread(prior.mean)
         if prior.kind in ("value", "patches"):
             drawn = found[k]
         elif basis.parts[k]:
             first = measured.maximum.coefficients[basis.slices[k]][0]
-            drawn = prior.draw(prior.offset * first, sky.pixels, sky.nside, rng)
+            drawn = prior.draw(mean + prior.offset * first, sky.pixels, sky.nside, rng)
         else:
-            offset = np.median(found[k] - prior.mean)
-            drawn = prior.draw(offset, sky.pixels, sky.nside, rng)
+            offset = np.median(found[k] - mean)
+            drawn = prior.draw(mean + offset, sky.pixels, sky.nside, rng)
         maps.append(np.clip(drawn, *sky.model.parameters[k].bounds))
     return np.stack(maps)
 
@@ -173,7 +81,7 @@ def mock_foregrounds_of_fields(
         Of the mock skies.
     seed : int
     """
-    recovery = recover_cmb(measured.maximum.at.parameters, observation, sky.bands)
+    recovery = recover_cmb(sky.parameters_of(measured), observation, sky.bands)
     amplitudes = amplitudes_of(sky.model, recovery)
 
     def observed(number):
@@ -220,10 +128,9 @@ def clean_with_fields(
     moments : DataFrame
         See `moment_tests`.
     """
-    basis = sky.basis(measured.priors)
 
     def fit(data):
-        return fit_fields(data, basis, sky.noise, sky.bandpasses, sky.model, **settings)
+        return sky.fit_fields(data, measured.priors, **settings)
 
     data = sky.observe(realizations)
     fits = fit(data)
@@ -291,8 +198,8 @@ def moment_tests(
     )
     reference = None
     if sky.regions[0].correlated_noise is not None:
-        found = np.asarray(measured.maximum.at.parameters)
-        recovery = recover_cmb(measured.maximum.at.parameters, data[0], sky.bands)
+        found = sky.parameters_of(measured)
+        recovery = recover_cmb(found, data[0], sky.bands)
         amplitudes = amplitudes_of(sky.model, recovery)
         fitted = recovery.cmb + emission(sky.bandpasses, found, amplitudes, sky.model)
         noise = (sky.draw_noise(seed, number, " tests") for number in range(N_DRAWS))
