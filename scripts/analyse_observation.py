@@ -17,12 +17,10 @@ from patchsep.files.maps import write_maps
 from patchsep.files.sacc_file import write_sacc
 from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.beam import common_window
-from patchsep.observation.observation import Observation
 from patchsep.running.jobs import begin
 from patchsep.skies.field_skies import moment_tests
-from patchsep.skies.whole_sky import WholeSky
+from patchsep.skies.whole_sky import observed_sky
 from patchsep.sky.regions import COMBINED
-from patchsep.sky.spectral_model import spectral_model
 
 # Mock skies that are cleaned without each band.
 N_INFLUENCE = 10
@@ -30,9 +28,7 @@ N_INFLUENCE = 10
 
 def main(snakemake):
     given, params, output = snakemake.input, snakemake.params, snakemake.output
-    model = spectral_model(**params.model)
-    observation = Observation.of_files(given, model)
-    sky = WholeSky(observation.regions, model)
+    observation, sky = observed_sky(given, params.model)
     clean = cleaner_of(
         sky, read_priors(given.priors), params.configurations, params.patches, **params.fit
     )

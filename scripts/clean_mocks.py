@@ -4,17 +4,13 @@ from patchsep.analysis.cleaning import cleaner_of
 from patchsep.analysis.foreground_fields import fit_foregrounds, read_priors
 from patchsep.analysis.mock_maps import clean_mocks
 from patchsep.files.tables import read_table
-from patchsep.observation.observation import Observation
 from patchsep.running.jobs import begin
-from patchsep.skies.whole_sky import WholeSky
-from patchsep.sky.spectral_model import spectral_model
+from patchsep.skies.whole_sky import observed_sky
 
 
 def main(snakemake):
     given, params = snakemake.input, snakemake.params
-    model = spectral_model(**params.model)
-    observation = Observation.of_files(given, model)
-    sky = WholeSky(observation.regions, model)
+    observation, sky = observed_sky(given, params.model)
     measured = fit_foregrounds(observation, sky, read_priors(given.foregrounds), **params.fit)
     clean = cleaner_of(
         sky, read_priors(given.priors), params.configurations, params.patches, **params.fit

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from patchsep.fields import nuisance
-from patchsep.fields.samples import posterior_samples
 from patchsep.files.maps import read_templates, resolution_header, write_maps
 from patchsep.files.tables import write_table
 from patchsep.observation.region_sky import RegionSky
@@ -107,19 +106,9 @@ def warn_of_templates(measured, templates, model):
 
 def error_maps(sky, measured, observation, options, limits):
     """Errors of the CMB and of the parameters of every pixel, of samples of the posterior."""
-    parameters, cmb, converged = posterior_samples(
-        observation,
-        sky.basis(measured.priors),
-        sky.noise,
-        sky.bands,
-        measured.maximum,
-        options["samples"],
-        options["seed"],
-        sky.means(measured.priors),
-        **limits,
+    cmb, parameters = sky.samples(
+        observation, measured, options["samples"], options["seed"], **limits
     )
-    if not converged.all():
-        log.warning("%d of %d samples did not converge", (~converged).sum(), len(converged))
     names = [f"ERROR_{name.upper()}" for name in sky.model.names]
     values = np.concatenate([cmb.std(axis=0, ddof=1), parameters.std(axis=0, ddof=1)])
     maps = full_sky(values, sky.pixels, sky.nside, fill=np.nan)

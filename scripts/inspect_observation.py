@@ -11,12 +11,10 @@ from patchsep.files.tables import read_table
 from patchsep.instrument.beam import Resolution
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise_maps import read_noise_maps
-from patchsep.observation.observation import Observation
 from patchsep.observation.observed_signals import map_noise
 from patchsep.running.jobs import begin
-from patchsep.skies.whole_sky import WholeSky
+from patchsep.skies.whole_sky import observed_sky
 from patchsep.sky.regions import Regions, full_sky
-from patchsep.sky.spectral_model import spectral_model
 
 
 def main(snakemake):
@@ -34,9 +32,7 @@ def main(snakemake):
         splits=np.stack(splits) if splits else None,
         hits={label: of_band[0] for label, (of_band, _) in hits if of_band is not None},
     )
-    model = spectral_model(**params.model)
-    observation = Observation.of_files(given, model)
-    sky = WholeSky(observation.regions, model)
+    observation, sky = observed_sky(given, params.model)
     amplitudes, parameters = one_patch(observation, sky, **params.fit)
     regions = Regions.read(given.regions)
     write_first_look(

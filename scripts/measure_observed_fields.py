@@ -3,18 +3,14 @@
 from patchsep.analysis.foreground_fields import measure_foregrounds, write_priors
 from patchsep.files.maps import read_templates
 from patchsep.files.tables import write_table
-from patchsep.observation.observation import Observation
 from patchsep.running.jobs import begin
 from patchsep.skies.field_skies import parameter_summary
-from patchsep.skies.whole_sky import WholeSky
-from patchsep.sky.spectral_model import spectral_model
+from patchsep.skies.whole_sky import observed_sky
 
 
 def main(snakemake):
     params, output = snakemake.params, snakemake.output
-    model = spectral_model(**params.model)
-    observation = Observation.of_files(snakemake.input, model)
-    sky = WholeSky(observation.regions, model)
+    observation, sky = observed_sky(snakemake.input, params.model)
     templates = read_templates(snakemake.input.get("templates"))
     measured = measure_foregrounds(
         observation, sky, params.fields, templates, params.patch_seed, **params.fit

@@ -5,6 +5,7 @@ import logging
 import pandas as pd
 
 from patchsep.files.tables import read_table, write_table
+from patchsep.inference.coverage import coverage
 from patchsep.instrument.bandpass import FITTED_NODES
 from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
@@ -13,7 +14,7 @@ from patchsep.running.jobs import begin
 from patchsep.sky.regions import COMBINED, Regions
 from patchsep.sky.spectral_model import spectral_model
 from patchsep.spectra.estimator import ESTIMATORS, Estimator
-from patchsep.studies.validation import coverage, leakage, recover_r
+from patchsep.studies.validation import leakage, recover_r
 
 log = logging.getLogger("patchsep.script")
 

@@ -175,21 +175,21 @@ def test_a_mock_observation_is_drawn_again_from_its_seed(observed):
     for other in (mock(observed, number=1), mock(observed, seed=6), mock(observed, r=1.0)):
         assert np.abs(other.maps - one.maps).max() > 0
     # Noise of the maps and of the splits' difference are independent.
-    *_, noise = draw_mock_observation(
+    noise = draw_mock_observation(
         observed.observation, observed.sky, observed.measured, observed.theory, 0, 5
-    )
+    ).noise
     correlation = np.corrcoef(noise.ravel(), one.half_difference.ravel())[0, 1]
     assert abs(correlation) < 5 / np.sqrt(noise.size)
 
 
 def test_a_mock_observation_has_the_foregrounds_observed_and_tensors_of_its_r(observed):
-    foregrounds, e_modes, b_modes, _ = draw_mock_observation(
+    drawn = draw_mock_observation(
         observed.observation, observed.sky, observed.measured, observed.theory, 0, 5, r=1.0
     )
     bright = observed.observation.maps[-1]
-    assert np.corrcoef(foregrounds[-1].ravel(), bright.ravel())[0, 1] > 0.99
+    assert np.corrcoef(drawn.foregrounds[-1].ravel(), bright.ravel())[0, 1] > 0.99
     # Spectra are flat: E has as much as lensing, and B 1001 times that.
-    assert b_modes.std() / e_modes.std() == pytest.approx(np.sqrt(1001), rel=0.1)
+    assert drawn.b_modes.std() / drawn.e_modes.std() == pytest.approx(np.sqrt(1001), rel=0.1)
 
 
 def test_mock_skies_are_cleaned_of_what_they_have(observed):
@@ -208,13 +208,13 @@ def test_mock_skies_are_cleaned_of_what_they_have(observed):
     # Four skies at once: foregrounds alone, then all of it.
     assert [len(data) for data in seen] == [8, 2]
     for number in (0, 4):
-        foregrounds, e_modes, b_modes, noise = draw_mock_observation(
+        drawn = draw_mock_observation(
             observed.observation, observed.sky, observed.measured, observed.theory, number, 5
         )
-        np.testing.assert_allclose(found.residual[number], foregrounds[0])
-        np.testing.assert_allclose(found.e_modes[number], e_modes)
-        np.testing.assert_allclose(found.cmb[number], e_modes + b_modes)
-        np.testing.assert_allclose(found.noise[number], noise[0], atol=1e-9)
+        np.testing.assert_allclose(found.residual[number], drawn.foregrounds[0])
+        np.testing.assert_allclose(found.e_modes[number], drawn.e_modes)
+        np.testing.assert_allclose(found.cmb[number], drawn.e_modes + drawn.b_modes)
+        np.testing.assert_allclose(found.noise[number], drawn.noise[0], atol=1e-9)
     np.testing.assert_array_equal(found.converged, [True, False, True, True, True])
     assert found.difference.shape == found.cmb.shape
     assert found.parameter_errors.shape == (5, 3, found.cmb.shape[-1])

@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from patchsep.inference.coverage import coverage
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.observation.bands import cmb_noise
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 from patchsep.spectra.estimator import Estimator
 from patchsep.studies.calibration import pulls
-from patchsep.studies.validation import coverage, leakage, recover_r
+from patchsep.studies.validation import leakage, recover_r
 
 NSIDE = 16
 

@@ -19,7 +19,7 @@ from ..skies.field_skies import mock_parameters_of_fields
 from ..skies.whole_sky import WholeSky
 from .analyse import Analysis
 from .bandpowers import measure_bandpowers
-from .influence import COLUMNS, STEP
+from .influence import COLUMNS, influence_table
 from .mock_maps import SPLITS, MockMaps, draw_mock_observation
 from .tensor_ratio import estimate_r_of_bandpowers
 
@@ -60,10 +60,9 @@ def influence_of_bands(
     halves = observation.half_difference
     drawn = []
     for number in numbers:
-        parts = draw_mock_observation(observation, sky, measured, analysis.theory, number, seed)
-        foregrounds, e_modes, b_modes, noise = parts
+        mock = draw_mock_observation(observation, sky, measured, analysis.theory, number, seed)
         split = [] if halves is None else [sky.draw_noise(seed, number, SPLITS)]
-        drawn.append((foregrounds, foregrounds + e_modes + b_modes + noise, *split))
+        drawn.append((mock.foregrounds, mock.maps, *split))
     found = analysis.mocks.parameter_errors[numbers] + [
         mock_parameters_of_fields(sky, measured, number, seed) for number in numbers
     ]
@@ -101,20 +100,18 @@ def influence_of_bands(
         again = replace(again, mocks=known.mocks, mocks_alone=known.mocks_alone)
         return estimate_r_of_bandpowers(again, analysis.amplitude_scatter)
 
-    def r_hat(estimate):
-        return np.nan if estimate is None else estimate.r_hat
-
-    everything = np.ones(len(sky.bandpasses))
-    of_all = r_with(everything)
-    if of_all is None:
+    labels = sky.bandpasses.labels
+    everything = r_with(np.ones(len(labels)))
+    if everything is None:
         return pd.DataFrame(columns=COLUMNS)
-    sigma = (of_all.sigma_minus + of_all.sigma_plus) / 2
-    rows = []
-    for band, label in enumerate(sky.bandpasses.labels):
-        moved = [
-            r_hat(r_with(np.where(np.arange(len(everything)) == band, weight, 1.0)))
-            for weight in (1 - STEP, NOTHING)
-        ]
-        first_order, left_out = np.array(moved) - of_all.r_hat
-        rows.append(("band", label, first_order / STEP, left_out, sigma))
-    return pd.DataFrame(rows, columns=COLUMNS)
+
+    def without(band):
+        def r_hat(weight):
+            own = np.where(np.arange(len(labels)) == band, max(weight, NOTHING), 1.0)
+            estimate = r_with(own)
+            return np.nan if estimate is None else estimate.r_hat
+
+        return r_hat
+
+    ways = {("band", label): without(band) for band, label in enumerate(labels)}
+    return influence_table(ways, everything)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..fields.evidence import MeasuredFields
+from ..inference.coverage import coverage
 from ..lazy import stats
 from ..observation.observation import Observation
 from ..skies.field_skies import mock_parameters_of_fields
@@ -75,9 +76,7 @@ def mock_observation(
 
     For the parameters see `draw_mock_observation`.
     """
-    parts = draw_mock_observation(observation, sky, measured, theory, number, seed, r)
-    foregrounds, e_modes, b_modes, noise = parts
-    maps = foregrounds + e_modes + b_modes + noise
+    maps = draw_mock_observation(observation, sky, measured, theory, number, seed, r).maps
     splits = None
     if observation.splits is not None:
         difference = sky.draw_noise(seed, number, STREAM)
@@ -184,30 +183,17 @@ def certificate(skies: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row per `r`: `n_skies`, of which `n_unusable` have no r, which counts as not held, and
-        `n_unconverged` fits that did not converge; `coverage68` and `coverage95` with their
-        binomial errors; `bias` of r_hat in units of the mean sigma with its error; and the
-        probability, by Kolmogorov and Smirnov, that the ranks of TARP and the probabilities of null
-        tests are uniform.
+        A row per `r`: `n_skies`, of which in `n_unconverged` some fit did not converge, what
+        `coverage` has, and the probability, by Kolmogorov and Smirnov, that the ranks of TARP and
+        the probabilities of null tests are uniform.
     """
     rows = []
     for r, own in skies.groupby("r"):
-        sigma = own[["sigma_r_minus", "sigma_r_plus"]].mean(axis=1).mean()
         row = {
             "r": r,
             "n_skies": len(own),
-            "n_unusable": int(own["r_hat"].isna().sum()),
             "n_unconverged": int((~own["converged"]).sum()),
-        }
-        for percent in (68, 95):
-            held = own[f"r{percent}_low"].le(r) & own[f"r{percent}_high"].ge(r)
-            row[f"coverage{percent}"] = held.mean()
-            row[f"coverage{percent}_error"] = np.sqrt(held.mean() * (1 - held.mean()) / len(own))
-        row |= {
-            "sigma": sigma,
-            "scatter": own["r_hat"].std(ddof=1),
-            "bias": (own["r_hat"].mean() - r) / sigma,
-            "bias_error": own["r_hat"].sem() / sigma,
+            **coverage(own, r),
             "tarp_flat": stats.kstest(own["tarp_rank"], "uniform").pvalue,
         }
         row |= {

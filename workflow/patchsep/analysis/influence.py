@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ..inference.r_likelihood import REstimate
 from .bandpowers import Bandpowers
 from .tensor_ratio import bins_within, estimate_r_of_bandpowers
 
@@ -52,7 +53,6 @@ def influence(
     everything = estimate_r_of_bandpowers(bandpowers, amplitude_scatter)
     if everything is None:
         return pd.DataFrame(columns=COLUMNS)
-    r_hat, sigma = everything.r_hat, (everything.sigma_minus + everything.sigma_plus) / 2
     ways = {
         ("multipoles", f"{low:g} to {high:g}"): without_bins(inside)
         for low, high in multipole_ranges
@@ -62,6 +62,27 @@ def influence(
         ways |= {
             ("region", name): lambda weight, of=of: r_of(of(weight)) for name, of in regions.items()
         }
+    return influence_table(ways, everything)
+
+
+def influence_table(
+    ways: Mapping[tuple[str, str], Callable[[float], float]], everything: REstimate
+) -> pd.DataFrame:
+    """How far r moves without each of several things.
+
+    Parameters
+    ----------
+    ways : dict of (kind, name) to callable
+        r_hat where this one weighs so many times what it does.
+    everything : REstimate
+        With all of them.
+
+    Returns
+    -------
+    DataFrame
+        See `influence`.
+    """
+    r_hat, sigma = everything.r_hat, (everything.sigma_minus + everything.sigma_plus) / 2
     rows = [
         (*key, (r_with(1 - STEP) - r_hat) / STEP, r_with(0.0) - r_hat, sigma)
         for key, r_with in ways.items()

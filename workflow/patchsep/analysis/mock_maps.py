@@ -93,6 +93,32 @@ class MockMaps:
         )
 
 
+@dataclass(frozen=True)
+class MockSky:
+    """What one mock sky is made of, in µK_CMB.
+
+    Attributes
+    ----------
+    foregrounds, noise : arrays (n_bands, 2, n_pixels)
+    e_modes, b_modes : arrays (2, n_pixels)
+        Of the CMB.
+    """
+
+    foregrounds: np.ndarray
+    e_modes: np.ndarray
+    b_modes: np.ndarray
+    noise: np.ndarray
+
+    @property
+    def cmb(self) -> np.ndarray:
+        return self.e_modes + self.b_modes
+
+    @property
+    def maps(self) -> np.ndarray:
+        """What bands observe: (n_bands, 2, n_pixels)."""
+        return self.foregrounds + self.cmb + self.noise
+
+
 def draw_mock_observation(
     observation: Observation,
     sky: WholeSky,
@@ -101,7 +127,7 @@ def draw_mock_observation(
     number: int,
     seed: int,
     r: float = 0.0,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+) -> MockSky:
     """One mock sky of an observation.
 
     Parameters
@@ -116,12 +142,6 @@ def draw_mock_observation(
     number, seed : int
     r : float
         Of the CMB.
-
-    Returns
-    -------
-    foregrounds : array (n_bands, 2, n_pixels), µK_CMB
-    e_modes, b_modes : arrays (2, n_pixels), µK_CMB
-    noise : array (n_bands, 2, n_pixels), µK_CMB
     """
     (foregrounds,) = mock_foregrounds_of_fields(sky, measured, observation.maps, [number], seed)
     nside = observation.nside
@@ -132,7 +152,7 @@ def draw_mock_observation(
     e_modes, b_modes = (
         gaussian_qu(*powers, nside, rng)[:, sky.pixels] for powers in ((ee, 0 * ee), (0 * bb, bb))
     )
-    return foregrounds, e_modes, b_modes, sky.draw_noise(seed, number, "mock sky")
+    return MockSky(foregrounds, e_modes, b_modes, sky.draw_noise(seed, number, "mock sky"))
 
 
 def clean_mocks(
@@ -152,10 +172,7 @@ def clean_mocks(
             draw_mock_observation(observation, sky, measured, theory, number, seed)
             for number in group
         ]
-        data = np.stack(
-            [foregrounds for foregrounds, *_ in drawn]
-            + [foregrounds + e + b + noise for foregrounds, e, b, noise in drawn]
-        )
+        data = np.stack([one.foregrounds for one in drawn] + [one.maps for one in drawn])
         fits = clean(data)
         residual, cleaned = np.split(fits.cmb, 2)
         difference = np.empty((0, *cleaned.shape[1:]))
@@ -169,11 +186,10 @@ def clean_mocks(
         drawn_parameters = [
             mock_parameters_of_fields(sky, measured, number, seed) for number in group
         ]
-        e_modes = np.stack([e for _, e, _, _ in drawn])
         found.append(
             MockMaps(
-                e_modes=e_modes,
-                cmb=e_modes + np.stack([b for _, _, b, _ in drawn]),
+                e_modes=np.stack([one.e_modes for one in drawn]),
+                cmb=np.stack([one.cmb for one in drawn]),
                 residual=residual,
                 cleaned=cleaned,
                 difference=difference,

@@ -1,5 +1,6 @@
 """All regions of a sky as one, as fields need it: its bands, noise, and what fits take of it."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,15 +12,19 @@ from ..fields.evidence import MeasuredFields, measure_fields
 from ..fields.fit import FieldFits, Means, fit_fields
 from ..fields.nuisance import Nuisance
 from ..fields.prior import FieldPrior, Freedom, prior_of
+from ..fields.samples import posterior_samples
 from ..instrument.bandpass import Bandpasses
 from ..instrument.larger_pixels import LargerPixels
 from ..instrument.noise import FOREGROUNDS_ONLY, WhiteNoise
 from ..lazy import healpy as hp
 from ..observation.bands import Bands
+from ..observation.observation import Observation
 from ..observation.region_sky import RegionSky
 from ..sky.regions import COMBINED
-from ..sky.spectral_model import SpectralModel
+from ..sky.spectral_model import SpectralModel, spectral_model
 from .cleaned_sky import CleanedSky
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,33 @@ class WholeSky:
         larger = self.larger(measured.priors[0].nside)
         return larger.spread(np.asarray(measured.maximum.at.parameters))
 
+    def samples(
+        self,
+        observation: np.ndarray,
+        measured: MeasuredFields,
+        n_samples: int,
+        seed: int,
+        **limits,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """CMB (n_samples, 2, n_pixels) in µK and parameters, see `samples.posterior_samples`.
+
+        A warning tells how many did not converge.
+        """
+        parameters, cmb, converged = posterior_samples(
+            observation,
+            self.basis(measured.priors),
+            self.noise,
+            self.bands,
+            measured.maximum,
+            n_samples,
+            seed,
+            self.means(measured.priors),
+            **limits,
+        )
+        if not converged.all():
+            log.warning("%d of %d samples did not converge", (~converged).sum(), n_samples)
+        return cmb, parameters
+
     def parts(self) -> dict[str, slice]:
         """Where the pixels of every region are among all."""
         ends = np.cumsum([0, *(len(sky.pixels) for sky in self.regions)])
@@ -136,6 +168,21 @@ class WholeSky:
         # As selected configurations of all regions side by side are named.
         together = " + ".join([cleaned.configuration] * len(self.regions))
         yield COMBINED, replace(cleaned, configuration=together)
+
+
+def observed_sky(files: Mapping, components: Mapping) -> tuple[Observation, WholeSky]:
+    """An observation, and its regions as one sky with the model to be fitted.
+
+    Parameters
+    ----------
+    files : mapping
+        What `Observation.of_files` reads.
+    components : mapping
+        What `spectral_model` takes.
+    """
+    model = spectral_model(**components)
+    observation = Observation.of_files(files, model)
+    return observation, WholeSky(observation.regions, model)
 
 
 def priors_of(

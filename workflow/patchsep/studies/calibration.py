@@ -5,26 +5,40 @@ own. r is measured as of an observed sky: from the spectrum of the one recovered
 noise and the foreground residual that mock skies expect, drawn from what that sky shows.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from ..fields.prior import literature_priors
+from ..fields.moments import UNLIKELY
+from ..fields.prior import kinds_of, literature_priors
+from ..inference.coverage import coverage
 from ..inference.r_likelihood import estimate_r, residual_of_unknown_amplitude
+from ..instrument.bandpass import FITTED_NODES
 from ..instrument.beam import common_window
+from ..instrument.instrument import Instrument
 from ..lazy import healpy as hp
 from ..observation.bands import cmb_weights
+from ..observation.correlated_noise import noise_of
 from ..observation.region_sky import RegionSky
 from ..skies.field_skies import mock_foregrounds_of_fields, moment_tests
 from ..skies.mocks import emission
 from ..skies.whole_sky import WholeSky, measure_sky
 from ..sky.harmonics import smoothed
-from ..sky.regions import full_sky
+from ..sky.regions import COMBINED, Regions, full_sky
 from ..sky.spectral_model import SpectralModel
 from ..spectra.estimator import Estimator
+from ..spectra.pixel_weights import PIXEL_WEIGHTS
 from .validation import measured_spectra
+
+log = logging.getLogger(__name__)
+
+# What fields make of noise, over what known spectral parameters would.
+NOISE_FACTOR = 1.3
+# Draws of noise for the weights of pixels.
+N_WEIGHED = 50
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,103 @@ def expected_noise(observed: RegionSky, model: SpectralModel, factor: float, see
         )
 
     return noise
+
+
+def calibrate(
+    regions: Regions,
+    instrument: Instrument,
+    amplitudes: Mapping[str, np.ndarray],
+    model: SpectralModel,
+    theory: pd.DataFrame,
+    spectra: Mapping,
+    pixel_weights: str,
+    fields: Mapping,
+    skies: Mapping,
+    amplitude_scatter: float,
+    **limits,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Count how often intervals of r hold the true one, r = 0 and another, on many skies.
+
+    Parameters
+    ----------
+    regions : Regions
+        All of which are analysed as one.
+    instrument : Instrument
+    amplitudes, model, theory, amplitude_scatter, limits :
+        See `calibrate_sky`.
+    spectra : mapping
+        What `Estimator.of` takes.
+    pixel_weights : str
+        Of `PIXEL_WEIGHTS`; as of a run's own spectra, but for what foregrounds leave.
+    fields : mapping
+        The settings `fields`.
+    skies : mapping
+        `realizations`, `seed`, `r` of the second half of the skies, and `mocks` of each.
+
+    Returns
+    -------
+    skies : DataFrame
+        A row per sky, see `calibrate_sky`.
+    coverage : DataFrame
+        A row per `r`, see `coverage`, with `n_unconverged` and, of skies whose spectral model is an
+        alarm though it is right, `n_model_rejected`.
+    pulls : DataFrame
+        See `pulls`.
+    """
+    nside, pixels = regions.nside, regions.pixels(COMBINED)
+    estimator = Estimator.of(pixels, nside, **spectra)
+    noise, correlated = noise_of(instrument, nside, estimator.resolution, model)
+    observed = RegionSky(
+        region=COMBINED,
+        nside=nside,
+        pixels=pixels,
+        bandpasses=instrument.bandpasses(FITTED_NODES),
+        noise=noise.of_pixels(pixels),
+        foregrounds=np.zeros((len(instrument.frequency), 2, len(pixels))),
+        cmb=np.zeros((2, len(pixels))),
+        noise_seed=skies["seed"],
+        correlated_noise=correlated,
+    )
+    level = expected_noise(observed, model, NOISE_FACTOR, skies["seed"])
+    weights = PIXEL_WEIGHTS[pixel_weights](
+        np.stack([level(number)[:, pixels] for number in range(N_WEIGHED)]),
+        pixels,
+        nside,
+        common_window(estimator.resolution, 3 * nside - 1),
+    )
+    estimator = Estimator.of(pixels, nside, **spectra, pixel_weights=weights)
+    bins = Bins.of(estimator, theory, level, skies["realizations"], skies["seed"])
+    fields = {**fields, "kinds": kinds_of(model, estimator.resolution is not None)}
+    tables, found, of_parameters = [], [], []
+    for seed, r in enumerate((0.0, skies["r"]), start=skies["seed"]):
+        of_sky = [
+            calibrate_sky(
+                number,
+                amplitudes,
+                observed,
+                model,
+                theory,
+                bins,
+                r,
+                seed,
+                fields,
+                skies["mocks"],
+                amplitude_scatter,
+                **limits,
+            )
+            for number in range(skies["realizations"])
+        ]
+        table = pd.DataFrame([row for row, _ in of_sky])
+        of_parameters += [one for _, one in of_sky]
+        tables.append(table.rename_axis("sky").reset_index().assign(r=r))
+        summary = coverage(table, r) | {
+            "n_unconverged": int((~table["converged"]).sum()),
+            "n_model_rejected": int((table["model_probability"] < UNLIKELY).sum()),
+        }
+        log.info("r = %g: %s", r, summary)
+        found.append({"estimator": estimator.name, **skies, "r": r, **summary})
+    together = pd.concat(tables, ignore_index=True)
+    return together, pd.DataFrame(found), pulls(pd.concat(of_parameters, ignore_index=True))
 
 
 def calibrate_sky(

@@ -102,27 +102,6 @@ def recover_r(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def coverage(estimates: pd.DataFrame, r: float) -> dict[str, float]:
-    """Bias of r in units of its error, and how often intervals hold the true one.
-
-    `bias` and its standard error `bias_error` are in units of the mean sigma; `coverage68` and
-    `coverage95` are fractions of skies; the `n_unusable` ones, with a bin that is not positive,
-    count as not holding it.
-    """
-    sigma = estimates[["sigma_r_minus", "sigma_r_plus"]].mean(axis=1).mean()
-    found = {
-        "sigma": sigma,
-        "scatter": estimates["r_hat"].std(ddof=1),
-        "bias": (estimates["r_hat"].mean() - r) / sigma,
-        "bias_error": estimates["r_hat"].sem() / sigma,
-        "n_unusable": int(estimates["r_hat"].isna().sum()),
-    }
-    for percent in (68, 95):
-        inside = estimates[f"r{percent}_low"].le(r) & estimates[f"r{percent}_high"].ge(r)
-        found[f"coverage{percent}"] = inside.mean()
-    return found
-
-
 def measured_spectra(estimator, ee, bb, noise, realizations, seed):
     """Spectra (realizations, n_bins) in µK² of Gaussian skies with white noise.
 
