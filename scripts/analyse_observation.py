@@ -5,8 +5,8 @@ import pandas as pd
 from patchsep.analysis.analyse import Analysis
 from patchsep.analysis.band_influence import influence_of_bands
 from patchsep.analysis.cleaning import cleaner_of
-from patchsep.analysis.foreground_fields import fit_foregrounds, read_priors
 from patchsep.analysis.mock_maps import MockMaps
+from patchsep.analysis.patch_selection import selected_patches
 from patchsep.analysis.products import (
     bandpower_table,
     covariance_table,
@@ -19,6 +19,7 @@ from patchsep.files.tables import read_table, write_table
 from patchsep.instrument.beam import common_window
 from patchsep.running.jobs import begin
 from patchsep.skies.field_skies import moment_tests
+from patchsep.skies.foreground_fields import fit_foregrounds, read_priors
 from patchsep.skies.whole_sky import observed_sky
 from patchsep.sky.regions import COMBINED
 
@@ -29,9 +30,9 @@ N_INFLUENCE = 10
 def main(snakemake):
     given, params, output = snakemake.input, snakemake.params, snakemake.output
     observation, sky = observed_sky(given, params.model)
-    clean = cleaner_of(
-        sky, read_priors(given.priors), params.configurations, params.patches, **params.fit
-    )
+    selection = given.get("selection")
+    configurations = selected_patches(read_table(selection)) if selection else {}
+    clean = cleaner_of(sky, read_priors(given.priors), configurations, params.patches, **params.fit)
     analysis = Analysis.of(
         observation,
         sky,

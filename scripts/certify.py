@@ -7,11 +7,11 @@ import pandas as pd
 from patchsep.analysis.analyse import Analysis
 from patchsep.analysis.certificate import Path, certify
 from patchsep.analysis.cleaning import cleaner_of
-from patchsep.analysis.foreground_fields import fit_foregrounds, measure_foregrounds, read_priors
 from patchsep.analysis.mock_maps import MockMaps
 from patchsep.files.maps import read_templates
 from patchsep.files.tables import read_table, write_table
 from patchsep.running.jobs import begin
+from patchsep.skies.foreground_fields import fit_foregrounds, measure_foregrounds, read_priors
 from patchsep.skies.whole_sky import observed_sky
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from patchsep.analysis.foreground_fields import fit_foregrounds, read_priors
 from patchsep.files.maps import resolution_header, write_maps
 from patchsep.running.jobs import begin
+from patchsep.skies.foreground_fields import fit_foregrounds, read_priors
 from patchsep.skies.whole_sky import observed_sky
 from patchsep.sky.regions import full_sky
 

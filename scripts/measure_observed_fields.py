@@ -1,10 +1,10 @@
 """Measure the fields of the spectral parameters of observed maps."""
 
-from patchsep.analysis.foreground_fields import measure_foregrounds, write_priors
 from patchsep.files.maps import read_templates
 from patchsep.files.tables import write_table
 from patchsep.running.jobs import begin
 from patchsep.skies.field_skies import parameter_summary
+from patchsep.skies.foreground_fields import measure_foregrounds, write_priors
 from patchsep.skies.whole_sky import observed_sky
 
 

@@ -10,11 +10,11 @@ import pytest
 from patchsep.analysis.analyse import Analysis
 from patchsep.analysis.band_influence import influence_of_bands
 from patchsep.analysis.cleaning import CleanedMaps
-from patchsep.analysis.foreground_fields import fit_foregrounds
 from patchsep.analysis.mock_maps import clean_mocks, cmb_of
 from patchsep.fields.prior import expected_prior
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.observation.observation import Observation
+from patchsep.skies.foreground_fields import fit_foregrounds
 from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.harmonics import gaussian_qu
 from patchsep.sky.regions import COMBINED

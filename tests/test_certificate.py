@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from patchsep.analysis.certificate import certificate, mock_observation, tarp_rank
-from patchsep.analysis.foreground_fields import fit_foregrounds
 from patchsep.analysis.mock_maps import clean_mocks, draw_mock_observation
 from patchsep.analysis.null_tests import BANDPOWERS, SPLITS
 from patchsep.fields.prior import expected_prior
 from patchsep.observation.observation import Observation
+from patchsep.skies.foreground_fields import fit_foregrounds
 from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 

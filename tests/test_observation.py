@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from made_up_skies import mocks
 
-from patchsep.analysis.foreground_fields import read_priors, write_priors
 from patchsep.analysis.mock_maps import MockMaps
 from patchsep.fields.prior import expected_prior
 from patchsep.files.whole import DamagedFile
@@ -14,6 +13,7 @@ from patchsep.instrument.instrument import read_instrument
 from patchsep.instrument.noise import WhiteNoise
 from patchsep.observation.observation import Observation
 from patchsep.observation.region_sky import ObservedRegion
+from patchsep.skies.foreground_fields import read_priors, write_priors
 from patchsep.skies.whole_sky import WholeSky
 from patchsep.sky.regions import Regions
 from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON

@@ -135,16 +135,6 @@ def test_the_cosmology_of_theory_may_be_given_beside_maps():
             "regions.method: dust_intensity is that of a simulated sky; use sky_cuts or "
             "planck_masks",
         ),
-        (
-            {
-                "methods.kmeans": {
-                    "strategy": "kmeans",
-                    "patches": {"cap": BINS["cap"] | {"beta_dust": [5, 10]}},
-                }
-            },
-            "methods.kmeans.patches.cap: 2 configurations, and observed maps are analysed with "
-            "one; give one number per parameter",
-        ),
     ],
 )
 def test_what_needs_a_truth_or_a_choice_is_refused_with_what_to_do(changes, said):
@@ -210,11 +200,21 @@ def test_mock_skies_are_drawn_from_the_first_method_with_fields_whatever_cleans_
     assert list(plan.mock_shards.values()) == [[0, 1], [2, 3], [4]]
     files = plan.mock_files(Wildcards(method="kmeans"))
     assert files[0] == "results/seen/observed/kmeans/mocks/realizations-00000-00001.npz"
-    configurations = plan.cleaning["configurations"]
-    assert configurations(Wildcards(method="fields")) == {}
-    (name,) = configurations(Wildcards(method="kmeans")).values()
-    assert name == plan.configurations("kmeans", "cap")[0]
     assert plan.cleaning["patches"](Wildcards(method="kmeans"))["seed"] == 3
+
+
+def test_patches_are_selected_among_all_configurations_by_other_mock_skies():
+    grid = {"cap": BINS["cap"] | {"beta_dust": [5, 10]}}
+    kmeans = {"methods.kmeans": {"strategy": "kmeans", "seed": 3, "patches": grid}}
+    plan = plan_of(loaded(kmeans | {"mocks.skies": 5, "mocks.realizations": 3}))
+    assert plan.selecting_mocks == [5, 6, 7]
+    of_fields, of_patches = (Wildcards(method=name) for name in ("fields", "kmeans"))
+    assert plan.patch_choices(of_fields) == {}
+    assert plan.patch_choices(of_patches) == {"cap": plan.configurations("kmeans", "cap")}
+    assert len(plan.configurations("kmeans", "cap")) == 2
+    selection = "results/seen/observed/kmeans/selection.csv"
+    assert plan.cleaning_files(of_patches) == plan.priors(of_patches) | {"selection": selection}
+    assert plan.cleaning_files(of_fields) == plan.priors(of_fields)
 
 
 def test_figures_of_the_other_kind_of_run_are_refused():

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.workflow
 
 NSIDE = 8
 RESULTS = "results/seen"
-METHODS = "fields", "uniform"
+METHODS = "fields", "patches"
 MOCKS = [f"realizations-{first:05d}-{first + 2:05d}" for first in (0, 3)]
 MISSED = "65GHZ"
 LATITUDE = hp.pix2ang(NSIDE, np.arange(hp.nside2npix(NSIDE)), lonlat=True)[1]
@@ -33,8 +33,14 @@ SETTINGS = {
         "split_hemispheres": True,
         "sky_cuts": {"cap": {"galactic_latitude": [20, 90]}},
     },
-    "methods": {"fields": {"strategy": "fields"}, "uniform": {"strategy": "uniform"}},
-    "mocks": {"skies": 6},
+    "methods": {
+        "fields": {"strategy": "fields"},
+        "patches": {
+            "strategy": "multiresolution",
+            "patches": {"cap": {"beta_dust": [0, 2], "temp_dust": 0, "beta_synch": 0}},
+        },
+    },
+    "mocks": {"skies": 6, "realizations": 2},
     "fields": {"samples": 2},
     "validation": {"realizations": 20, "mocks": 2},
     "fit": {"realizations_per_shard": 3},
@@ -132,6 +138,20 @@ def test_cleaned_maps_are_those_of_the_pixels_that_are_analysed(results, method)
     assert maps["ERROR_CMB_Q"][analysed].min() > 0
 
 
+def test_patches_are_those_that_are_selected_in_every_region(results):
+    selection = read_table(results / "observed/patches/selection.csv")
+    assert list(selection["region"].value_counts()) == [2, 2]
+    maps = read_maps(results / "observed/patches/cleaned.fits")
+    for region, of_region in selection.groupby("region"):
+        assert of_region["expected"].notna().any()
+        (selected,) = of_region[of_region["selected"]].to_dict("records")
+        assert selected["expected"] == of_region["expected"].min()
+        inside = LATITUDE > 20 if region == "cap_north" else LATITUDE < -20
+        n_patches = len(np.unique(maps["BETA_DUST"][inside]))
+        # The first number of a configuration is that of beta_dust.
+        assert (n_patches == 1) == selected["configuration"].startswith("0")
+
+
 def test_samples_scatter_about_the_cleaned_map_as_its_errors_say(results):
     samples = read_maps(results / "observed/fields/samples.fits")
     assert len(samples) == 2 * (2 + 3)
@@ -139,7 +159,7 @@ def test_samples_scatter_about_the_cleaned_map_as_its_errors_say(results):
     seen = cleaned["MASK"] == 1
     difference = (samples["CMB_Q_0"] - samples["CMB_Q_1"])[seen] / np.sqrt(2)
     assert 0.5 < np.std(difference) / np.sqrt(np.mean(cleaned["ERROR_CMB_Q"][seen] ** 2)) < 2
-    assert not (results / "observed/uniform/samples.fits").exists()
+    assert not (results / "observed/patches/samples.fits").exists()
 
 
 def test_the_summary_has_every_method_and_names_every_file(finished, results):
@@ -165,7 +185,7 @@ def test_a_finished_run_has_nothing_to_do(finished):
 
 def test_of_a_run_that_was_stopped_shards_that_are_missing_are_made_and_what_follows(finished):
     folder = finished[0]
-    method = folder / RESULTS / "observed/uniform"
+    method = folder / RESULTS / "observed/patches"
     lost = [method / f"mocks/{MOCKS[1]}.npz", method / "r.csv", method / "influence.csv"]
     contents = [path.read_bytes() for path in lost]
     # With what a run ends with, or Snakemake would not ask for them.
@@ -174,7 +194,7 @@ def test_of_a_run_that_was_stopped_shards_that_are_missing_are_made_and_what_fol
     jobs = planned(folder)
     assert jobs["clean_mocks"] == 1 and jobs["analyse_observation"] == 1
     assert not {"read_observation", "measure_observed_fields", "draw_regions"} & set(jobs)
-    snakemake(folder, SETTINGS, f"{RESULTS}/observed/uniform/r.csv")
+    snakemake(folder, SETTINGS, f"{RESULTS}/observed/patches/r.csv")
     assert [path.read_bytes() for path in lost] == contents
 
 

@@ -111,9 +111,42 @@ rule measure_observed_fields:
         "../../scripts/measure_observed_fields.py"
 
 
-rule clean_mocks:
+# Of patches one configuration per region is selected, by mock skies.
+rule select_observed_patches:
     input:
         unpack(PLAN.priors),
+        **OBSERVED_MAPS,
+        theory=THEORY,
+    output:
+        selection=f"{OBSERVED}/selection.csv",
+    log:
+        f"{LOGS}/select_observed_patches/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/select_observed_patches/{{method}}.tsv"
+    wildcard_constraints:
+        method=any_of(PLAN.patch_methods),
+    conda:
+        "../../envs/environment.yaml"
+    resources:
+        mem_mb=more_each_attempt(4000),
+        runtime=more_each_attempt(240),
+    params:
+        **PLAN.cleaning,
+        configurations=PLAN.patch_choices,
+        numbers=PLAN.selecting_mocks,
+        spectra=PLAN.spectra,
+        analysis=PLAN.analysis,
+        seed=SETTINGS["mocks"]["seed"],
+        code=code("select_observed_patches", *INSTRUMENT_FILES),
+    message:
+        "Selecting patches by mock skies of the observation: {wildcards.method}"
+    script:
+        "../../scripts/select_observed_patches.py"
+
+
+rule clean_mocks:
+    input:
+        unpack(PLAN.cleaning_files),
         **OBSERVED_MAPS,
         theory=THEORY,
     output:
@@ -140,7 +173,7 @@ rule clean_mocks:
 
 rule analyse_observation:
     input:
-        unpack(PLAN.priors),
+        unpack(PLAN.cleaning_files),
         **OBSERVED_MAPS,
         theory=THEORY,
         mocks=PLAN.mock_files,

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from ..analysis.analyse import Analysis
 from ..analysis.certificate import Path as AnalysisPath
 from ..analysis.cleaning import cleaner_of
-from ..analysis.foreground_fields import measure_foregrounds
+from ..analysis.patch_selection import select_patches, selected_patches
 from ..figures.maps import draw_map, shuffled
 from ..figures.selected import draw_likelihoods, draw_spectra, spectra_handles
 from ..figures.style import FULL_WIDTH, colours_of, in_words, region_title, style
@@ -30,6 +30,7 @@ from ..observation.observation import Observation
 from ..observation.region_sky import RegionSky, observe
 from ..separation.partitions import read_partitions
 from ..skies.cleaned_sky import clean_region, recovered_maps
+from ..skies.foreground_fields import measure_foregrounds
 from ..skies.whole_sky import WholeSky
 from ..sky.cmb import cmb_spectra
 from ..sky.regions import Regions, full_sky
@@ -253,7 +254,7 @@ def clean(observation: Observation, method: Mapping | None = None, **sections) -
     observation : Observation
     method : mapping, optional
         As an entry of `methods` in a configuration; without, fields. Patches have numbers for every
-        region of the observation.
+        region of the observation; of several, mock skies select one.
     sections :
         Other sections of a configuration, in its words, such as `mocks={"skies": 40}`,
         `spectra={"estimator": "pure", "apodization": 6}` or `components`.
@@ -292,8 +293,21 @@ def clean(observation: Observation, method: Mapping | None = None, **sections) -
     )
     plan = ObservedPlan(settings)
     of_fields, asked = (SimpleNamespace(method=one) for one in ("fields", list(plan.methods)[-1]))
-    cleaning = plan.cleaning
-    configurations, patches = (cleaning[key](asked) for key in ("configurations", "patches"))
+    choices, patches = plan.patch_choices(asked), plan.cleaning["patches"](asked)
+    theory = cmb_spectra(settings["cmb"]["cosmology"], 3 * observation.nside - 1)
+    analysis = {"spectra": plan.spectra, **plan.analysis}
+    seed = settings["mocks"]["seed"]
+
+    def cleaner(sky, measured):
+        selection = select_patches(
+            *(observation, sky, measured, choices, patches, theory, analysis),
+            plan.selecting_mocks,
+            seed,
+            **plan.fit,
+        )
+        selected = selected_patches(selection)
+        return cleaner_of(sky, measured.priors, selected, patches, **plan.fit)
+
     path = AnalysisPath(
         measure=partial(
             measure_foregrounds,
@@ -302,12 +316,10 @@ def clean(observation: Observation, method: Mapping | None = None, **sections) -
             seed=0,
             **plan.fit,
         ),
-        cleaner=lambda sky, measured: cleaner_of(
-            sky, measured.priors, configurations, patches, **plan.fit
-        ),
-        theory=cmb_spectra(settings["cmb"]["cosmology"], 3 * observation.nside - 1),
-        analysis={"spectra": plan.spectra, **plan.analysis},
+        cleaner=cleaner,
+        theory=theory,
+        analysis=analysis,
         n_mocks=settings["mocks"]["skies"],
     )
     sky = WholeSky(observation.regions, plan.model)
-    return path.analyse(observation, sky, settings["mocks"]["seed"])
+    return path.analyse(observation, sky, seed)

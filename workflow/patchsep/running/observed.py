@@ -22,7 +22,6 @@ OF_SIMULATED = {
     "cmb": ("seed", "r"),
     "likelihood": ("foreground_residual", "statistical", "bootstrap", "r_grid"),
     "spectra": ("modes",),
-    "mocks": ("realizations",),
 }
 # Of a run, if it does not say others: figures, mock skies, and those of a certificate's sky.
 DRAWN = ["regions", "cleaned_maps", "bandpowers", "null_tests", "influence"]
@@ -161,11 +160,17 @@ class ObservedPlan(Plan):
         per_shard = self.settings["fit"]["realizations_per_shard"]
         return realization_shards(self.settings["validation"]["realizations"], per_shard)
 
-    def _configurations(self, wildcards):
-        """The one configuration of patches in every region; of fields none."""
+    def patch_choices(self, wildcards) -> dict[str, list[str]]:
+        """Configurations of patches in every region, of which one is selected; of fields none."""
         if wildcards.method in self.field_methods:
             return {}
-        return {region: self.configurations(wildcards.method, region)[0] for region in self.regions}
+        return {region: self.configurations(wildcards.method, region) for region in self.regions}
+
+    @property
+    def selecting_mocks(self) -> list[int]:
+        """Numbers of mock skies by which patches are selected: none of the analysis itself."""
+        mocks = self.settings["mocks"]
+        return list(range(mocks["skies"], mocks["skies"] + mocks["realizations"]))
 
     def _patches(self, wildcards):
         """How the patches of a method are drawn, as `partitions.partition` has it."""
@@ -176,7 +181,6 @@ class ObservedPlan(Plan):
     def cleaning(self) -> dict:
         """Params of rules that clean maps with any method."""
         return {
-            "configurations": self._configurations,
             "patches": self._patches,
             "model": self.model_settings,
             "fit": self.fit,
@@ -202,6 +206,12 @@ class ObservedPlan(Plan):
             "priors": f"{folder}/{method}/priors.npz",
         }
 
+    def cleaning_files(self, wildcards) -> dict[str, str]:
+        """What tells how a method cleans: `priors`, and of patches the selection among them."""
+        selection = f"{self.results}/observed/{wildcards.method}/selection.csv"
+        selected = {"selection": selection} if wildcards.method in self.patch_methods else {}
+        return self.priors(wildcards) | selected
+
     def mock_files(self, wildcards) -> list[str]:
         """Cleaned mock skies of all jobs of a method."""
         folder = f"{self.results}/observed/{wildcards.method}/mocks"
@@ -212,14 +222,3 @@ class ObservedPlan(Plan):
         """Samples of the posterior of every method with fields, where they are asked for."""
         methods = self.field_methods if self.settings["fields"]["samples"] else []
         return [f"{self.results}/observed/{method}/samples.fits" for method in methods]
-
-    def choice_problems(self) -> list[str]:
-        """Grids of patches, of which there is nothing to select one with."""
-        return [
-            f"methods.{name}.patches.{self.areas[region]}: {len(several)} configurations, and "
-            "observed maps are analysed with one; give one number per parameter (a run of "
-            "simulated skies selects them)"
-            for name in self.patch_methods
-            for region in self.regions
-            if len(several := self.configurations(name, region)) > 1
-        ]

@@ -21,7 +21,6 @@ from .data_checks import (
     drawn_region_problems,
 )
 from .observed import (
-    ObservedPlan,
     is_observed,
     needed_problems,
     observed_problems,
@@ -103,8 +102,6 @@ def load_settings(config: dict, source: str, with_data: bool = True) -> dict:
     for test_set in settings["test_sets"].values():
         test_set.setdefault("r", settings["cmb"]["r"])
         test_set.setdefault("methods", list(settings["methods"]))
-    if is_observed(settings):
-        raise_problems(ObservedPlan(settings).choice_problems(), source)
     return settings
 
 

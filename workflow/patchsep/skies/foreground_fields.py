@@ -15,7 +15,7 @@ from ..fields.evidence import MeasuredFields
 from ..fields.prior import FieldPrior
 from ..files.whole import checked, whole
 from ..observation.observation import Observation
-from ..skies.whole_sky import WholeSky, measure_sky, priors_of
+from .whole_sky import WholeSky, measure_sky, priors_of
 
 
 def measure_foregrounds(
