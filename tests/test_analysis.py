@@ -192,6 +192,13 @@ def test_tables_have_every_region_and_range(analysis):
     np.testing.assert_allclose(peaks["r"], r["r_hat"][:3])
 
 
+def test_ranges_end_where_the_maps_do(analysis):
+    """3 nside, whatever is asked for; one that has no bin is left out."""
+    asked = replace(analysis, multipole_ranges=[[2, 12], [12, 3071], [30, 3071]])
+    assert asked.ranges == [(2, 12), (12, 3 * NSIDE)]
+    assert "12 to 24" in set(asked.influence()["name"])
+
+
 def test_a_sky_without_r_has_tables_that_say_so():
     """A spectrum that is below 0 together with its noise has none."""
     cleaned = observed(12, has_splits=True, excess=20.0)

@@ -148,14 +148,11 @@ class Analysis:
         return found | {COMBINED: together}
 
     @cached_property
-    def ranges(self) -> list[Sequence[float]]:
-        """Ranges of multipoles with bins that are used."""
+    def ranges(self) -> list[tuple[float, float]]:
+        """Ranges of multipoles with bins that are used, to below 3 nside at most."""
         together = self.bandpowers[COMBINED]
-        return [
-            one
-            for one in self.multipole_ranges
-            if np.any(bins_within(together, one) * together.used)
-        ]
+        within = [(low, min(high, 3 * self.nside)) for low, high in self.multipole_ranges]
+        return [one for one in within if np.any(bins_within(together, one) * together.used)]
 
     def estimate(self, region: str, **options) -> REstimate | None:
         """r of a region; see `estimate_r_of_bandpowers`."""
