@@ -10,7 +10,7 @@ from scipy import stats
 
 from patchsep.analysis.certificate import certificate, mock_observation, tarp_rank
 from patchsep.analysis.mock_maps import clean_mocks, draw_mock_observation
-from patchsep.analysis.null_tests import BANDPOWERS, SPLITS
+from patchsep.analysis.null_tests import BANDPOWERS, SPLITS, rank_probability
 from patchsep.fields.prior import expected_prior
 from patchsep.observation.observation import Observation
 from patchsep.skies.foreground_fields import fit_foregrounds
@@ -83,6 +83,7 @@ def skies_of(r, held68, held95, n_skies=10, **columns):
             "tarp_rank": (number + 0.5) / n_skies,
             SPLITS: (number + 1) / n_skies,
             BANDPOWERS: 1 / n_skies,
+            "n_mocks": 100,
         }
         | columns
     )
@@ -118,6 +119,18 @@ def test_what_is_flat_has_a_probability_that_says_so():
     assert np.isnan(table.loc[3e-3, f"{BANDPOWERS} flat"])
     without = skies_of(0.0, 7, 9).drop(columns=SPLITS)
     assert f"{SPLITS} flat" not in certificate(without)
+
+
+def test_ranks_among_few_mock_skies_are_flat_as_often_as_is_said():
+    """Of many skies against the same mock skies, whose own scatter is not held against them."""
+    rng, found = np.random.default_rng(6), []
+    for _ in range(200):
+        mocks = rng.standard_normal(50)
+        ranks = [rank_probability(one, mocks) for one in rng.standard_normal(400)]
+        skies = skies_of(0.0, 7, 9, n_skies=400, n_mocks=50).assign(**{SPLITS: ranks})
+        found.append(certificate(skies)[f"{SPLITS} flat"].item())
+    assert np.mean(np.array(found) < 0.05) == pytest.approx(0.05, abs=0.05)
+    assert np.mean(np.array(found) < 0.5) == pytest.approx(0.5, abs=0.15)
 
 
 # Mock observations
