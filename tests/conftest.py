@@ -10,7 +10,9 @@ import pytest
 import yaml
 from astropy.modeling.physical_models import BlackBody
 from filelock import FileLock
+from observed_skies import Observation, splits_of
 from refusals import MASKS
+from spoilt_maps import NSIDE
 from workflows import TABLE, new_folder, scan, snakemake, tiny
 
 from patchsep.instrument.bandpass import Bandpasses
@@ -25,7 +27,14 @@ ROOT = Path(__file__).parents[1]
 
 
 # The longest first, for tests run side by side, file by file.
-LONGEST = ["test_workflow", "test_slurm", "test_reruns", "test_faults", "test_fit"]
+LONGEST = [
+    "test_workflow",
+    "test_slurm",
+    "test_reruns",
+    "test_faults",
+    "test_fit",
+    "test_equal_fits",
+]
 
 
 def pytest_collection_modifyitems(items):
@@ -221,6 +230,23 @@ def few_pixels(dense):
         )
 
     return few_pixels
+
+
+@pytest.fixture(scope="session")
+def splits(litebird):
+    """Two splits of maps with nothing wrong in them."""
+    return splits_of(litebird, NSIDE)
+
+
+@pytest.fixture(scope="session")
+def unspoilt(tmp_path_factory, litebird, splits):
+    return Observation.written(tmp_path_factory.mktemp("maps"), litebird, splits.mean(axis=0))
+
+
+@pytest.fixture
+def observation(tmp_path, unspoilt):
+    """Files of the mean of `splits`, for a test to spoil."""
+    return unspoilt.copied(tmp_path / "maps")
 
 
 @pytest.fixture(scope="session")

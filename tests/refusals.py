@@ -8,6 +8,7 @@ from workflows import ROOT, with_changes
 
 from patchsep.running.schema import SettingsError
 from patchsep.running.settings import load_settings
+from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
 
 SOURCE = "my_config.yaml"
 JARGON = (
@@ -24,6 +25,11 @@ JARGON = (
 
 # Multiresolution at the default run's nside is too fine for coarser maps.
 UNIFORM = {"methods": {"uniform": {"strategy": "uniform"}}, "figures.drawn": []}
+
+RINGS, PARAMETERS = ("hi", "mid", "low"), DUST_AND_SYNCHROTRON.names
+BINS = dict.fromkeys(RINGS, dict.fromkeys(PARAMETERS, 10))
+FIELDS = {"strategy": "fields"}
+TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BINS}
 
 
 MASK_NSIDE = 32

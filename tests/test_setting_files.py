@@ -1,17 +1,68 @@
-"""Files that settings are in, and files that they name: instruments and published numbers."""
+"""Files that settings are in, and files that they name: paths, instruments, published numbers."""
 
 import json
+import shutil
 import subprocess
 import sys
 
+import healpy as hp
+import numpy as np
 import pytest
 import yaml
-from refusals import SOURCE, problems_of
+from refusals import SOURCE, TEMPLATE, config_with, problems_of
 from workflows import ROOT
 
 from patchsep.running.schema import SettingsError, read_yaml
+from patchsep.running.settings import load_settings
 
 pytestmark = pytest.mark.usefixtures("repository")
+
+# Paths
+
+# Of the default model.
+SPECTRA = {"dust": "modified_black_body", "synch": "power_law"}
+
+
+@pytest.mark.parametrize("home", ["~", "${MY_DATA}", "$MY_DATA"])
+def test_every_path_may_have_variables_and_a_home(tmp_path, monkeypatch, home):
+    """Every key that the schema says is a path: there is no other way to read a file."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MY_DATA", str(tmp_path))
+    shutil.copy(ROOT / "config/instruments/pico.yaml", tmp_path / "pico.yaml")
+    shutil.copy(ROOT / "config/published/arxiv_2604.08463.yaml", tmp_path / "published.yaml")
+    pixels = np.arange(hp.nside2npix(32))
+    masks = {f"GAL0{percent}": pixels < percent * 100 for percent in (20, 40, 60)}
+    np.savez(tmp_path / "masks.npz", **masks)
+    np.savez(tmp_path / "beta.npz", BETA_DUST=1.5 + 0 * pixels)
+    (tmp_path / "dust.txt").write_text("10 1\n500 900\n")
+    tabulated = {"spectrum": "tabulated", "file": f"{home}/dust.txt"}
+    components = {name: {"spectrum": of} for name, of in SPECTRA.items()}
+    template = TEMPLATE | {"maps": {"beta_dust": f"{home}/beta.npz"}}
+    regions = {"method": "planck_masks", "mask_file": ["no.npz", f"{home}/masks.npz"]}
+    changes = {
+        "instrument": f"{home}/pico.yaml",
+        "components": components | {"known": tabulated},
+        "published": f"{home}/published.yaml",
+        "regions": regions,
+        "methods.t": template,
+    }
+    settings = load_settings(config_with(changes), SOURCE)
+    assert settings["instrument"] == [f"{tmp_path}/pico.yaml"]
+    assert settings["components"]["known"]["table"] == [[10.0, 500.0], [1.0, 900.0]]
+    assert settings["published"] == f"{tmp_path}/published.yaml"
+    assert settings["regions"]["mask_file"] == ["no.npz", f"{tmp_path}/masks.npz"]
+    assert settings["methods"]["t"]["maps"] == {"beta_dust": f"{tmp_path}/beta.npz"}
+    missing = {
+        "instrument": f"{home}/none",
+        "components": components | {"known": tabulated | {"file": f"{home}/none"}},
+        "published": f"{home}/none",
+        "regions": regions | {"mask_file": f"{home}/none"},
+        "methods.t": template | {"maps": {"beta_dust": f"{home}/none"}},
+    }
+    for key, value in missing.items():
+        (line,) = problems_of(changes | {key: value})
+        assert f"{tmp_path}/none" in line
+
 
 # Instruments
 

@@ -1,27 +1,18 @@
 """Settings are checked as a whole, and what is wrong is said in the user's words."""
 
-import shutil
 import subprocess
 import sys
 from copy import deepcopy
 from importlib.util import find_spec
 
-import healpy as hp
-import numpy as np
 import pytest
-from refusals import SOURCE, config_with, problems_of
+from refusals import BINS, FIELDS, PARAMETERS, RINGS, SOURCE, TEMPLATE, config_with, problems_of
 from workflows import REMOVED, ROOT
 
 from patchsep.running.schema import SettingsError
 from patchsep.running.settings import load_settings
-from patchsep.sky.spectral_model import DUST_AND_SYNCHROTRON
-
-RINGS, PARAMETERS = ("hi", "mid", "low"), DUST_AND_SYNCHROTRON.names
 
 pytestmark = pytest.mark.usefixtures("repository")
-BINS = dict.fromkeys(RINGS, dict.fromkeys(PARAMETERS, 10))
-FIELDS = {"strategy": "fields"}
-TEMPLATE = {"strategy": "template", "maps": {"beta_dust": "true"}, "patches": BINS}
 
 
 @pytest.mark.parametrize(
@@ -221,115 +212,6 @@ def test_all_problems_are_listed_at_once_one_line_each():
     assert [line.split(": ")[1] for line in lines] == ["cmb.r", "noise.seeds", "nside"]
 
 
-# Of the default model.
-SPECTRA = {"dust": "modified_black_body", "synch": "power_law"}
-
-
-@pytest.mark.parametrize("home", ["~", "${MY_DATA}", "$MY_DATA"])
-def test_every_path_may_have_variables_and_a_home(tmp_path, monkeypatch, home):
-    """Every key that the schema says is a path: there is no other way to read a file."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("MY_DATA", str(tmp_path))
-    shutil.copy(ROOT / "config/instruments/pico.yaml", tmp_path / "pico.yaml")
-    shutil.copy(ROOT / "config/published/arxiv_2604.08463.yaml", tmp_path / "published.yaml")
-    pixels = np.arange(hp.nside2npix(32))
-    masks = {f"GAL0{percent}": pixels < percent * 100 for percent in (20, 40, 60)}
-    np.savez(tmp_path / "masks.npz", **masks)
-    np.savez(tmp_path / "beta.npz", BETA_DUST=1.5 + 0 * pixels)
-    (tmp_path / "dust.txt").write_text("10 1\n500 900\n")
-    tabulated = {"spectrum": "tabulated", "file": f"{home}/dust.txt"}
-    components = {name: {"spectrum": of} for name, of in SPECTRA.items()}
-    template = TEMPLATE | {"maps": {"beta_dust": f"{home}/beta.npz"}}
-    regions = {"method": "planck_masks", "mask_file": ["no.npz", f"{home}/masks.npz"]}
-    changes = {
-        "instrument": f"{home}/pico.yaml",
-        "components": components | {"known": tabulated},
-        "published": f"{home}/published.yaml",
-        "regions": regions,
-        "methods.t": template,
-    }
-    settings = load_settings(config_with(changes), SOURCE)
-    assert settings["instrument"] == [f"{tmp_path}/pico.yaml"]
-    assert settings["components"]["known"]["table"] == [[10.0, 500.0], [1.0, 900.0]]
-    assert settings["published"] == f"{tmp_path}/published.yaml"
-    assert settings["regions"]["mask_file"] == ["no.npz", f"{tmp_path}/masks.npz"]
-    assert settings["methods"]["t"]["maps"] == {"beta_dust": f"{tmp_path}/beta.npz"}
-    missing = {
-        "instrument": f"{home}/none",
-        "components": components | {"known": tabulated | {"file": f"{home}/none"}},
-        "published": f"{home}/none",
-        "regions": regions | {"mask_file": f"{home}/none"},
-        "methods.t": template | {"maps": {"beta_dust": f"{home}/none"}},
-    }
-    for key, value in missing.items():
-        (line,) = problems_of(changes | {key: value})
-        assert f"{tmp_path}/none" in line
-
-
-@pytest.mark.parametrize("method", [FIELDS, TEMPLATE], ids=["fields", "template"])
-def test_true_stands_for_the_skys_own_map_quoted_or_not(method):
-    quoted, plain = (
-        load_settings(config_with({"methods.t": method | {"maps": {"temp_dust": true}}}), SOURCE)
-        for true in ("true", True)
-    )
-    assert quoted == plain
-    assert plain["methods"]["t"]["maps"] == {"temp_dust": "true"}
-
-
-@pytest.mark.parametrize("value", [False, 1, None, ["beta.fits"]])
-def test_a_template_is_a_path_or_true(value):
-    (line,) = problems_of({"methods.t": TEMPLATE | {"maps": {"temp_dust": value}}})
-    assert line == (
-        f"{SOURCE}: methods.t.maps.temp_dust: {value!r} does not fit here. Needed is the path of "
-        "a HEALPix map of the parameter, or true."
-    )
-
-
-@pytest.mark.parametrize("method", [FIELDS | {"maps": {"temp_dust": "true"}}, TEMPLATE])
-def test_figures_of_fields_and_templates_need_a_method_of_theirs(method):
-    of_temperature = method | {"maps": {"temp_dust": "true"}}
-    settings = config_with({"methods.t": of_temperature, "figures": {"drawn": ["template_errors"]}})
-    load_settings(settings, SOURCE)
-    changes = {"methods.fields": REMOVED, "figures": {"drawn": ["parameter_spectra"]}}
-    (line,) = problems_of(changes)
-    assert "parameter_spectra needs a method of strategy fields; add one" in line
-
-
-def test_all_that_is_wrong_with_a_method_of_fields_is_said_at_once():
-    method = FIELDS | {
-        "patches": BINS,
-        "parameters": {"temp_dust": "patches", "beta_synch": "value"},
-        "n_patches": {"beta_dust": 3},
-        "maps": {"beta_synch": "true"},
-    }
-    keys = [line.split(": ")[1] for line in problems_of({"methods.f": method})]
-    assert keys == [
-        f"methods.f.{key}"
-        for key in ("patches", "n_patches.temp_dust", "n_patches.beta_dust", "maps.beta_synch")
-    ]
-
-
-def test_a_method_of_fields_needs_nothing_but_its_strategy():
-    settings = load_settings(config_with({"methods.f": FIELDS}), SOURCE)
-    assert settings["methods"]["f"]["maps"] == {}
-    kinds = {"temp_dust": "patches", "beta_synch": "value"}
-    full = FIELDS | {"parameters": kinds, "n_patches": {"temp_dust": 5}}
-    settings = load_settings(config_with({"methods.f": full}), SOURCE)
-    assert settings["methods"]["f"]["parameters"] == kinds
-    defaults = settings["fields"]
-    assert defaults["mean"]["temp_dust"] == 22.1
-    assert (defaults["lmax"], defaults["samples"], defaults["remainder"]) == (31, 0, 10.0)
-
-
-def test_patches_that_follow_the_observed_sky_have_no_mocks():
-    changes = {
-        "likelihood.foreground_residual": ["neglected", "marginalised"],
-        "methods.t": {"strategy": "true_parameters", "patches": BINS},
-    }
-    (line,) = problems_of(changes)
-    assert "patches of methods.t follow the observed sky" in line
-
-
 def test_noise_of_mocks_is_not_that_of_test_skies():
     lines = problems_of({"selection.criteria": ["mocks"], "mocks.seed": 22})
     assert [line.split(": ", 1)[1] for line in lines] == [
@@ -365,9 +247,6 @@ def test_an_empty_configuration_is_refused_with_every_key_that_it_needs():
     assert str(caught.value).splitlines() == lines
 
 
-# What comes back
-
-
 @pytest.mark.skipif(find_spec("furax_cs") is not None, reason="furax-cs is installed")
 def test_an_optimizer_to_compare_with_has_to_be_installed():
     limits = {"n_realizations": 1, "max_iterations": 10}
@@ -376,80 +255,7 @@ def test_an_optimizer_to_compare_with_has_to_be_installed():
     assert "pip install -r envs/peers.txt" in problem
 
 
-@pytest.fixture
-def broom(monkeypatch):
-    """BROOM seems to be there, or not."""
-
-    def pretend(is_there):
-        def find(name):
-            return is_there if name == "broom" else find_spec(name)
-
-        monkeypatch.setattr("patchsep.running.checks.find_spec", find)
-
-    return pretend
-
-
-def test_an_ilc_needs_broom(broom):
-    broom(False)
-    (line,) = problems_of({"methods.blind": {"strategy": "mc_nilc"}})
-    assert line == (
-        f"{SOURCE}: methods.blind.strategy: mc_nilc needs BROOM, which is not installed; run "
-        "pip install -r envs/peers.txt, or remove this method"
-    )
-    broom(True)
-    settings = load_settings(config_with({"methods.blind": {"strategy": "mc_nilc"}}), SOURCE)
-    assert settings["methods"]["blind"]["strategy"] == "mc_nilc"
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("patches", BINS),
-        ("maps", {"beta_dust": "true"}),
-        ("errors", {"beta_dust": 0.1}),
-        ("smoothing", 5.0),
-        ("coherence", 5.0),
-        ("parameters", {"beta_dust": "value"}),
-        ("n_patches", {"beta_dust": 4}),
-        ("n_draws", 2),
-        ("independent_patches", True),
-        ("seed", 4),
-        ("grid", "axes"),
-    ],
-)
-def test_an_ilc_has_no_other_key(broom, key, value):
-    broom(True)
-    (line,) = problems_of({"methods.blind": {"strategy": "nilc", key: value}})
-    assert line == (
-        f"{SOURCE}: methods.blind.{key}: not for nilc, which fits no spectral parameters; "
-        "remove this key"
-    )
-
-
-def test_moments_need_a_band_each(broom, instrument):
-    broom(True)
-    path = instrument(**{key: [40, 60, 100, 140, 200] for key in ("frequency", "depth_p", "beam")})
-    methods = {f"methods.{name}": {"strategy": name} for name in ("nilc", "moment_ilc")}
-    (line,) = problems_of(methods | {"instrument": path})
-    assert line == (
-        f"{SOURCE}: methods.moment_ilc.strategy: moment_ilc needs 6 bands or more, and {path} has "
-        "5; remove this method, or use another instrument"
-    )
-
-
-def test_no_method_and_no_figure_has_spectral_parameters_of_an_ilc(broom):
-    broom(True)
-    blind = {"methods.blind": {"strategy": "nilc"}}
-    binned = {"strategy": "recovered_parameters", "patches": BINS, "recovered_by": "blind"}
-    (line,) = problems_of(blind | {"methods.binned": binned})
-    assert "methods.binned.recovered_by: 'blind' is no method that it can follow" in line
-    lines = problems_of(
-        blind | {"figures.methods": {"parameters": ["blind"], "patches": ["blind", "kmeans"]}}
-    )
-    assert [line.split(": ", 1)[1] for line in lines] == [
-        "figures.methods.parameters: blind has no parameters; remove it",
-        "figures.methods.patches: blind has no patches; remove it",
-    ]
+# What comes back
 
 
 def test_defaults_are_filled_in_all_the_way_down():
@@ -474,20 +280,6 @@ def test_defaults_are_filled_in_all_the_way_down():
     assert settings["benchmark"]["region"] == "low"
     halves = load_settings(config_with({"regions.split_hemispheres": True}), SOURCE)
     assert halves["benchmark"]["region"] == "low_south"
-
-
-def test_every_method_has_scans_with_a_list_of_values_per_ring_and_parameter():
-    values = {"beta_dust": [500, 1500], "temp_dust": 200, "beta_synch": 50}
-    complete = {"beta_dust": [500, 1500], "temp_dust": [200], "beta_synch": [50]}
-    config = config_with(
-        {"methods.kmeans.patches.hi": values, "methods.kmeans.patches.mid": [values, values]}
-    )
-    methods = load_settings(config, SOURCE)["methods"]
-    assert methods["kmeans"]["patches"]["hi"] == [complete]
-    assert methods["kmeans"]["patches"]["mid"] == [complete, complete]
-    assert methods["uniform"]["patches"] == {
-        ring: [{parameter: [1] for parameter in PARAMETERS}] for ring in RINGS
-    }
 
 
 def test_the_configuration_that_is_passed_in_stays_as_it_is():
