@@ -1,10 +1,12 @@
 """Configurations of observed maps: what is asked of them, what is refused, and what is planned."""
 
+import re
 from copy import deepcopy
 
 import pytest
+import yaml
 from refusals import JARGON, SOURCE
-from workflows import REMOVED, tiny, with_changes
+from workflows import REMOVED, ROOT, tiny, with_changes
 
 from patchsep.figures.registry import figure_files, figure_problems
 from patchsep.instrument.instrument import read_instrument
@@ -215,6 +217,17 @@ def test_patches_are_selected_among_all_configurations_by_other_mock_skies():
     selection = "results/seen/observed/kmeans/selection.csv"
     assert plan.cleaning_files(of_patches) == plan.priors(of_patches) | {"selection": selection}
     assert plan.cleaning_files(of_fields) == plan.priors(of_fields)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/observed-analysis.md"])
+def test_configurations_of_the_pages_are_such(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    config = yaml.safe_load(shown)
+    config["instrument"] = "tests/seven_bands.yaml"
+    plan = plan_of(load_settings(config, page, with_data=False))
+    assert plan.is_observed and plan.field_methods == ["fields"]
+    assert "splits" in plan.observed_maps
 
 
 def test_figures_of_the_other_kind_of_run_are_refused():
