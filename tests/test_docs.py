@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -42,6 +43,12 @@ def test_links_lead_somewhere(page):
         assert path.exists(), path
         if anchor:
             assert anchor in anchors_of(path), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_is_shown_as_yaml_is(page):
+    for shown in re.findall(r"^ *```yaml\n(.*?)```", text_of(page), re.DOTALL | re.MULTILINE):
+        assert isinstance(yaml.safe_load(shown), dict)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -3,6 +3,8 @@
 import re
 from copy import deepcopy
 
+import healpy as hp
+import numpy as np
 import pytest
 import yaml
 from refusals import JARGON, SOURCE
@@ -220,10 +222,13 @@ def test_patches_are_selected_among_all_configurations_by_other_mock_skies():
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/observed-analysis.md"])
-def test_configurations_of_the_pages_are_such(page):
+def test_configurations_of_the_pages_are_such(page, tmp_path):
     text = (ROOT / page).read_text(encoding="utf-8")
     (shown,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
     config = yaml.safe_load(shown)
+    footprint = tmp_path / "footprint.fits"
+    hp.write_map(footprint, np.ones(12), dtype=np.float32)
+    config["regions"]["sky_cuts"]["north"]["mask"]["file"] = str(footprint)
     config["instrument"] = "tests/seven_bands.yaml"
     plan = plan_of(load_settings(config, page, with_data=False))
     assert plan.is_observed and plan.field_methods == ["fields"]
