@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from workflows import ROOT
 
 from patchsep.figures import observed
@@ -188,7 +189,8 @@ def certified(r, held, n_skies=20):
     low = np.where(number < held, r - 1e-3, r + 1e-3)
     ends = {"r68_low": low, "r68_high": r + 2e-3, "r95_low": low, "r95_high": r + 2e-3}
     flat = (number + 0.5) / n_skies
-    return pd.DataFrame({"r": r, "tarp_rank": flat, "one test": flat**2, **ends})
+    tests = {"tarp_rank": flat, "one test": flat**2, "n_mocks": 5}
+    return pd.DataFrame({"r": r, **tests, **ends})
 
 
 def test_coverage_is_told_by_r_and_tests_are_those_of_r_0():
@@ -204,6 +206,12 @@ def test_coverage_is_told_by_r_and_tests_are_those_of_r_0():
     assert len(curves) == 2
     for curve in curves:
         np.testing.assert_allclose(curve.get_ydata()[1:-1], curve.get_xdata()[1:-1] + 0.025)
+    # Tests are ranks among five mock skies, which scatter as much as four independent ones.
+    for axis, number in ((middle, 20), (right, 4)):
+        ends = axis.collections[0].get_paths()[0].vertices
+        at_half = ends[np.isclose(ends[:, 0], 0.5), 1]
+        expected = np.divide(stats.binom.interval(0.95, number, 0.5), number)
+        np.testing.assert_allclose([at_half.min(), at_half.max()], expected)
     (_, tested) = right.lines
     np.testing.assert_array_equal(tested.get_xdata()[1:-1], of_0["one test"])
     labels = [text.get_text() for text in figure.legends[0].get_texts()]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..fields.evidence import MeasuredFields
-from ..inference.coverage import coverage
+from ..inference.coverage import coverage, n_effective
 from ..lazy import stats
 from ..observation.observation import Observation
 from ..skies.field_skies import mock_parameters_of_fields
@@ -200,7 +200,7 @@ def certificate(skies: pd.DataFrame) -> pd.DataFrame:
             "tarp_flat": stats.kstest(own["tarp_rank"], "uniform").pvalue,
         }
         row |= {
-            f"{test} flat": _flat_among_mocks(own[test], own["n_mocks"].iloc[0])
+            f"{test} flat": _flat_among_mocks(own, test)
             for test in ([SPLITS, BANDPOWERS] if r == 0 else [SPLITS])
             if test in own
         }
@@ -208,10 +208,6 @@ def certificate(skies: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _flat_among_mocks(ranks, n_mocks):
-    """The probability that ranks among the same few mock skies are those of skies like them.
-
-    It is that of two samples: a few mock skies scatter as others do (Smirnov 1939).
-    """
-    statistic = stats.kstest(ranks, "uniform").statistic
-    return stats.kstwo.sf(statistic, round(len(ranks) * n_mocks / (len(ranks) + n_mocks)))
+def _flat_among_mocks(skies, test):
+    """The probability that those of a null test, ranks among mock skies, are uniform."""
+    return stats.kstwo.sf(stats.kstest(skies[test], "uniform").statistic, n_effective(skies))

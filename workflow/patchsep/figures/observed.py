@@ -1,7 +1,4 @@
-"""Figures of observed maps: cleaned maps, bandpowers with r, null tests, what drives r, coverage.
-
-The tables are those that the analysis of one method writes; nothing of the truth is known.
-"""
+"""Figures of observed maps: cleaned maps, bandpowers with r, null tests, what drives r, coverage."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ import pandas as pd
 
 from ..files.maps import read_maps
 from ..files.tables import read_table
+from ..inference.coverage import n_effective
 from ..lazy import lines, shapes, stats
 from ..lazy import pyplot as plt
 from ..sky.regions import COMBINED
@@ -276,8 +274,8 @@ def plot_coverage(data: pd.DataFrame, _) -> plt.Figure:
     """How often intervals hold r, and ranks and null tests, of rows of `certificate.certify`."""
     size, numbers = (FULL_WIDTH, 0.4 * FULL_WIDTH), data.groupby("r").size()
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=size, layout="constrained")
-    for axis in (middle, right):
-        _draw_expected(axis, numbers.min(), 1)
+    for axis, number in ((middle, numbers.min()), (right, n_effective(data[data["r"] == 0]))):
+        _draw_expected(axis, number, 1)
         axis.set(xlim=(0, 1), ylim=(0, 1))
     left.hlines(np.divide(CONTENTS, 100), -0.5, 1.5, color="0.4", lw=0.8, ls="--")
     for number, (r, colour) in enumerate(colours_of(list(numbers.index)).items()):

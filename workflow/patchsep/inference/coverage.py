@@ -36,3 +36,17 @@ def coverage(estimates: pd.DataFrame, r: float) -> dict[str, float]:
         found[f"coverage{percent}"] = held
         found[f"coverage{percent}_error"] = np.sqrt(held * (1 - held) / len(estimates))
     return found
+
+
+def n_effective(skies: pd.DataFrame) -> int:
+    """How many independent ranks scatter as those of skies among the same few mock skies do.
+
+    It is that of two samples, as these few scatter as the skies do (Smirnov 1939).
+
+    Parameters
+    ----------
+    skies : DataFrame
+        Rows of one r, of which `n_mocks` is the number of mock skies.
+    """
+    n_skies, n_mocks = len(skies), skies["n_mocks"].iloc[0]
+    return round(n_skies * n_mocks / (n_skies + n_mocks))
