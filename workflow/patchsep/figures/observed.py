@@ -1,4 +1,4 @@
-"""Figures of observed maps: cleaned maps, bandpowers with r, null tests, what drives r, coverage."""
+"""Figures of observed maps: cleaned maps, bandpowers, r, null tests, what drives r, coverage."""
 
 from __future__ import annotations
 
