@@ -66,7 +66,9 @@ class Sky:
         rng = np.random.default_rng([seed, 0])
         return np.stack(
             [
-                prior.draw(0.3 * prior.offset * rng.standard_normal(), self.pixels, NSIDE, rng)
+                prior.draw(
+                    prior.mean + 0.3 * prior.offset * rng.standard_normal(), self.pixels, NSIDE, rng
+                )
                 for prior in self.priors()
             ]
         )
@@ -260,7 +262,7 @@ def test_maps_are_drawn_with_the_scatter_of_the_prior():
     literature = {"mean": 20.0, "mean_error": 3.0, "scatter": 1.5, "slope": -1.0}
     prior = expected_prior("field", 8, literature, 10).scaled(2.0)
     everywhere = np.arange(hp.nside2npix(8))
-    maps = [prior.draw(1.0, everywhere, 8, np.random.default_rng(number)) for number in range(200)]
+    maps = [prior.draw(21.0, everywhere, 8, np.random.default_rng(n)) for n in range(200)]
     assert prior.scatter == pytest.approx(3.0)
     # A map has some 100 modes.
     assert np.std(maps) == pytest.approx(3.0, rel=0.05)
