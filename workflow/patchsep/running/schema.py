@@ -74,7 +74,11 @@ def suggest(name, known) -> str:
     """The known name that was meant, or all there are."""
     by_lower = {str(item).lower(): str(item) for item in known}
     close = get_close_matches(str(name).lower(), by_lower, n=1)
-    return f"did you mean {by_lower[close[0]]}?" if close else f"known are {', '.join(known)}"
+    return (
+        f"did you mean {by_lower[close[0]]}?"
+        if close
+        else f"known are {', '.join(map(str, known))}"
+    )
 
 
 def as_list(values):
