@@ -66,7 +66,7 @@ rule clean_sky_with_fields:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=more_each_attempt(4000),
+        mem_mb=memory_of_maps(4000),
         runtime=more_each_attempt(60),
     params:
         fields=PLAN.field_options,

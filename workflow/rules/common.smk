@@ -247,6 +247,11 @@ def more_each_attempt(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
+def memory_of_maps(megabytes):
+    """So much up to nside 128, in proportion to the number of pixels beyond, and more each attempt."""
+    return more_each_attempt(round(megabytes * max(1, (SETTINGS["nside"] / 128) ** 2)))
+
+
 def fit_memory(wildcards, attempt):
     """MB that fits may use at once: a resource, for it does not change results."""
     return int(1000 * SETTINGS["fit"]["memory"]) // attempt

@@ -31,7 +31,7 @@ rule read_observation:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=more_each_attempt(4000),
+        mem_mb=memory_of_maps(4000),
         runtime=more_each_attempt(60),
     params:
         observation=SETTINGS["observation"],
@@ -97,7 +97,7 @@ rule measure_observed_fields:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=more_each_attempt(4000),
+        mem_mb=memory_of_maps(4000),
         runtime=more_each_attempt(120),
     params:
         fields=PLAN.field_options,
@@ -128,7 +128,7 @@ rule select_observed_patches:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=more_each_attempt(4000),
+        mem_mb=memory_of_maps(4000),
         runtime=more_each_attempt(240),
     params:
         **PLAN.cleaning,
@@ -158,7 +158,7 @@ rule clean_mocks:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=more_each_attempt(4000),
+        mem_mb=memory_of_maps(4000),
         runtime=more_each_attempt(120),
     params:
         **PLAN.cleaning,
@@ -196,7 +196,7 @@ rule analyse_observation:
         "../../envs/environment.yaml"
     threads: 2
     resources:
-        mem_mb=more_each_attempt(8000),
+        mem_mb=memory_of_maps(8000),
         runtime=more_each_attempt(120),
     params:
         **PLAN.cleaning,
@@ -230,7 +230,7 @@ rule draw_samples:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=more_each_attempt(4000),
+        mem_mb=memory_of_maps(4000),
         runtime=more_each_attempt(120),
     params:
         samples=SETTINGS["fields"]["samples"],
@@ -290,7 +290,7 @@ rule certify_mocks:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=more_each_attempt(4000),
+        mem_mb=memory_of_maps(4000),
         runtime=more_each_attempt(240),
     params:
         numbers=lambda wildcards: PLAN.certificate_shards[wildcards.realizations],
