@@ -4,9 +4,8 @@ import pandas as pd
 
 from patchsep.analysis.analyse import Analysis
 from patchsep.analysis.band_influence import influence_of_bands
-from patchsep.analysis.cleaning import cleaner_of
 from patchsep.analysis.mock_maps import MockMaps
-from patchsep.analysis.patch_selection import selected_patches
+from patchsep.analysis.patch_selection import read_cleaner
 from patchsep.analysis.products import (
     bandpower_table,
     covariance_table,
@@ -30,9 +29,7 @@ N_INFLUENCE = 10
 def main(snakemake):
     given, params, output = snakemake.input, snakemake.params, snakemake.output
     observation, sky = observed_sky(given, params.model)
-    selection = given.get("selection")
-    configurations = selected_patches(read_table(selection)) if selection else {}
-    clean = cleaner_of(sky, read_priors(given.priors), configurations, params.patches, **params.fit)
+    clean = read_cleaner(given, sky, params.patches, **params.fit)
     analysis = Analysis.of(
         observation,
         sky,

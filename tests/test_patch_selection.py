@@ -38,7 +38,8 @@ def asked(monkeypatch):
         }
         converged = np.array([True, "many" not in clean.values()])
         return SimpleNamespace(
-            bandpowers=bandpowers,
+            parts=bandpowers,
+            bandpowers_of=lambda part: part,
             amplitude_scatter=0.5,
             mocks=SimpleNamespace(converged=converged),
         )

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from ..fields.evidence import MeasuredFields
+from ..files.tables import read_table
 from ..inference.r_likelihood import bias_and_width
 from ..observation.observation import Observation
+from ..skies.foreground_fields import read_priors
 from ..skies.whole_sky import WholeSky
 from .analyse import Analysis
-from .cleaning import cleaner_of
+from .cleaning import Cleaner, cleaner_of
 from .mock_maps import clean_mocks
 from .tensor_ratio import estimate_r_of_bandpowers
 
@@ -91,7 +93,7 @@ def select_patches(
 
 def _expected(tried, region):
     """The last four columns of a region's row."""
-    bandpowers = tried.bandpowers[region]
+    bandpowers = tried.bandpowers_of(tried.parts[region])
     mean = bandpowers.mocks.mean(axis=0)
     estimate = estimate_r_of_bandpowers(bandpowers, tried.amplitude_scatter, mean)
     unconverged = int((~tried.mocks.converged).sum())
@@ -110,6 +112,16 @@ def _best(region, rows):
             "patches; use wider bins, a larger region or more mocks.realizations"
         )
     return rows["expected"].idxmin()
+
+
+def read_cleaner(files: Mapping, sky: WholeSky, patches: Mapping, **limits) -> Cleaner:
+    """The way of a method whose `priors` and, of patches, `selection` are in files.
+
+    For the other parameters see `cleaning.cleaner_of`.
+    """
+    selection = files.get("selection")
+    configurations = selected_patches(read_table(selection)) if selection else {}
+    return cleaner_of(sky, read_priors(files["priors"]), configurations, patches, **limits)
 
 
 def selected_patches(table: pd.DataFrame) -> dict[str, str]:

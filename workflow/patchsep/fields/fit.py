@@ -131,9 +131,9 @@ def fit_fields(
     """
     device()
     larger = larger or LargerPixels(basis.pixels, basis.nside, basis.nside)
-    bands = Bands.of(bandpasses, noise, model)
-    _check(data, basis, larger, bandpasses, noise, model)
     means = Means.of(larger, bandpasses, noise, model)
+    bands = means.bands if larger.is_same else Bands.of(bandpasses, noise, model)
+    _check(data, basis, larger, bandpasses, noise, model)
     limits = {"max_iterations": max_iterations, "tolerance": tolerance}
 
     def fit(one):
