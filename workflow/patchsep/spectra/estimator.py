@@ -23,6 +23,8 @@ from ..sky.harmonics import analyze, gaussian_qu, n_cores, synthesize
 FEWEST_MODES = 5.0
 # Bins with a multipole of which beams and filters leave less of the power are not used.
 LEAST_POWER = 0.1
+# Distances to an edge are those between pixels of this nside at least.
+EDGE_NSIDE = 256
 ESTIMATORS = ("pseudo", "decoupled", "pure")
 ELL_MIN = 2
 
@@ -46,14 +48,17 @@ def apodize(mask: np.ndarray, width: float) -> np.ndarray:
     -------
     array (n_pixels,)
         x - sin(2 π x) / 2 π of x² = (1 - cos θ) / (1 - cos width), θ being the distance to the
-        nearest masked pixel (Grain, Tristram & Stompor 2009, eq. 36).
+        edge (Grain, Tristram & Stompor 2009, eq. 36), averaged over every pixel. To the centre of a
+        masked pixel it would begin with a step, of which E modes leak into B: at nside 32 and 10
+        degrees 30 times as much as there is of lensing at multipoles below 8.
     """
     if width == 0 or mask.all():
         return mask.astype(float)
-    width = np.radians(width)
-    distance = hp.dist2holes(~mask, maxdist=1.1 * width)
+    width, nside = np.radians(width), hp.npix2nside(len(mask))
+    fine = hp.ud_grade(mask.astype(float), max(nside, EDGE_NSIDE)) > 0
+    distance = hp.dist2holes(~fine, maxdist=1.1 * width)
     x = np.minimum(np.sqrt((1 - np.cos(distance)) / (1 - np.cos(width))), 1)
-    return np.where(mask, x - np.sin(2 * np.pi * x) / (2 * np.pi), 0.0)
+    return hp.ud_grade(np.where(fine, x - np.sin(2 * np.pi * x) / (2 * np.pi), 0.0), nside)
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,11 @@ class Estimator:
         )
 
     def modes(self, qu: np.ndarray) -> np.ndarray:
-        """Coefficients of a map (2, n_pixels), linear in it: (1 or 2, n_alm), B last."""
+        """Coefficients of a map (2, n_pixels), linear in it: (1 or 2, n_alm), B last.
+
+        Pixels without a weight may have any value: derivatives of the weights reach beyond the edge.
+        """
+        qu = np.where(self.weights > 0, qu, 0.0)
         # Couplings are undone over all multipoles that the map has.
         lmax = ell_max(self.nside) if self.name == "pseudo" else 3 * self.nside - 1
         weighted = analyze(self.weights * qu, 2, lmax)
