@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from patchsep.sky.harmonics import gaussian_qu
-from patchsep.spectra.estimator import ESTIMATORS, Estimator, apodize, ell_max
+from patchsep.spectra.apodization import apodize
+from patchsep.spectra.estimator import ESTIMATORS, FEWEST_MODES, Estimator, ell_max
 
 NSIDE = 32
 LMAX = 3 * NSIDE - 1
@@ -206,3 +207,45 @@ def test_binned_theory_is_as_the_estimator_would_measure_it(spectra, cmb):
 def test_bins_of_few_modes_are_left_out_but_by_the_published_estimator(name):
     """Published spectra begin at ell = 2, of which a ring of 20 % of the sky has one mode."""
     assert list(estimator(name).used(np.array([0.98, 5.1]))) == [name == "pseudo", True]
+
+
+# Edges of several widths
+
+
+STEPS = [[2, 40.0], [14, 10.0]]
+
+
+def test_bins_of_a_step_are_those_of_an_estimator_with_its_edge(cmb):
+    stepped = Estimator.of(PIXELS, NSIDE, "pure", STEPS, 6)
+    qu = gaussian_qu(*cmb, NSIDE, np.random.default_rng(4))
+    spectrum = stepped.spectrum(stepped.modes(qu))
+    for width, own in ((40.0, slice(0, 2)), (10.0, slice(2, None))):
+        one = Estimator.of(PIXELS, NSIDE, "pure", width, 6)
+        np.testing.assert_array_equal(spectrum[own], one.spectrum(one.modes(qu))[own])
+        np.testing.assert_array_equal(stepped.windows[own], one.windows[own])
+        np.testing.assert_array_equal(stepped.most_modes[own], one.most_modes[own])
+    # Higher bins are the most.
+    assert stepped.effective_sky == one.effective_sky
+
+
+def test_the_reionization_bump_has_modes_behind_a_wide_edge_only(cmb):
+    bb = cmb[1]
+    narrow, stepped = (
+        Estimator.of(PIXELS, NSIDE, "pure", width, 6).n_modes(bb, 60, 0) for width in (10.0, STEPS)
+    )
+    assert narrow[0] < FEWEST_MODES < stepped[0]
+    # Of the same skies.
+    np.testing.assert_array_equal(stepped[2:], narrow[2:])
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([[4, 10]], "the first pair is of multipole 4; begin with 2"),
+        ([[2, 40], [2, 10]], "multipole 2 comes after 2; let multipoles of the pairs increase"),
+        ([[2, 400]], "400 degrees are too wide; take 90 at most"),
+    ],
+)
+def test_edges_that_cannot_be_are_refused(steps, message):
+    with pytest.raises(ValueError, match=message):
+        Estimator.of(PIXELS, NSIDE, "pure", steps, 6)

@@ -48,6 +48,8 @@ class Bandpowers:
     difference : float array, or None
         Spectrum of half the splits' difference.
     mock_differences : array (n_skies, n_bins), or of no skies
+    n_averaged : int
+        Mock skies that `bias` and `residual` are means of.
     """
 
     estimator: Estimator
@@ -61,6 +63,7 @@ class Bandpowers:
     mocks_alone: np.ndarray
     difference: np.ndarray | None
     mock_differences: np.ndarray
+    n_averaged: int
 
     @property
     def floor(self) -> np.ndarray:
@@ -69,8 +72,14 @@ class Bandpowers:
 
     @cached_property
     def n_modes(self) -> np.ndarray:
-        """Modes that the scatter of mock skies without foregrounds stands for."""
-        return 2 * self.floor**2 / self.mocks_alone.var(axis=0, ddof=1)
+        """Modes that the scatter of mock skies without foregrounds stands for.
+
+        Mock skies are few: their mean scatters, too, and a bandpower in units of their scatter is
+        Student's t, whose variance is (n - 1) / (n - 3).
+        """
+        n_skies = len(self.mocks_alone)
+        variance = self.mocks_alone.var(axis=0, ddof=1) * (n_skies - 1) / max(n_skies - 3, 1)
+        return 2 * self.floor**2 / (variance * (1 + 1 / self.n_averaged))
 
     @cached_property
     def correlation(self) -> np.ndarray:
@@ -173,6 +182,7 @@ def measure_bandpowers(
         mock_differences=halves.reshape(len(halves), -1)
         if len(mocks.difference)
         else halves[:, 0:0, 0],
+        n_averaged=len(spectra),
     )
 
 

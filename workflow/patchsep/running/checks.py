@@ -12,7 +12,13 @@ from ..separation.ilc import ILC
 from ..separation.patches import STRATEGIES
 from ..sky.regions import FULL_SKY, area_of_regions, areas_of
 from ..sky.spectral_model import spectral_model
-from .data_checks import foreground_problems, region_problems, unknown_parameters
+from .data_checks import (
+    apodization_problems,
+    foreground_problems,
+    nside_problems,
+    region_problems,
+    unknown_parameters,
+)
 from .schema import all_of, as_list, suggest
 
 # Criteria that only fits to every realisation can tell.
@@ -55,7 +61,8 @@ def cross_check(settings: dict) -> list[str]:
     problems += _source_problems(methods)
     problems += _fit_problems(settings["fit"], criteria, model)
     problems += _prior_problems(settings["fields"]["mean"], settings["fit"]["bounds"])
-    problems += _nside_problems(nside)
+    problems += nside_problems(nside)
+    problems += apodization_problems(settings["spectra"]["apodization"])
     problems += _benchmark_problems(settings["benchmark"], names)
     problems += _search_problems(settings["search"], names)
     if problems:
@@ -69,17 +76,6 @@ def cross_check(settings: dict) -> list[str]:
     # Of skies that can be made.
     problems = problems or _true_map_problems(settings, model)
     return problems + region_problems(regions, nside)
-
-
-def _power_of_two(number: int) -> bool:
-    return number > 0 and number & (number - 1) == 0
-
-
-def _nside_problems(nside) -> list[str]:
-    if _power_of_two(nside):
-        return []
-    lower = 1 << (nside.bit_length() - 1)
-    return [f"nside: {nside} is not a power of two; use {lower} or {2 * lower}"]
 
 
 def _method_problems(key, method, areas, nside, model) -> list[str]:

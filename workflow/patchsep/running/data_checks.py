@@ -30,6 +30,7 @@ from ..sky.regions import (
     without_others,
 )
 from ..sky.spectral_model import SpectralModel
+from ..spectra.apodization import steps_of
 from ..spectra.estimator import Estimator
 from .schema import all_of, as_list, suggest
 
@@ -154,6 +155,23 @@ def _mask_name_problems(path, names) -> list[str]:
         for name in names
         if name not in available
     ]
+
+
+def nside_problems(nside) -> list[str]:
+    """What of a number of pixels cannot be used."""
+    if nside & (nside - 1) == 0:
+        return []
+    lower = 1 << (nside.bit_length() - 1)
+    return [f"nside: {nside} is not a power of two; use {lower} or {2 * lower}"]
+
+
+def apodization_problems(apodization) -> list[str]:
+    """What of edges that are narrower for higher multipoles cannot be used."""
+    try:
+        steps_of(apodization)
+    except ValueError as error:
+        return [f"spectra.apodization: {error}"]
+    return []
 
 
 def foreground_problems(key, foregrounds, nside) -> list[str]:

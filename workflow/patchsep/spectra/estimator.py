@@ -5,7 +5,7 @@ mask's coupling of multipoles and of E with B (MASTER, Hivon et al. 2002; polari
 al. 2003); `pure` takes the B modes that no E mode can mimic under the mask (Smith 2006).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,48 +17,19 @@ from ducc0.misc import experimental
 from ..instrument.beam import Resolution, common_window
 from ..lazy import healpy as hp
 from ..sky.harmonics import analyze, gaussian_qu, n_cores, synthesize
+from .apodization import ELL_MIN, apodize, steps_of
 
 # Bins of fewer modes than this are not used, but by `pseudo`: on small pieces of the sky, those at
 # low ell.
 FEWEST_MODES = 5.0
 # Bins with a multipole of which beams and filters leave less of the power are not used.
 LEAST_POWER = 0.1
-# Distances to an edge are those between pixels of this nside at least.
-EDGE_NSIDE = 256
 ESTIMATORS = ("pseudo", "decoupled", "pure")
-ELL_MIN = 2
 
 
 def ell_max(nside: int) -> int:
     """Highest multipole of the analysis, 2 nside + 1 (129 at nside 64)."""
     return 2 * nside + 1
-
-
-def apodize(mask: np.ndarray, width: float) -> np.ndarray:
-    """Weights that rise smoothly from the edge of a mask.
-
-    Parameters
-    ----------
-    mask : bool array (n_pixels,)
-        True where the sky is kept.
-    width : float
-        Distance from the edge in degrees within which the weights are below one.
-
-    Returns
-    -------
-    array (n_pixels,)
-        x - sin(2 π x) / 2 π of x² = (1 - cos θ) / (1 - cos width), θ being the distance to the
-        edge (Grain, Tristram & Stompor 2009, eq. 36), averaged over every pixel. To the centre of a
-        masked pixel it would begin with a step, of which E modes leak into B: at nside 32 and 10
-        degrees 30 times as much as there is of lensing at multipoles below 8.
-    """
-    if width == 0 or mask.all():
-        return mask.astype(float)
-    width, nside = np.radians(width), hp.npix2nside(len(mask))
-    fine = hp.ud_grade(mask.astype(float), max(nside, EDGE_NSIDE)) > 0
-    distance = hp.dist2holes(~fine, maxdist=1.1 * width)
-    x = np.minimum(np.sqrt((1 - np.cos(distance)) / (1 - np.cos(width))), 1)
-    return hp.ud_grade(np.where(fine, x - np.sin(2 * np.pi * x) / (2 * np.pi), 0.0), nside)
 
 
 @dataclass(frozen=True)
@@ -88,7 +59,7 @@ class Estimator:
         pixels: np.ndarray,
         nside: int,
         estimator: str,
-        apodization: float,
+        apodization: float | Sequence[Sequence[float]],
         bin_width: int,
         resolution: Mapping | None = None,
         pixel_weights: np.ndarray | float = 1.0,
@@ -96,14 +67,27 @@ class Estimator:
         """The estimator that the settings `spectra` describe, on the sky of these pixels.
 
         With `pseudo`, as published, every multipole is a bin and no edge is apodized.
-        `pixel_weights` (n_pixels,) are 1 as published.
+        `apodization` is in degrees, or pairs of a multipole and the degrees of the bins from there
+        on. `pixel_weights` (n_pixels,) are 1 as published.
+
+        Raises
+        ------
+        ValueError
+            See `steps_of`.
         """
         weights = np.zeros(hp.nside2npix(nside))
         weights[pixels] = pixel_weights
         if estimator == "pseudo":
             return cls(estimator, weights, resolution=Resolution.of(resolution))
-        apodized = weights * apodize(weights > 0, apodization)
-        return cls(estimator, apodized, bin_width, Resolution.of(resolution))
+        steps = steps_of(apodization)
+        how = bin_width, Resolution.of(resolution)
+        estimators = tuple(
+            cls(estimator, weights * apodize(weights > 0, width), *how) for _, width in steps
+        )
+        if len(steps) == 1:
+            return estimators[0]
+        starts = tuple(start for start, _ in steps)
+        return SteppedEstimator(estimator, estimators[-1].weights, *how, estimators, starts)
 
     @cached_property
     def nside(self) -> int:
@@ -240,7 +224,7 @@ class Estimator:
     def modes(self, qu: np.ndarray) -> np.ndarray:
         """Coefficients of a map (2, n_pixels), linear in it: (1 or 2, n_alm), B last.
 
-        Pixels without a weight may have any value: derivatives of the weights reach beyond the edge.
+        Pixels without a weight may have any value, though derivatives of weights reach beyond them.
         """
         qu = np.where(self.weights > 0, qu, 0.0)
         # Couplings are undone over all multipoles that the map has.
@@ -328,6 +312,47 @@ class Estimator:
         coupling = np.empty((n_matrices, lmax + 1, lmax + 1))
         experimental.coupling_matrix_rect(power, (kind,), coupling)
         return (coupling * (2 * np.arange(lmax + 1.0) + 1))[:, ELL_MIN:, ELL_MIN:]
+
+
+@dataclass(frozen=True)
+class SteppedEstimator(Estimator):
+    """An estimator whose bins have edges of several widths.
+
+    Few multipoles want wide ones: a pure B mode has ell^4 times its power in the map, and what a
+    narrow edge takes from multipoles far above is then more than what is there (Grain, Tristram &
+    Stompor 2009, Section III.C). Many multipoles want narrow ones, which leave more of the sky.
+    `weights` are those of the highest bins.
+
+    Attributes
+    ----------
+    steps : tuple of Estimator
+    starts : tuple of int
+        Bins whose lowest multipole is this or more are those of a step.
+    """
+
+    steps: tuple[Estimator, ...] = ()
+    starts: tuple[int, ...] = ()
+
+    def _of_bins(self, of_steps):
+        """Rows of each step's own bins, of arrays (n_bins, …)."""
+        lowest = (self.bins > 0).argmax(axis=1)
+        number = np.searchsorted(self.starts, lowest, side="right") - 1
+        return np.stack([of_steps[step][own] for own, step in enumerate(number)])
+
+    @cached_property
+    def windows(self) -> np.ndarray:
+        return self._of_bins([one.windows for one in self.steps])
+
+    @property
+    def most_modes(self) -> np.ndarray:
+        return self._of_bins([one.most_modes for one in self.steps])
+
+    def modes(self, qu: np.ndarray) -> np.ndarray:
+        """Coefficients of a map (2, n_pixels) by step, (n_steps, 1 or 2, n_alm)."""
+        return np.stack([one.modes(qu) for one in self.steps])
+
+    def spectrum(self, modes: np.ndarray) -> np.ndarray:
+        return self._of_bins([one.spectrum(m) for one, m in zip(self.steps, modes, strict=True)])
 
 
 def _averages(number, n_bins):
