@@ -320,7 +320,7 @@ class SteppedEstimator(Estimator):
 
     Few multipoles want wide ones: a pure B mode has ell^4 times its power in the map, and what a
     narrow edge takes from multipoles far above is then more than what is there (Grain, Tristram &
-    Stompor 2009, Section III.C). Many multipoles want narrow ones, which leave more of the sky.
+    Stompor 2009, arXiv:0903.2350). Many multipoles want narrow ones, which leave more of the sky.
     `weights` are those of the highest bins.
 
     Attributes
