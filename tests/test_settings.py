@@ -190,7 +190,7 @@ pytestmark = pytest.mark.usefixtures("repository")
         ("methods.kmeans.patches.hi.beta_dust", 100.0, "Give a whole number"),
         ("methods.kmeans.patches.hi.beta_dust", [5, 5], "without repeats"),
         ("spectra.apodization", 100, "degrees from 0 to 90, or pairs"),
-        ("spectra.apodization", [2, 40], "such as [[2, 40], [14, 10]]"),
+        ("spectra.apodization", [2, 40], "such as [[2, 50], [14, 10]]"),
         ("spectra.apodization", [[4, 10]], "begin with 2"),
         ("spectra.apodization", [[2, 40], [2, 10]], "let multipoles of the pairs increase"),
         ("spectra.apodization", [[2, 400]], "take 90 at most"),

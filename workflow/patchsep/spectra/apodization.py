@@ -11,6 +11,8 @@ from ..lazy import healpy as hp
 ELL_MIN = 2
 # Widest edge, in degrees.
 WIDEST = 90.0
+# Weights inside of an edge are smooth on this part of its width, and on so many pixels.
+SMOOTH_PART, SMOOTH_PIXELS = 1 / 3, 2
 # Distances to an edge are those between pixels of this nside at least.
 EDGE_NSIDE = 256
 
@@ -40,6 +42,27 @@ def apodize(mask: np.ndarray, width: float) -> np.ndarray:
     distance = hp.dist2holes(~fine, maxdist=1.1 * width)
     x = np.minimum(np.sqrt((1 - np.cos(distance)) / (1 - np.cos(width))), 1)
     return hp.ud_grade(np.where(fine, x - np.sin(2 * np.pi * x) / (2 * np.pi), 0.0), nside)
+
+
+def apodized(weights: np.ndarray, width: float) -> np.ndarray:
+    """Weights (n_pixels,) of a whole sky with a smooth edge, and as smooth inside of it.
+
+    From kinks, such as between cells that a variance is measured in, E modes leak into B. What is
+    masked, with a weight of 0, counts for nothing in the averages.
+
+    Parameters
+    ----------
+    weights : array (n_pixels,)
+    width : float
+        See `apodize`.
+    """
+    mask = weights > 0
+    if width > 0 and np.ptp(weights[mask]) > 0:
+        pixel = np.degrees(hp.nside2resol(hp.npix2nside(len(mask))))
+        fwhm = np.radians(max(SMOOTH_PART * width, SMOOTH_PIXELS * pixel))
+        sums, counts = (hp.smoothing(one, fwhm=fwhm) for one in (weights, mask.astype(float)))
+        weights = np.where(mask, sums / np.where(mask, counts, 1.0), 0.0)
+    return weights * apodize(mask, width)
 
 
 def steps_of(apodization: float | Sequence[Sequence[float]]) -> list[tuple[float, float]]:

@@ -17,7 +17,7 @@ from ducc0.misc import experimental
 from ..instrument.beam import Resolution, common_window
 from ..lazy import healpy as hp
 from ..sky.harmonics import analyze, gaussian_qu, n_cores, synthesize
-from .apodization import ELL_MIN, apodize, steps_of
+from .apodization import ELL_MIN, apodized, steps_of
 
 # Bins of fewer modes than this are not used, but by `pseudo`: on small pieces of the sky, those at
 # low ell.
@@ -81,9 +81,7 @@ class Estimator:
             return cls(estimator, weights, resolution=Resolution.of(resolution))
         steps = steps_of(apodization)
         how = bin_width, Resolution.of(resolution)
-        estimators = tuple(
-            cls(estimator, weights * apodize(weights > 0, width), *how) for _, width in steps
-        )
+        estimators = tuple(cls(estimator, apodized(weights, width), *how) for _, width in steps)
         if len(steps) == 1:
             return estimators[0]
         starts = tuple(start for start, _ in steps)

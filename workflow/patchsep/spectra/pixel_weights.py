@@ -3,13 +3,10 @@
 import numpy as np
 
 from ..lazy import healpy as hp
-from ..sky.regions import full_sky
 
 # BB of lensing at low multipoles, flat, as the depth of white noise in µK arcmin (Lewis & Challinor
 # 2006, arXiv:astro-ph/0601594, Section 1).
 LENSING = 5.0
-# Width of the sky that a local variance is that of, FWHM in degrees.
-LOCAL = 15.0
 
 
 def uniform(residuals: np.ndarray, pixels: np.ndarray, nside: int, window: np.ndarray) -> float:
@@ -27,8 +24,8 @@ def inverse_variance(
     residuals : array (n_realizations, 2, n_pixels)
     pixels : int array (n_pixels,)
     nside : int
-        The variance is an average under a Gaussian of `LOCAL` degrees: from weights with kinks E
-        modes leak into the B of low multipoles.
+        The variance is that of HEALPix cells four times as wide, and goes smoothly from one to
+        the next.
     window : array (n_ell,)
         What maps have of the sky's multipoles.
 
@@ -56,11 +53,16 @@ def inverse_total_variance(
 
 
 def _local_variance(residuals, pixels, nside):
-    def smooth(values):
-        sky = full_sky(values, pixels, nside)
-        return hp.smoothing(sky, fwhm=np.radians(LOCAL))[pixels]
-
-    return smooth(np.mean(residuals**2, axis=(0, 1))) / smooth(np.ones(len(pixels)))
+    coarse = max(nside // 4, 1)
+    angles = hp.pix2ang(nside, pixels)
+    cells = hp.ang2pix(coarse, *angles)
+    power, counts = (
+        hp.get_interp_val(
+            np.bincount(cells, weights=values, minlength=hp.nside2npix(coarse)), *angles
+        )
+        for values in (np.mean(residuals**2, axis=(0, 1)), np.ones(len(pixels)))
+    )
+    return power / counts
 
 
 # Weights of pixels by the word in the config.
