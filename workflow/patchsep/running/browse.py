@@ -257,7 +257,7 @@ def clean(observation: Observation, method: Mapping | None = None, **sections) -
         region of the observation; of several, mock skies select one.
     sections :
         Other sections of a configuration, in its words, such as `mocks={"skies": 40}`,
-        `spectra={"estimator": "pure", "apodization": 6}` or `components`.
+        `spectra={"estimator": "pure", "bin_width": 6}` or `components`.
 
     Returns
     -------
