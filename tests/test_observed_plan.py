@@ -56,6 +56,9 @@ def test_observed_maps_need_no_sky_and_have_defaults_of_their_own():
     assert not {"foregrounds", "noise"} & set(settings)
     assert settings["mocks"]["skies"] == 100 and settings["validation"]["mocks"] == 20
     assert settings["figures"]["drawn"][0] == "regions"
+    spectra = settings["spectra"]
+    assert spectra["estimator"] == "pure" and spectra["pixel_weights"] == ["inverse_variance"]
+    assert loaded({"spectra": {"estimator": "decoupled"}})["spectra"]["bin_width"] == 6
     given = loaded({"mocks.skies": 7, "validation.mocks": 3, "figures.drawn": ["influence"]})
     assert given["mocks"]["skies"] == 7 and given["validation"]["mocks"] == 3
     assert given["figures"]["drawn"] == ["influence"]

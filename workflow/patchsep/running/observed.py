@@ -26,6 +26,8 @@ OF_SIMULATED = {
 # Of a run, if it does not say others: figures, mock skies, and those of a certificate's sky.
 DRAWN = ["regions", "cleaned_maps", "bandpowers", "null_tests", "influence"]
 N_MOCKS, N_OF_CERTIFICATE = 100, 20
+# How spectra are measured of them: those of simulated skies may be of residuals, without E modes.
+SPECTRA = {"estimator": "pure", "bin_width": 6, "pixel_weights": ["inverse_variance"]}
 
 
 def is_observed(config: Mapping) -> bool:
@@ -67,10 +69,13 @@ def with_observed_defaults(config: Mapping) -> Mapping:
     """A configuration with what observed maps have where it does not say so."""
     if not is_observed(config):
         return config
-    figures = {"drawn": DRAWN} | config.get("figures", {})
-    mocks = {"skies": N_MOCKS} | config.get("mocks", {})
-    validation = {"mocks": N_OF_CERTIFICATE} | config.get("validation", {})
-    return config | {"figures": figures, "mocks": mocks, "validation": validation}
+    defaults = {
+        "figures": {"drawn": DRAWN},
+        "mocks": {"skies": N_MOCKS},
+        "spectra": SPECTRA,
+        "validation": {"mocks": N_OF_CERTIFICATE},
+    }
+    return config | {name: own | config.get(name, {}) for name, own in defaults.items()}
 
 
 def observed_problems(settings: Mapping) -> list[str]:
