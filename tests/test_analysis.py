@@ -21,7 +21,7 @@ from made_up_skies import (
     observed,
 )
 
-from patchsep.analysis.bandpowers import Bandpowers, measure_bandpowers
+from patchsep.analysis.bandpowers import Bandpowers, measure_bandpowers, scatter_of_pairs
 from patchsep.analysis.influence import influence
 from patchsep.analysis.tensor_ratio import estimate_r_of_bandpowers, r_of_mocks
 from patchsep.inference.r_likelihood import estimate_r, log_likelihood
@@ -96,7 +96,6 @@ def test_bandpowers_are_those_of_the_sky_without_its_noise(skies, estimator, has
     error = found.mocks.std(axis=0, ddof=1) / np.sqrt(len(found.mocks))
     np.testing.assert_allclose(found.lensing, LENSING)
     assert np.all(np.abs(found.mocks.mean(axis=0) - LENSING) < 4 * error)
-    np.testing.assert_array_equal(found.mocks, found.mocks_alone)
     # The spectrum of the noise is known.
     np.testing.assert_allclose(found.noise, NOISE, atol=4 * error.max())
     assert np.all(np.abs(found.bias) < 4 * error)
@@ -142,27 +141,54 @@ def test_e_modes_that_leak_are_part_of_what_is_expected():
     np.testing.assert_allclose(found.bias, np.mean(spectra, axis=0), atol=4 * error.max())
 
 
-@pytest.mark.parametrize(("n_skies", "n_averaged"), [(12, 12), (40, 8)])
-def test_modes_of_few_skies_tell_errors_of_the_right_size(n_skies, n_averaged):
-    """Where the mean and the scatter are those of few draws, and the truth is known."""
+class OneVariance:
+    """An estimator whose bins have so many modes of variance one."""
+
+    def __init__(self, n_modes):
+        self.n_modes = n_modes
+
+    def spectrum(self, modes, others=None):
+        product = modes * (modes if others is None else others)
+        return product.reshape(-1, self.n_modes).mean(axis=1)
+
+
+@pytest.mark.parametrize(("n_modes", "error", "of_spectra"), [(10, 0.09, 0.18), (200, 0.04, 0.14)])
+def test_pairs_of_skies_tell_their_scatter_better_than_skies_do(n_modes, error, of_spectra):
+    rng, n_bins = np.random.default_rng(10), 500
+    skies, one = rng.standard_normal((100, n_bins * n_modes)), OneVariance(n_modes)
+    found = np.diag(scatter_of_pairs(skies, one)) * n_modes / 2
+    assert found.mean() == pytest.approx(1, abs=4 * error / np.sqrt(n_bins))
+    assert found.std() < 1.1 * error
+    by_spectra = np.var([one.spectrum(sky) for sky in skies], axis=0, ddof=1) * n_modes / 2
+    assert by_spectra.std() > 0.9 * of_spectra
+
+
+def test_pairs_tell_the_correlation_of_bins():
+    rng = np.random.default_rng(11)
+    first, other = rng.standard_normal((2, 100, 1000))
+    skies = np.concatenate([first, (first + other) / np.sqrt(2)], axis=1)
+    scatter = scatter_of_pairs(skies, OneVariance(1000))
+    np.testing.assert_allclose(scatter * 500, [[1, 0.5], [0.5, 1]], atol=0.15)
+    assert scatter[0, 1] == scatter[1, 0]
+
+
+def test_errors_allow_for_the_mean_of_few_skies():
+    """Where the scatter is known, and what is expected is a mean of eight draws."""
     rng, n_bins, level = np.random.default_rng(10), 4000, 50.0
-    draws = level + rng.standard_normal((n_skies, n_bins))
-    mean = level + rng.standard_normal((n_averaged, n_bins)).mean(axis=0)
-    own = draws.mean(axis=0) if n_averaged == n_skies else mean
     nothing = np.zeros(n_bins)
     found = Bandpowers(
         estimator=None,
         bb=level + rng.standard_normal(n_bins),
         noise=nothing,
-        bias=own,
+        bias=level + rng.standard_normal((8, n_bins)).mean(axis=0),
         residual=nothing,
         lensing=nothing,
         tensor=nothing,
-        mocks=draws,
-        mocks_alone=draws,
+        mocks=None,
+        scatter=np.eye(n_bins),
         difference=None,
-        mock_differences=draws[:, :0],
-        n_averaged=n_averaged,
+        mock_differences=None,
+        n_averaged=8,
     )
     pulls = (found.bb - found.floor) / np.sqrt(2 * found.floor**2 / found.n_modes)
     assert np.mean(pulls**2) == pytest.approx(1, abs=4 * np.std(pulls**2) / np.sqrt(n_bins))
@@ -171,15 +197,15 @@ def test_modes_of_few_skies_tell_errors_of_the_right_size(n_skies, n_averaged):
 def test_modes_and_covariance_are_those_of_gaussian_skies(skies, estimator):
     found = measured(observed(4, has_e_modes=False), skies.whole, estimator)
     expected = estimator.n_modes(THEORY["bb_lensing"].to_numpy(), 300, seed=9)
-    # Both are known to √(2 / 300) in a bin.
-    error = np.sqrt(2 * 2 / 300 / len(expected))
-    assert np.log(found.n_modes / expected).mean() == pytest.approx(0, abs=4 * error)
+    # By their scatter they are known to √(2 / 300) in a bin, by that of pairs better.
+    error = np.sqrt(2 / 300)
+    assert np.log(found.n_modes / expected).mean() == pytest.approx(0, abs=4 * error / 2)
+    assert np.all(np.abs(np.log(found.n_modes / expected)) < 4 * error)
     covariance = found.covariance
     assert covariance.shape == 2 * (len(found.bb),)
     np.testing.assert_allclose(np.diag(covariance), found.table()["error"] ** 2)
-    # Errors are larger for 300 skies being few.
-    few = 301 / 300 * 299 / 297
-    np.testing.assert_allclose(few * np.diag(covariance), 2 * found.floor**2 / found.n_modes)
+    ratio = np.diag(covariance) / (2 * found.floor**2 / found.n_modes)
+    assert np.all(np.abs(np.log(ratio)) < 4 * error)
     # Of Gaussian skies the estimator leaves little correlation beyond neighbours.
     far = np.abs(np.subtract.outer(*2 * [np.arange(len(found.bb))])) > 1
     assert not found.correlation[far].any()

@@ -97,7 +97,7 @@ def influence_of_bands(
             cleaned.cmb, cleaned.difference, mocks, known.estimator, sky.pixels, analysis.theory
         )
         # Modes are those of all mock skies: of a few they would scatter.
-        again = replace(again, mocks=known.mocks, mocks_alone=known.mocks_alone)
+        again = replace(again, mocks=known.mocks, scatter=known.scatter)
         return estimate_r_of_bandpowers(again, analysis.amplitude_scatter)
 
     labels = sky.bandpasses.labels

@@ -125,7 +125,7 @@ def certify(
     bandpowers = replace(
         analysis.bandpowers_of(slice(None)),
         mocks=known.mocks,
-        mocks_alone=known.mocks_alone,
+        scatter=known.scatter,
         mock_differences=known.mock_differences,
     )
     estimate = estimate_r_of_bandpowers(bandpowers, analysis.amplitude_scatter)

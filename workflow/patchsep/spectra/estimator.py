@@ -260,9 +260,10 @@ class Estimator:
             for spin, f in enumerate(factors, start=1)
         ]
 
-    def spectrum(self, modes: np.ndarray) -> np.ndarray:
-        """BB (n_bins,) of `modes`."""
-        pseudo = np.stack([hp.alm2cl(alm) for alm in modes])
+    def spectrum(self, modes: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
+        """BB (n_bins,) of `modes`, or their cross-spectrum with those of another map."""
+        others = modes if others is None else others
+        pseudo = np.stack([hp.alm2cl(*pair) for pair in zip(modes, others, strict=True)])
         if self.name == "pseudo":
             return self._sky_bins @ pseudo[-1] / np.mean(self.weights**2)
         return self._decouple @ pseudo[:, ELL_MIN:].ravel()
@@ -349,8 +350,11 @@ class SteppedEstimator(Estimator):
         """Coefficients of a map (2, n_pixels) by step, (n_steps, 1 or 2, n_alm)."""
         return np.stack([one.modes(qu) for one in self.steps])
 
-    def spectrum(self, modes: np.ndarray) -> np.ndarray:
-        return self._of_bins([one.spectrum(m) for one, m in zip(self.steps, modes, strict=True)])
+    def spectrum(self, modes: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
+        others = modes if others is None else others
+        return self._of_bins(
+            [one.spectrum(*m) for one, *m in zip(self.steps, modes, others, strict=True)]
+        )
 
 
 def _averages(number, n_bins):
