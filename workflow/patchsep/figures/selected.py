@@ -42,7 +42,8 @@ def plot_residual_spectra(data: pd.DataFrame, shown: dict) -> plt.Figure:
     for axis, region in zip(axes, regions):
         rows = data[data["region"] == region]
         ranges.append(draw_spectra(axis, rows, kinds, colours))
-        axis.set(title=region_title(region))
+        # Of small regions the first bins have no modes: where they are missing should be seen.
+        axis.set(title=region_title(region), xlim=(data["ell"].min(), data["ell"].max()))
         axis.label_outer()
     lowest, highest = np.transpose(ranges)
     # Of all panels, which share it.
@@ -66,7 +67,8 @@ def draw_spectra(axis, data: pd.DataFrame, kinds: list[str], colours: dict[str, 
     tensor, lensing = factor * rows["tensor"], factor * rows["lensing"]
     axis.fill_between(rows["ell"], *(r * tensor for r in R_BAND), color="0.8", lw=0)
     axis.plot(rows["ell"], lensing, color="0.4", lw=1)
-    axis.set(xscale="log", yscale="log", xlim=(rows["ell"].min(), rows["ell"].max()))
+    axis.set(xscale="log", xlim=(rows["ell"].min(), rows["ell"].max()))
+    axis.set_yscale("log", nonpositive="mask")
     plain_log_ticks(axis.xaxis)
     drawn = np.concatenate([R_BAND[0] * tensor, *(line.get_ydata() for line in axis.lines)])
     # What is far below the band is of no account.
