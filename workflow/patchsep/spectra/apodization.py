@@ -57,7 +57,7 @@ def apodized(weights: np.ndarray, width: float) -> np.ndarray:
         See `apodize`.
     """
     mask = weights > 0
-    if width > 0 and np.ptp(weights[mask]) > 0:
+    if width > 0 and np.unique(weights[mask]).size > 1:
         pixel = np.degrees(hp.nside2resol(hp.npix2nside(len(mask))))
         fwhm = np.radians(max(SMOOTH_PART * width, SMOOTH_PIXELS * pixel))
         sums, counts = (hp.smoothing(one, fwhm=fwhm) for one in (weights, mask.astype(float)))
