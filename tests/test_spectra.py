@@ -185,8 +185,10 @@ def test_pure_b_modes_have_no_e(measured):
     leaked, own = measured["E"], measured["B"]
     assert np.all(leaked["pure"].mean(axis=0) < 0.15 * own["pure"].mean(axis=0))
     assert np.all(leaked["pure"].std(axis=0) < 0.15 * own["pure"].std(axis=0))
-    low = slice(0, 5)
+    low = slice(0, 6)
     assert np.all(leaked["pseudo"].mean(axis=0)[low] > 10 * own["pseudo"].mean(axis=0)[low])
+    # A smooth edge leaks less: of the sixth bin as much as 1.96 times the scatter.
+    low = slice(0, 5)
     assert np.all(leaked["decoupled"].std(axis=0)[low] > 2 * own["decoupled"].std(axis=0)[low])
 
 

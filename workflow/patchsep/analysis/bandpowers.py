@@ -154,11 +154,10 @@ def measure_bandpowers(
             modes(maps[number])
             for maps in (mocks.cleaned, mocks.residual, mocks.e_modes, mocks.cmb)
         )
-        alone = [clean - residual]
-        if len(mocks.difference):
-            alone.append(modes(mocks.difference[number]))
-        parts = [clean, clean - cmb - residual, residual, e_modes, *alone[1:]]
-        return np.stack([estimator.spectrum(part) for part in parts]), alone
+        half = [modes(mocks.difference[number])] if len(mocks.difference) else []
+        parts = [clean, clean - cmb - residual, residual, e_modes, *half]
+        spectra = np.stack([estimator.spectrum(part) for part in parts])
+        return spectra, [clean - residual, *half]
 
     numbers = range(len(mocks.cleaned))
     # What the estimator keeps is computed once, and not by every thread.

@@ -73,10 +73,8 @@ def steps_of(apodization: float | Sequence[Sequence[float]]) -> list[tuple[float
     ValueError
         If the first is not `ELL_MIN`, the others do not increase, or an edge is too wide.
     """
-    if not isinstance(apodization, Sequence):
-        return [(ELL_MIN, apodization)]
-    steps = [(start, width) for start, width in apodization]
-    starts, widths = zip(*steps, strict=True)
+    pairs = apodization if isinstance(apodization, Sequence) else [(ELL_MIN, apodization)]
+    starts, widths = zip(*pairs, strict=True)
     if starts[0] != ELL_MIN:
         raise ValueError(f"the first pair is of multipole {starts[0]:g}; begin with {ELL_MIN}")
     for before, after in pairwise(starts):
@@ -86,4 +84,4 @@ def steps_of(apodization: float | Sequence[Sequence[float]]) -> list[tuple[float
             )
     if max(widths) > WIDEST:
         raise ValueError(f"{max(widths):g} degrees are too wide; take {WIDEST:g} at most")
-    return steps
+    return list(zip(starts, widths, strict=True))

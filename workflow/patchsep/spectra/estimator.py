@@ -332,11 +332,14 @@ class SteppedEstimator(Estimator):
     steps: tuple[Estimator, ...] = ()
     starts: tuple[int, ...] = ()
 
+    @cached_property
+    def _step_of_bins(self):
+        lowest = (self.bins > 0).argmax(axis=1)
+        return np.searchsorted(self.starts, lowest, side="right") - 1
+
     def _of_bins(self, of_steps):
         """Rows of each step's own bins, of arrays (n_bins, …)."""
-        lowest = (self.bins > 0).argmax(axis=1)
-        number = np.searchsorted(self.starts, lowest, side="right") - 1
-        return np.stack([of_steps[step][own] for own, step in enumerate(number)])
+        return np.stack([of_steps[step][own] for own, step in enumerate(self._step_of_bins)])
 
     @cached_property
     def windows(self) -> np.ndarray:
