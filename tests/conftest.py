@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 # The longest first, for tests run side by side, file by file.
 LONGEST = [
     "test_workflow",
+    "test_workflow_of_fields",
     "test_slurm",
     "test_reruns",
     "test_faults",

@@ -10,12 +10,15 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import yaml
 
 from patchsep.files.progress import read_progress
 
 ROOT = Path(__file__).parents[1]
+# What reads the tables beside figures.
+TABLES = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
 
 # Most of the time of runs and tests is compiling. All share what XLA has compiled, without its
 # optimisations, which takes a third of the time.
@@ -162,3 +165,13 @@ def n_fitted(folder) -> int:
 def same_table(folder: Path, undisturbed: Path) -> bool:
     """Whether a scan has ended with the table of one that nothing happened to, bit for bit."""
     return (folder / TABLE).read_bytes() == (undisturbed / TABLE).read_bytes()
+
+
+def are_drawn(names, results):
+    """Check that figures of these names are there, with the tables of what they show."""
+    for name in names:
+        stem = results / "figures" / name
+        assert stem.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        (table,) = (path for path in stem.parent.glob(f"{name}.*") if path.suffix in TABLES)
+        assert len(TABLES[table.suffix](table)) > 2
