@@ -254,8 +254,70 @@ def test_ranges_end_where_the_maps_do(analysis):
     assert "12 to 24" in set(asked.influence()["name"])
 
 
+def test_bandpowers_below_zero_have_an_r():
+    """r has no step where the offset sets in, and the table says which bandpower has one."""
+    skies = mocks(60, 11, has_splits=True)
+    bandpowers = analysis_of(observed(10, has_splits=True), skies).bandpowers[COMBINED]
+    low = np.flatnonzero(bandpowers.used)[0]
+    x = np.array([0.5, 0.2, 0.101, 0.1, 0.099, 0.0, -0.3])
+
+    def with_low(x):
+        bb = bandpowers.bb.copy()
+        bb[low] = x * bandpowers.floor[low] - bandpowers.noise[low]
+        return replace(bandpowers, bb=bb)
+
+    found = [estimate_r_of_bandpowers(with_low(one), 0.5) for one in x]
+    r, width = np.transpose([(one.r_hat, one.sigma_minus + one.sigma_plus) for one in found])
+    assert np.all(np.diff(r) < 0)
+    assert np.all(np.abs(np.diff(r))[2:4] < 0.05 * width[3])
+    np.testing.assert_allclose(width[4:], width[3], rtol=0.5)
+    offsets = np.array([with_low(one).table()["offset"] for one in x])
+    np.testing.assert_array_equal(offsets[:, low] > 0, x < 0.1)
+    others = np.arange(len(bandpowers.bb)) != low
+    assert not offsets[:, others & bandpowers.used].any()
+
+
+def test_intervals_of_spectra_that_fall_below_zero_hold_r():
+    """Of bandpowers (1 + k) A - k B of two chi squares, as where coupling is undone."""
+    rng, n_skies, k = np.random.default_rng(15), 400, np.array([0.6, 0.2, 0.1])
+    tensor, n = np.array([300.0, 30.0, 10.0]), np.array([12, 40, 150])
+    floor, nothing = np.ones(3), np.zeros(3)
+
+    def draw(r, size):
+        first, other = (rng.chisquare(n, (size, 3)) / n for _ in range(2))
+        return (1 + r * tensor) * ((1 + k) * first - k * other)
+
+    known = Bandpowers(
+        estimator=SimpleNamespace(used=lambda n_modes: n_modes > 0),
+        bb=nothing,
+        noise=nothing,
+        bias=nothing,
+        residual=nothing,
+        lensing=floor,
+        tensor=tensor,
+        mocks=None,
+        scatter=np.diag(draw(0.0, 100_000).var(axis=0)),
+        difference=None,
+        mock_differences=None,
+        n_averaged=10**6,
+    )
+    for r in (0.0, 3e-3):
+        drawn = draw(r, n_skies)
+        assert (drawn <= 0).any()
+        found = [estimate_r_of_bandpowers(known, 0.5, bb, n_points=401) for bb in drawn]
+        for content in (0.68, 0.95):
+            ends = np.array([one.interval(content) for one in found])
+            held = np.mean((ends[:, 0] <= r) & (r <= ends[:, 1]))
+            error = np.sqrt(content * (1 - content) / n_skies)
+            # These are more peaked than the chi squared of their variance: 68 % is too wide.
+            assert held > content - 4 * error
+            assert content < 0.9 or held < content + 4 * error
+        r_hat = np.array([one.r_hat for one in found])
+        assert r_hat.mean() == pytest.approx(r, abs=4 * r_hat.std() / np.sqrt(n_skies))
+
+
 def test_a_sky_without_r_has_tables_that_say_so():
-    """A spectrum that is below 0 together with its noise has none."""
+    """A spectrum that is far below 0 together with its noise has none."""
     cleaned = observed(12, has_splits=True, excess=20.0)
     found = analysis_of(cleaned, mocks(10, 13, has_splits=True))
     assert found.r_table()["r_hat"].isna().all()
@@ -280,6 +342,7 @@ def gaussian_bins(r_hat, n_modes):
         bb=1 + np.asarray(r_hat),
         noise=0 * FLAT,
         floor=FLAT,
+        offset=lambda bb: 0 * bb,
         residual=0 * FLAT,
         tensor=FLAT,
         n_modes=n_modes,

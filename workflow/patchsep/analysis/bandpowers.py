@@ -21,6 +21,8 @@ from .mock_maps import MockMaps
 
 # Correlation of neighbouring bins.
 MOST_CORRELATED = 0.45
+# Part of what is expected that a bandpower, both with noise, is at least in the likelihood.
+LEAST = 0.1
 # Others that every mock sky has cross-spectra with.
 N_OTHERS = 20
 
@@ -81,6 +83,16 @@ class Bandpowers:
         variance = np.diag(self.scatter) * (1 + 1 / self.n_averaged)
         return 2 * self.floor**2 / variance
 
+    def offset(self, bb: np.ndarray) -> np.ndarray:
+        """What is added to low bandpowers (n_bins,), and to what is expected, in the likelihood.
+
+        A spectrum less its noise, leakage and coupling can scatter below zero, where ln L of
+        Gaussian modes has no value. With an offset (as that of Mangilli et al. 2015,
+        arXiv:1503.01347) it has one, closer to Gaussian. This is the smallest that makes the
+        bandpower `LEAST` times what is expected: none where there are many modes.
+        """
+        return np.maximum(LEAST * self.floor - bb - self.noise, 0) / (1 - LEAST)
+
     @cached_property
     def correlation(self) -> np.ndarray:
         """Of neighbouring bins (n_bins, n_bins), by mock skies; of others it is left out.
@@ -118,6 +130,7 @@ class Bandpowers:
                 "tensor": self.tensor,
                 "residual": self.residual,
                 "n_modes": self.n_modes,
+                "offset": self.offset(self.bb),
                 "used": self.used,
             }
         )

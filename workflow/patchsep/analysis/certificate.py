@@ -115,9 +115,9 @@ def certify(
     -------
     dict
         `sky`, `r`, the number of mock skies that null tests are ranks among, `n_mocks`, r_hat with
-        its errors and intervals (none where it cannot be measured), whether all fits `converged`,
-        the `tarp_rank` of the mean spectral parameters, and the probabilities of null tests of all
-        regions by their names.
+        its errors and intervals (none where it cannot be measured), the number of bins `n_offset`
+        that have an offset, whether all fits `converged`, the `tarp_rank` of the mean spectral
+        parameters, and the probabilities of null tests of all regions by their names.
     """
     mock = mock_observation(observation, sky, measured, path.theory, number, seed, r)
     # Far from the seeds that a configuration may have, of its own mock skies and others.
@@ -137,6 +137,7 @@ def certify(
         "sky": number,
         "r": r,
         "n_mocks": len(known.mocks),
+        "n_offset": int((bandpowers.offset(bandpowers.bb) > 0)[bandpowers.used].sum()),
         "converged": analysis.cleaned.converged and bool(analysis.mocks.converged.all()),
         "tarp_rank": tarp_rank(
             analysis.cleaned.parameters.mean(axis=-1),
@@ -185,10 +186,11 @@ def certificate(skies: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row per `r`: `n_skies`, of which in `n_unconverged` some fit did not converge, what
-        `coverage` has, and the probability, by Kolmogorov and Smirnov, that the ranks of TARP and
-        the probabilities of null tests are uniform: the latter are ranks among the observation's
-        own mock skies, for all skies the same.
+        A row per `r`: `n_skies`, of which in `n_unconverged` some fit did not converge and
+        `n_offset` have a bandpower with an offset, what `coverage` has, and the probability, by
+        Kolmogorov and Smirnov, that the ranks of TARP and the probabilities of null tests are
+        uniform: the latter are ranks among the observation's own mock skies, for all skies the
+        same.
     """
     rows = []
     for r, own in skies.groupby("r"):
@@ -196,6 +198,7 @@ def certificate(skies: pd.DataFrame) -> pd.DataFrame:
             "r": r,
             "n_skies": len(own),
             "n_unconverged": int((~own["converged"]).sum()),
+            "n_offset": int((own["n_offset"] > 0).sum()),
             **coverage(own, r),
             "tarp_flat": stats.kstest(own["tarp_rank"], "uniform").pvalue,
         }

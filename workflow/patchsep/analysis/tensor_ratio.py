@@ -35,23 +35,25 @@ def estimate_r_of_bandpowers(
     Returns
     -------
     REstimate, or None
-        The latter where there is no bin, or one whose spectrum with its noise is not positive: the
-        observed one or, by few mock skies, the one that is expected.
+        The latter where there is no bin; where a bandpower with its noise is as far below zero as
+        what is expected is above, for which no chance is to blame; or where by few mock skies the
+        latter is not positive.
     """
+    bb = bandpowers.bb if bb is None else bb
     weights = np.broadcast_to(weights, bandpowers.bb.shape)
     used = bandpowers.used & (weights > 0)
-    observed = ((bandpowers.bb if bb is None else bb) + bandpowers.noise)[used]
-    expected = bandpowers.floor[used]
-    if not len(observed) or not np.all((observed > 0) & (expected > 0)):
+    observed, expected = (bb + bandpowers.noise)[used], bandpowers.floor[used]
+    if not len(observed) or not np.all((observed > -expected) & (expected > 0)):
         return None
+    offset = bandpowers.offset(bb)[used]
     floor = residual_of_unknown_amplitude(
-        expected, np.maximum(bandpowers.residual, 0)[used], amplitude_scatter
+        expected + offset, np.maximum(bandpowers.residual, 0)[used], amplitude_scatter
     )
     return estimate_r(
-        observed,
+        observed + offset,
         bandpowers.tensor[used],
         floor,
-        (weights * bandpowers.n_modes)[used],
+        (weights * bandpowers.n_modes)[used] * (1 + offset / expected) ** 2,
         correlation=bandpowers.correlation[np.ix_(used, used)],
         **grid,
     )
