@@ -84,6 +84,7 @@ def skies_of(r, held68, held95, n_skies=10, **columns):
             SPLITS: (number + 1) / n_skies,
             BANDPOWERS: 1 / n_skies,
             "n_mocks": 100,
+            "n_offset": np.where(number < 3, number, 0),
         }
         | columns
     )
@@ -97,6 +98,7 @@ def test_intervals_that_hold_r_are_counted_with_their_binomial_errors():
     assert (second["coverage68"], second["coverage95"]) == (0.7, 0.9)
     assert second["coverage68_error"] == pytest.approx(np.sqrt(0.7 * 0.3 / 10))
     assert set(table["n_skies"]) == {10} and set(table["n_unconverged"]) == {1}
+    assert set(table["n_offset"]) == {2}
     # r_hat is too high by half a sigma of 2e-3 / 4, of a scatter of √(55 / 6) 1e-3.
     np.testing.assert_allclose(table["bias"], 0.25)
     np.testing.assert_allclose(table["scatter"], 1e-3 * np.std(np.arange(10), ddof=1))

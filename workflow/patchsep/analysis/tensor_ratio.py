@@ -9,6 +9,9 @@ from .bandpowers import Bandpowers
 
 # Points of a likelihood of which only the peak counts.
 N_POINTS = 101
+# Times what is expected that a bandpower with its noise may be below zero. Where there are few
+# modes, and r is well above zero, chance brings it some way there.
+FARTHEST = 10.0
 
 
 def estimate_r_of_bandpowers(
@@ -35,15 +38,15 @@ def estimate_r_of_bandpowers(
     Returns
     -------
     REstimate, or None
-        The latter where there is no bin; where a bandpower with its noise is as far below zero as
-        what is expected is above, for which no chance is to blame; or where by few mock skies the
-        latter is not positive.
+        The latter where there is no bin; where a bandpower with its noise is `FARTHEST` times as
+        far below zero as what is expected is above; or where by few mock skies the latter is not
+        positive.
     """
     bb = bandpowers.bb if bb is None else bb
     weights = np.broadcast_to(weights, bandpowers.bb.shape)
     used = bandpowers.used & (weights > 0)
     observed, expected = (bb + bandpowers.noise)[used], bandpowers.floor[used]
-    if not len(observed) or not np.all((observed > -expected) & (expected > 0)):
+    if not len(observed) or not np.all((observed > -FARTHEST * expected) & (expected > 0)):
         return None
     offset = bandpowers.offset(bb)[used]
     floor = residual_of_unknown_amplitude(
