@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 
 from patchsep.analysis.analyse import Analysis, CleanedObservation
+from patchsep.analysis.bandpowers import Bandpowers
 from patchsep.analysis.mock_maps import MockMaps
 from patchsep.sky.harmonics import gaussian_qu
 
@@ -88,3 +89,11 @@ def analysis_of(cleaned, skies, spectra=PURE, multipole_ranges=((2, 12), (12, 18
         amplitude_scatter=0.5,
         multipole_ranges=multipole_ranges,
     )
+
+
+def bandpowers_with(scatter, **known):
+    """Bandpowers of this scatter, of which all else that is not known is nothing."""
+    names = ("bb", "noise", "bias", "residual", "lensing", "tensor")
+    nothing = dict.fromkeys(names, np.zeros(len(scatter)))
+    others = dict.fromkeys(("estimator", "mocks", "difference", "mock_differences"))
+    return Bandpowers(scatter=scatter, **nothing | others | {"n_averaged": 10**6} | known)
